@@ -7,7 +7,8 @@ The first call makes .venv beside this file from requirements-lock.txt; later ca
 need no network. It is made anew when the lock or the Python version changes, or when making it was
 interrupted. What the command returns is the exit status.
 
-Standard library only, and no syntax newer than Python 3.6, so that an old Python can read it and say no.
+Standard library only, and no syntax newer than Python 3.6, so that an old Python can read this file
+and say no.
 """
 
 import hashlib
@@ -58,8 +59,22 @@ def is_current(environment, stamp):
     return mark.is_file() and mark.read_text() == stamp and find_python(environment).exists()
 
 
-def discard(environment, discarded):
-    """Remove an environment that run.py made; refuse any other, and the one that is running this."""
+def prepare(environment, discarded, stamp):
+    """Make the environment anew unless it is current."""
+    if is_current(environment, stamp):
+        return
+    shutil.rmtree(str(discarded), ignore_errors=True)
+    if environment.exists():
+        set_aside(environment, discarded)
+        shutil.rmtree(str(discarded), ignore_errors=True)
+    build(environment, stamp)
+
+
+def set_aside(environment, discarded):
+    """Rename an environment that run.py made; refuse any other, and the one that runs this.
+
+    Renaming goes whole or not at all, so no half-removed environment without a stamp can be left.
+    """
     if not (environment / STAMP).is_file():
         raise SetupError(
             f"{environment} was not made by run.py, which would have to replace it: "
@@ -70,13 +85,12 @@ def discard(environment, discarded):
             f"{environment} is out of date and runs this very command: "
             "leave it (`deactivate`) and start run.py with the Python that made it"
         )
-    shutil.rmtree(str(discarded), ignore_errors=True)
     try:
-        environment.rename(discarded)  # whole or not at all: half an environment has no stamp
-        shutil.rmtree(str(discarded))
+        environment.rename(discarded)
     except OSError as error:
         raise SetupError(
-            f"{environment} can't be replaced ({error}): end the programs that use it, then run again"
+            f"{environment} can't be replaced ({error}): "
+            "end the programs that use it, then run again"
         ) from error
 
 
@@ -96,8 +110,8 @@ def build(environment, stamp):
     )
     run_step(
         [str(find_python(environment)), "-m", "pip", "install", "-r", str(LOCK)],
-        "pip could not install the packages; its message is above. Check the network, the proxy and "
-        "the free disk space (CPU builds take 2 GB, CUDA builds 8 GB), then run again",
+        "pip could not install the packages; its message is above. Check the network, the proxy "
+        "and the free disk space (2 GB, with CUDA builds about 8), then run again",
     )
     mark.write_text(stamp)
 
@@ -140,10 +154,7 @@ def main(arguments):
         command, rest = arguments[0], arguments[1:]
         module = demo_arguments(rest) if command == "demo" else ["pytest", *rest]
         stamp = compute_stamp(LOCK, sys.version_info)
-        if not is_current(ENVIRONMENT, stamp):
-            if ENVIRONMENT.exists():
-                discard(ENVIRONMENT, DISCARDED)
-            build(ENVIRONMENT, stamp)
+        prepare(ENVIRONMENT, DISCARDED, stamp)
         return run_inside([str(find_python(ENVIRONMENT)), "-m", *module])
     except SetupError as error:
         print(f"run.py: {error}", file=sys.stderr)
