@@ -62,6 +62,7 @@ FLOORS = (
     ("vae",),
     ("families",),
     ("published",),
+    ("build",),
     ("checkpoint", "inflate", "metrics", "video"),
     ("__init__",),
     ("commands", "cli", "__main__"),
