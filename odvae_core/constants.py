@@ -1,0 +1,22 @@
+"""Numbers that come from outside, each with its source."""
+
+LATENT_SCALE = 0.18215
+"""What the consumers of SD-like latents multiply with (Rombach et al. 2022; Open-Sora-Plan's CausalVAEModelWrapper)."""
+
+LOGVAR_RANGE = (-30.0, 20.0)
+"""Clamp of the posterior's log variance (Open-Sora-Plan v1.0 to v1.2, diffusers)."""
+
+NORM_EPS = 1e-6
+"""GroupNorm's epsilon (SD VAE, OD-VAE)."""
+
+PUBLISHED_WINDOWS = {
+    "odvae-v1.1": (65, None),
+    "odvae-v1.2": (33, 61),
+}
+"""Temporal windows of the authors' code: frames to encode, frames to decode where that differs.
+
+v1.2.0 decodes 16 latents (61 frames) at a time although it encodes 33 frames; v1.0.0 has no temporal tiling.
+"""
+
+INDEX_LIMIT = 2**31
+"""Elements that the 32-bit indices of cuDNN's and PyTorch's convolution kernels can address."""

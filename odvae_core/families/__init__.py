@@ -1,0 +1,1 @@
+"""The networks, built from layers: one file a family."""

@@ -1,0 +1,71 @@
+"""Convolutions over frames and over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from .stream import StreamState, with_past
+
+
+def per_frame(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a picture function [N, C, H, W] -> [N, C', H', W'] to every frame of [B, C, T, H, W]."""
+    frames = function(rearrange(x, "b c t h w -> (b t) c h w"))
+    return rearrange(frames, "(b t) c h w -> b c t h w", b=x.shape[0])
+
+
+class FrameConv2d(nn.Conv2d):
+    """A 2D convolution of every frame; zeros around the picture, half a kernel wide by default."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        stride: int = 1,
+        padding: int | None = None,
+    ):
+        padding = kernel // 2 if padding is None else padding
+        super().__init__(in_channels, out_channels, kernel, stride, padding)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return per_frame(super().forward, x)
+
+
+class CausalConv3d(nn.Module):
+    """A 3D convolution that sees no later frame: before the clip its first frame is repeated.
+
+    `kernel` and `stride` are an int or (time, height, width); `padding` is of zeros around the picture, half a kernel wide by
+    default. The published checkpoints call the weight `conv.weight`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | tuple[int, int, int] = 3,
+        stride: int | tuple[int, int, int] = 1,
+        padding: int | None = None,
+    ):
+        super().__init__()
+        if padding is None:
+            padding = (kernel if isinstance(kernel, int) else kernel[-1]) // 2
+        self.conv = nn.Conv3d(in_channels, out_channels, kernel, stride, (0, padding, padding))
+        assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
+        if kernel > 1:
+            x = with_past(x, self, state, kernel, stride)
+        if x.shape[2] < kernel:
+            return x[:, :, :0]  # too few frames for an output yet
+        return self.conv(x)
+
+
+def pad_right_and_bottom(x: Tensor) -> Tensor:
+    """One column and one row of zeros, as the 2D VAE pads before it halves a picture."""
+    return F.pad(x, (0, 1, 0, 1))

@@ -1,0 +1,37 @@
+"""Group normalisation over the clip, or over each frame by itself."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .conv import per_frame
+from .stream import StreamState
+
+
+class ClipGroupNorm(nn.GroupNorm):
+    """GroupNorm over (C / groups, T, H, W): its statistics span the clip, so no cut is exact without them."""
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        if state is None:
+            return super().forward(x)
+        moments = state.moments(self, x, self.num_groups)
+        scale = (moments.variance + self.eps).rsqrt()
+        per_group = self.num_channels // self.num_groups
+        scale = scale.repeat_interleave(per_group, dim=1) * self.weight
+        shift = self.bias - moments.mean.repeat_interleave(per_group, dim=1) * scale
+        channels = (*scale.shape, 1, 1, 1)
+        return torch.addcmul(shift.view(channels), x, scale.view(channels)).to(x.dtype)
+
+
+class FrameGroupNorm(nn.GroupNorm):
+    """GroupNorm over (C / groups, H, W) of each frame."""
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return per_frame(super().forward, x)
+
+
+def activate(x: Tensor) -> Tensor:
+    """SiLU, in place where no gradient is recorded: `x` is a norm's fresh output."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())

@@ -1,0 +1,160 @@
+"""Halving and doubling, in space, in time and in both. The class docstrings name the published module."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .conv import CausalConv3d, FrameConv2d, pad_right_and_bottom
+from .stream import StreamState, with_past
+
+
+class FrameDown2x(nn.Module):
+    """Halve height and width by a 2D convolution. Published as `Downsample`."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = FrameConv2d(channels, channels, stride=2, padding=0)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return self.conv(pad_right_and_bottom(x), state)
+
+
+class SpaceDown2x(nn.Module):
+    """Halve height and width by a one-frame 3D convolution. Published as `SpatialDownsample2x`."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = CausalConv3d(channels, channels, (1, 3, 3), stride=(1, 2, 2), padding=0)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return self.conv(pad_right_and_bottom(x), state)
+
+
+class JointDown2x(nn.Module):
+    """Halve time, height and width: [B, C, 1 + 2n, 2H, 2W] -> [B, C, 1 + n, H, W]. Published as `Spatial2xTime2x3DDownsample`."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = CausalConv3d(channels, channels, 3, stride=2, padding=0)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return self.conv(pad_right_and_bottom(x), state)
+
+
+class AverageTimeDown2x(nn.Module):
+    """Halve time: each output frame is the mean of three input frames, the last being its own. Published as `TimeDownsample2x`.
+
+    [B, C, 1 + 2n, H, W] -> [B, C, 1 + n, H, W]; frame 0 is averaged with copies of itself.
+    """
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        window = with_past(x, self, state, kernel=3, stride=2)
+        if window.shape[2] < 3:
+            return window[:, :, :0]
+        return F.avg_pool3d(window, (3, 1, 1), (2, 1, 1))
+
+
+class MixedTimeDown2x(nn.Module):
+    """Halve time by a learned mixture of the mean and a convolution. Published as `TimeDownsampleRes2x`."""
+
+    def __init__(self, channels: int, mix_factor: float = 2.0):
+        super().__init__()
+        self.conv = nn.Conv3d(channels, channels, 3, (2, 1, 1), (0, 1, 1))
+        self.mix_factor = nn.Parameter(torch.tensor([mix_factor]))
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        window = with_past(x, self, state, kernel=3, stride=2)
+        if window.shape[2] < 3:
+            return window[:, :, :0]
+        mean = F.avg_pool3d(window, (3, 1, 1), (2, 1, 1))
+        return torch.lerp(self.conv(window), mean, torch.sigmoid(self.mix_factor))
+
+
+class FrameUp2x(nn.Module):
+    """Double height and width: nearest, then a 2D convolution. Published as `Upsample`."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = FrameConv2d(channels, channels)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return self.conv(double_space(x, "nearest"), state)
+
+
+class SpaceUp2x(nn.Module):
+    """Double height and width: nearest, then a one-frame 3D convolution. Published as `SpatialUpsample2x`."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = CausalConv3d(channels, channels, (1, 3, 3))
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return self.conv(double_space(x, "nearest"), state)
+
+
+class LinearTimeUp2x(nn.Module):
+    """Double time by linear interpolation: [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, H, W]. Published as `TimeUpsample2x`.
+
+    Frame 0 stays; the others are interpolated among themselves, so every output frame looks half a frame ahead. In a stream
+    the one frame that can't be known yet is withheld until the next chunk, or until `state.last`.
+    """
+
+    looks_ahead = True
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        past = None if state is None else state.recall(self)
+        first, rest = x[:, :, :1], x[:, :, 1:]
+        if past is not None:
+            first, rest = x[:, :, :0], torch.cat([past, x], dim=2)
+        if state is not None:
+            state.remember(self, rest[:, :, -1:])
+        if not rest.shape[2]:
+            return first
+        doubled = F.interpolate(rest, scale_factor=(2, 1, 1), mode="trilinear")
+        given = int(past is not None and past.shape[2] > 0)  # half of the remembered frame
+        withheld = int(state is not None and not state.last)
+        return torch.cat([first, doubled[:, :, given : doubled.shape[2] - withheld]], dim=2)
+
+
+class MixedTimeUp2x(nn.Module):
+    """Double time by a learned mixture of interpolation and a convolution of it. Published as `TimeUpsampleRes2x`."""
+
+    def __init__(self, channels: int, mix_factor: float = 2.0):
+        super().__init__()
+        self.double_time = LinearTimeUp2x()
+        self.conv = CausalConv3d(channels, channels)
+        self.mix_factor = nn.Parameter(torch.tensor([mix_factor]))
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        doubled = self.double_time(x, state)
+        if not doubled.shape[2]:
+            return doubled
+        return torch.lerp(self.conv(doubled, state), doubled, torch.sigmoid(self.mix_factor))
+
+
+class JointUp2x(nn.Module):
+    """Double time, height and width, then a causal convolution: [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, 2H, 2W].
+
+    Linear in time; in space linear as published in `Spatial2xTime2x3DUpsample`, or nearest as in the 2D VAE.
+    """
+
+    def __init__(self, channels: int, space: str = "linear"):
+        super().__init__()
+        self.space = space
+        self.double_time = LinearTimeUp2x()
+        self.conv = CausalConv3d(channels, channels)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        doubled = self.double_time(x, state)
+        if not doubled.shape[2]:
+            return doubled
+        return self.conv(double_space(doubled, self.space), state)
+
+
+def double_space(x: Tensor, mode: str) -> Tensor:
+    """Twice the height and width of every frame, by "nearest" or "linear" interpolation."""
+    return F.interpolate(
+        x, scale_factor=(1, 2, 2), mode="trilinear" if mode == "linear" else "nearest"
+    )

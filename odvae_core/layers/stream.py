@@ -1,0 +1,104 @@
+"""The contract of every layer: cut the clip as you like, the joined outputs are the whole-clip output.
+
+A layer is called with a chunk of the clip and the `StreamState` of the pass that it belongs to, or with the whole clip and no
+state. It may give fewer frames than it got, even none, and gives them with a later chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .statistics import Moments
+
+
+class StreamState:
+    """What one pass over one clip remembers between its chunks. Nothing of it is kept on a module.
+
+    `last` says that the chunk in hand is the clip's last. `given` holds the moments of the whole clip for each norm that is
+    already known; without it a norm merges the moments of what it has seen so far.
+    """
+
+    def __init__(self, given: dict[nn.Module, Moments] | None = None):
+        self.last = False
+        self._given = given
+        self._seen: dict[nn.Module, Moments] = {}
+        self._frames: dict[tuple[nn.Module, str], Tensor] = {}
+
+    def recall(self, layer: nn.Module, name: str = "past") -> Tensor | None:
+        """The frames that `layer` remembered under `name`, None at the clip's start."""
+        return self._frames.get((layer, name))
+
+    def remember(self, layer: nn.Module, frames: Tensor, name: str = "past") -> None:
+        """Keep `frames` for the next chunk: a copy, since a slice would keep its whole chunk alive."""
+        self._frames[layer, name] = frames.clone()
+
+    def moments(self, norm: nn.Module, x: Tensor, groups: int) -> Moments:
+        """The statistics that `norm` must use for the chunk `x`."""
+        if self._given is not None:
+            return self._given[norm]
+        moments = Moments.of(x, groups)
+        if norm in self._seen:
+            moments = self._seen[norm] + moments
+        self._seen[norm] = moments
+        return moments
+
+    def park(self, device: torch.device | str) -> None:
+        """Move the remembered frames to `device`, between the turns of a tile."""
+        self._frames = {key: frames.to(device) for key, frames in self._frames.items()}
+
+
+def with_past(
+    x: Tensor, layer: nn.Module, state: StreamState | None, kernel: int, stride: int = 1
+) -> Tensor:
+    """Put the frames that a causal window of `kernel` frames still needs in front of the chunk.
+
+    [B, C, T, H, W] -> [B, C, past + T, H, W], maybe fewer than `kernel` frames. At the clip's start the first frame is
+    repeated kernel - 1 times. What the next output needs is remembered: the phase of the stride, not a fixed count.
+    """
+    past = None if state is None else state.recall(layer)
+    if past is None:
+        past = x[:, :, :1].expand(-1, -1, kernel - 1, -1, -1)
+    window = torch.cat([past, x], dim=2)
+    if state is not None:
+        given = max(0, (window.shape[2] - kernel) // stride + 1)
+        state.remember(layer, window[:, :, given * stride :])
+    return window
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a coder. `run(x, shortcut, state)` returns the next pair, always of equally many frames.
+
+    `norm` is the clip norm that the step opens with, if any: a sweep gathers its statistics before it runs the step.
+    `growth` bounds how many times more elements the largest tensor within the step has than `x`.
+    """
+
+    run: Callable[[Tensor, Tensor | None, StreamState | None], tuple[Tensor, Tensor | None]]
+    norm: nn.Module | None = None
+    growth: float = 1.0
+
+
+def layer_step(layer: Callable[..., Tensor], norm: nn.Module | None = None, growth: float = 1.0):
+    """A step that leaves the shortcut alone."""
+    return Step(lambda x, shortcut, state: (layer(x, state), shortcut), norm, growth)
+
+
+def advance(
+    steps: Iterable[Step],
+    x: Tensor,
+    shortcut: Tensor | None = None,
+    state: StreamState | None = None,
+    report: Callable[[], None] | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Run a chunk through `steps`, or until a layer withholds it whole. `report` is called after each step."""
+    for step in steps:
+        x, shortcut = step.run(x, shortcut, state)
+        if report is not None:
+            report()
+        if not x.shape[2]:
+            break  # withheld: the layers behind see no empty chunk
+    return x, shortcut

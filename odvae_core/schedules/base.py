@@ -1,0 +1,150 @@
+"""What all schedules share: the order of tiles and time, the output, the count for a progress bar."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from ..tiling import Tiles, run_tiled
+from .direction import Direction
+
+Progress = Callable[[int, int | None], None]
+"""Called with the steps done and the steps in all (None where the clip's length is not known); may raise to cancel."""
+
+
+class Report:
+    """Counts steps for a progress callback."""
+
+    def __init__(self, progress: Progress | None, total: int | None = None):
+        self.progress, self.total, self.done = progress, total, 0
+
+    def __call__(self) -> None:
+        self._reach(self.done + 1)
+
+    @contextmanager
+    def part(self, count: int) -> Iterator[None]:
+        """A part planned as `count` steps: withheld chunks skip some, a finer cut takes more."""
+        end = self.done + count
+        yield
+        self._reach(end)
+
+    def _reach(self, done: int) -> None:
+        self.done = done if self.total is None else min(done, self.total)
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+
+class Schedule(ABC):
+    """How a clip is cut. All are frozen dataclasses that count in video frames."""
+
+    carries_gradients = False
+
+    def run(self, way: Direction, clip: Tensor, tiles: Tiles | None, report: Report) -> Tensor:
+        """The clip [B, C, T, H, W] through `way`, on the clip's device and in its type. Tiles are outside, time inside."""
+        self.check(way, clip)
+        return over_tiles(lambda tile, _: self.run_clip(way, tile, report), way, clip, tiles)
+
+    @abstractmethod
+    def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
+        """The whole clip, one tile of it, through `way`."""
+
+    @abstractmethod
+    def count(self, way: Direction, frames: int) -> int:
+        """How many steps a clip of `frames` input frames takes in one tile."""
+
+    def stream(
+        self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
+    ) -> Iterator[Tensor]:
+        """The clip chunk by chunk, in memory that doesn't grow with its length.
+
+        Raises `ValueError` for the schedules that need the whole clip.
+        """
+        raise ValueError(
+            f"got {self}; a stream of chunks takes Stream() or Windows(), since the others need the whole clip: "
+            "choose one of these, or join the chunks and use encode or decode"
+        )
+
+    def check(self, way: Direction, clip: Tensor) -> None:
+        """Raise where this schedule can't cut this network or carry a gradient."""
+        if self.carries_gradients or not torch.is_grad_enabled():
+            return
+        if clip.requires_grad or any(weight.requires_grad for weight in way.coder.parameters()):
+            raise RuntimeError(
+                f"got {self} where a gradient would be recorded; only Whole and Windows carry gradients: "
+                "use one of these, or torch.no_grad() and frozen parameters"
+            )
+
+
+def over_tiles(
+    run: Callable[[Tensor, tuple[int, int]], Tensor],
+    way: Direction,
+    clip: Tensor,
+    tiles: Tiles | None,
+) -> Tensor:
+    """`run(clip, (0, 0))`, or `run(tile, (row, column))` over the tiles."""
+    if tiles is None:
+        return run(clip, (0, 0))
+    compression = max(way.pixels_in, way.pixels_out)
+    size, overlap = (n * way.pixels_in // compression for n in (tiles.size, tiles.overlap))
+    return run_tiled(run, clip, size, overlap, scale=(way.pixels_out, way.pixels_in))
+
+
+class Output:
+    """The result of a pass, allocated once, when its first chunk is known."""
+
+    def __init__(self, frames: int, like: Tensor):
+        self.frames, self.like, self.filled = frames, like, 0
+        self.video: Tensor | None = None
+
+    def append(self, chunk: Tensor) -> None:
+        if self.video is None:
+            b, c, _, h, w = chunk.shape
+            self.video = self.like.new_empty(b, c, self.frames, h, w)
+        self.video[:, :, self.filled : self.filled + chunk.shape[2]] = chunk
+        self.filled += chunk.shape[2]
+
+    def whole(self) -> Tensor:
+        assert self.video is not None and self.filled == self.frames, (self.filled, self.frames)
+        return self.video
+
+
+def cut_clip(clip: Tensor, first: int, later: int) -> Iterator[Tensor]:
+    """Views of the clip: `first` frames, then `later` at a time."""
+    yield clip[:, :, :first]
+    for start in range(first, clip.shape[2], later):
+        yield clip[:, :, start : start + later]
+
+
+def count_chunks(frames: int, first: int, later: int) -> int:
+    return 1 + max(0, -(-(frames - first) // later))
+
+
+def recut(chunks: Iterable[Tensor], first: int, later: int) -> Iterator[Tensor]:
+    """Chunks of any length as chunks of `first`, then `later` frames; the rest comes last."""
+    held: list[Tensor] = []
+    wanted = first
+    for chunk in chunks:
+        while chunk.shape[2]:
+            missing = wanted - sum(piece.shape[2] for piece in held)
+            held.append(chunk[:, :, :missing])
+            chunk = chunk[:, :, missing:]
+            if held[-1].shape[2] == missing:
+                yield torch.cat(held, dim=2)
+                held, wanted = [], later
+    if held:
+        yield torch.cat(held, dim=2)
+
+
+def mark_last(chunks: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
+    """Each chunk and whether it is the last: one is held back."""
+    held: Tensor | None = None
+    for chunk in chunks:
+        if held is not None:
+            yield held, False
+        held = chunk
+    if held is not None:
+        yield held, True

@@ -1,0 +1,67 @@
+"""One way through a VAE, as a schedule sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..layers.norm import ClipGroupNorm
+from ..layers.stream import Step
+
+
+@dataclass(frozen=True)
+class Direction:
+    """The steps of an encoder or a decoder, and how frames and pixels go in and come out.
+
+    After the first frame, which gives one, `frames_in` frames give `frames_out`; `pixels_in` pixels of a side give
+    `pixels_out`. `coder` is the module that the steps run.
+    """
+
+    steps: Sequence[Step]
+    coder: nn.Module
+    frames_in: int
+    frames_out: int
+    pixels_in: int
+    pixels_out: int
+
+    def output_frames(self, frames: int) -> int:
+        """How many frames come out of 1 + k frames_in."""
+        return 1 + (frames - 1) // self.frames_in * self.frames_out
+
+    def cut(self, frames: int) -> tuple[int, int]:
+        """Input frames of a cut's first chunk and of each later one; `frames` counts video frames.
+
+        Raises `ValueError` where they are not 1 + k times the temporal compression.
+        """
+        compression = max(self.frames_in, self.frames_out)
+        later, rest = divmod(frames - 1, compression)
+        if rest or later < 1:
+            shorter = max(later, 1) * compression + 1
+            raise ValueError(
+                f"got a schedule of {frames} frames; it takes 1 + {compression}k, at least {1 + compression}: "
+                f"try {shorter} or {shorter + compression}"
+            )
+        return 1 + later * self.frames_in, later * self.frames_in
+
+    def place(self, chunk: Tensor) -> Tensor:
+        """The chunk on the coder's device, in its type."""
+        weight = next(self.coder.parameters())
+        return chunk.to(weight.device, weight.dtype)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a layer needs to know which chunk is the last."""
+        return any(getattr(module, "looks_ahead", False) for module in self.coder.modules())
+
+    @property
+    def streams_exactly(self) -> bool:
+        """Whether depth first equals the whole clip: no norm's statistics span it."""
+        return not any(isinstance(module, ClipGroupNorm) for module in self.coder.modules())
+
+    @property
+    def whole_clip_only(self) -> str | None:
+        """Why the clip can't be cut at all, if so."""
+        reasons = (getattr(module, "whole_clip_only", None) for module in self.coder.modules())
+        return next(filter(None, reasons), None)

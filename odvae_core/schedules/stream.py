@@ -1,0 +1,74 @@
+"""Depth first: a chunk goes through all steps before the next is read."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..layers.stream import StreamState, advance
+from ..tiling import Tiles
+from .base import Output, Report, Schedule, count_chunks, cut_clip, mark_last, over_tiles, recut
+from .direction import Direction
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stream(Schedule):
+    """Depth first: memory doesn't grow with the clip's length, which needn't be known. `frames` is 1 + 4k.
+
+    Equal to the whole clip where every norm works frame by frame. Where a norm's statistics span the clip, those of the frames
+    seen so far are used: an approximation, and logged as one.
+    """
+
+    frames: int = 17
+
+    def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
+        output = Output(way.output_frames(clip.shape[2]), clip)
+        with report.part(self.count(way, clip.shape[2])):
+            for chunk in self.stream(way, cut_clip(clip, *way.cut(self.frames)), None, report):
+                output.append(chunk)
+        return output.whole()
+
+    def count(self, way: Direction, frames: int) -> int:
+        return len(way.steps) * count_chunks(frames, *way.cut(self.frames))
+
+    def stream(
+        self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
+    ) -> Iterator[Tensor]:
+        """Each tile keeps its own state, parked in host memory between its turns."""
+        states: defaultdict[tuple[int, int], StreamState] = defaultdict(StreamState)
+        cut = recut(chunks, *way.cut(self.frames))
+        for chunk, last in mark_last(cut) if way.looks_ahead else ((chunk, False) for chunk in cut):
+
+            def run(tile: Tensor, key: tuple[int, int], last: bool = last) -> Tensor:
+                state = states[key]
+                state.last = last
+                frames, _ = advance(way.steps, way.place(tile), None, state, report)
+                if tiles is not None:
+                    state.park("cpu")
+                return frames.to(tile)
+
+            yield over_tiles(run, way, chunk, tiles)
+
+    def check(self, way: Direction, clip: Tensor) -> None:
+        super().check(way, clip)
+        refuse_uncuttable(self, way)
+        if not way.streams_exactly:
+            log.warning(
+                "%s is approximate for this model: its norms span the clip and see only the frames so far; Sweep is exact",
+                self,
+            )
+
+
+def refuse_uncuttable(schedule: Schedule, way: Direction) -> None:
+    """Raise `ValueError` where the network gives other results however the clip is cut."""
+    if way.whole_clip_only:
+        raise ValueError(
+            f"got {schedule}, but this model can't be cut: {way.whole_clip_only}; "
+            "use Whole(), or Windows() as its authors do"
+        )

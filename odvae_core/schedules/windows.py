@@ -1,0 +1,66 @@
+"""The paper's temporal tiling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..constants import PUBLISHED_WINDOWS
+from ..tiling import Tiles
+from .base import Output, Report, Schedule, count_chunks, cut_clip, recut
+from .direction import Direction
+from .whole import Whole
+
+
+@dataclass(frozen=True)
+class Windows(Schedule):
+    """Windows that share one frame, each a fresh clip, the shared frame dropped (OD-VAE, section 3.3).
+
+    Not equal to the whole clip, but to the authors' code. `frames` is 1 + 4k; decoding takes as many, or `decode_frames`.
+    """
+
+    frames: int = 33
+    decode_frames: int | None = None
+
+    carries_gradients = True
+
+    @classmethod
+    def published(cls, preset: str) -> Windows:
+        """The windows of the authors' code for a preset. Raises `ValueError` where it has none."""
+        if preset not in PUBLISHED_WINDOWS:
+            raise ValueError(
+                f"got preset {preset!r}; windows are published for {', '.join(PUBLISHED_WINDOWS)}: "
+                "choose one of these, or give the frames yourself"
+            )
+        return cls(*PUBLISHED_WINDOWS[preset])
+
+    def run(self, way: Direction, clip: Tensor, tiles: Tiles | None, report: Report) -> Tensor:
+        """Time outside, tiles inside: the memory of a window, whatever the length."""
+        output = Output(way.output_frames(clip.shape[2]), clip)
+        for chunk in self.stream(way, cut_clip(clip, *self.cut(way)), tiles, report):
+            output.append(chunk)
+        return output.whole()
+
+    def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
+        return self.run(way, clip, None, report)
+
+    def count(self, way: Direction, frames: int) -> int:
+        return len(way.steps) * count_chunks(frames, *self.cut(way))
+
+    def stream(
+        self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
+    ) -> Iterator[Tensor]:
+        shared: Tensor | None = None
+        for chunk in recut(chunks, *self.cut(way)):
+            window = chunk if shared is None else torch.cat([shared, chunk], dim=2)
+            output = Whole().run(way, window, tiles, report)
+            yield output if shared is None else output[:, :, 1:]
+            shared = window[:, :, -1:].clone()
+
+    def cut(self, way: Direction) -> tuple[int, int]:
+        """Input frames of the first window, and new frames of each later one."""
+        decoding = way.frames_out > way.frames_in
+        return way.cut((decoding and self.decode_frames) or self.frames)

@@ -1,0 +1,107 @@
+"""Overlapping tiles in space, blended as published: around any way to run a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Square tiles of `size` pixels that overlap by `overlap`; both are multiples of the spatial compression.
+
+    Attention and norms see their tile only, so tiles never equal the whole picture. The authors' v1.2 defaults are
+    Tiles(256, overlap=32), v1.0's and v1.1's Tiles(256, overlap=64).
+    """
+
+    size: int
+    overlap: int = 32
+
+    def __post_init__(self):
+        if not 0 <= self.overlap < self.size:
+            raise ValueError(
+                f"got tiles of {self.size} pixels that overlap by {self.overlap}; "
+                "the overlap must be at least 0 and smaller than the tile: "
+                f"try an overlap of {max(self.size // 8, 0)}"
+            )
+
+    def check(self, compression: int) -> None:
+        """Raise `ValueError` where a tile would not fall on whole latents."""
+        if self.size % compression or self.overlap % compression:
+            down, up = (self.size // compression * compression, -(-self.size // compression) * compression)
+            raise ValueError(
+                f"got tiles of {self.size} pixels that overlap by {self.overlap}; both must be multiples of {compression}: "
+                f"try a size of {down or up} or {up}, an overlap of {self.overlap // compression * compression}"
+            )
+
+
+def count_tiles(tiles: Tiles | None, height: int, width: int) -> int:
+    """How many tiles cover a picture of `height` x `width` pixels."""
+    if tiles is None:
+        return 1
+    stride = tiles.size - tiles.overlap
+    return len(tile_starts(height, stride)) * len(tile_starts(width, stride))
+
+
+def tile_starts(length: int, stride: int) -> range:
+    """Tiles go on until one would start behind the picture, so the last may lie wholly in its neighbour, as published."""
+    return range(0, length, stride)
+
+
+def run_tiled(
+    run: Callable[[Tensor, tuple[int, int]], Tensor],
+    clip: Tensor,
+    size: int,
+    overlap: int,
+    scale: tuple[int, int],
+) -> Tensor:
+    """Run a clip [B, C, T, H, W] tile by tile and blend what comes out.
+
+    `size` and `overlap` count input pixels; an output has `scale` = (multiply, divide) times as many. `run` gets a tile and its
+    (row, column). Each tile is blended with the finished tile above, then with the finished one to its left; only their
+    overlapping strips are kept.
+    """
+    stride = size - overlap
+    multiply, divide = scale
+    extent, keep = overlap * multiply // divide, stride * multiply // divide
+    height, width = clip.shape[-2] * multiply // divide, clip.shape[-1] * multiply // divide
+    output: Tensor | None = None
+    above: dict[int, Tensor] = {}
+    for row, top in enumerate(tile_starts(clip.shape[-2], stride)):
+        left_strip: Tensor | None = None
+        for column, left in enumerate(tile_starts(clip.shape[-1], stride)):
+            tile = run(clip[..., top : top + size, left : left + size], (row, column))
+            if output is None:
+                output = tile.new_empty(*tile.shape[:3], height, width)
+            if column in above:
+                tile = blend(above[column], tile, extent, dim=-2)
+            if left_strip is not None:
+                tile = blend(left_strip, tile, extent, dim=-1)
+            above[column] = strip(tile, extent, dim=-2)
+            left_strip = strip(tile, extent, dim=-1)
+            y, x = row * keep, column * keep
+            output[..., y : y + keep, x : x + keep] = tile[..., :keep, :keep]
+    assert output is not None
+    return output
+
+
+def strip(tile: Tensor, extent: int, dim: int) -> Tensor:
+    """The last `extent` rows or columns, in a copy of their own."""
+    extent = min(extent, tile.shape[dim])
+    return tile.narrow(dim, tile.shape[dim] - extent, extent).clone()
+
+
+def blend(before: Tensor, tile: Tensor, extent: int, dim: int) -> Tensor:
+    """Fade from the strip `before` into the first rows (dim -2) or columns (dim -1) of `tile`."""
+    extent = min(extent, before.shape[dim], tile.shape[dim])
+    if not extent:
+        return tile
+    ramp = torch.arange(extent, device=tile.device, dtype=tile.dtype) / extent
+    ramp = ramp.view(-1, *[1] * (-1 - dim))
+    new = tile.narrow(dim, 0, extent)
+    old = before.narrow(dim, before.shape[dim] - extent, extent)
+    faded = torch.lerp(old, new, ramp)
+    return torch.cat([faded, tile.narrow(dim, extent, tile.shape[dim] - extent)], dim)

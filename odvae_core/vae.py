@@ -1,0 +1,177 @@
+"""The face of every video VAE here: encode, decode, and both as streams."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from .posterior import Posterior
+from .schedules import Direction, Progress, Report, Schedule, Stream, Whole
+from .tiling import Tiles, count_tiles
+
+WHOLE = Whole()
+
+
+class VideoVAE(nn.Module, ABC):
+    """A VAE for clips [B, 3, T, H, W] in [-1, 1] of 1 + ck frames, c being its temporal compression.
+
+    A family gives the modules, under their published names, and the steps that run them. Clips stay where they are: chunks go
+    to the network's device and type, results come back on the clip's. Gradients follow the caller's grad mode.
+    """
+
+    family: ClassVar[str]
+    config: Any
+    temporal_compression: int
+    spatial_compression: int
+    latent_channels: int
+    latent_scale: float
+    latent_shift: float
+
+    @abstractmethod
+    def encoding(self) -> Direction:
+        """The way from video to moments [B, 2C, T, H, W]."""
+
+    @abstractmethod
+    def decoding(self) -> Direction:
+        """The way from latents to video."""
+
+    def posterior(self, moments: Tensor) -> Posterior:
+        """What the moments mean."""
+        return Posterior.from_moments(moments)
+
+    def encode(
+        self,
+        video: Tensor,
+        schedule: Schedule = WHOLE,
+        tiles: Tiles | None = None,
+        progress: Progress | None = None,
+    ) -> Posterior:
+        """Video [B, 3, 1 + ck, H, W] in [-1, 1] -> posterior of latents [B, C, 1 + k, H / s, W / s], unscaled.
+
+        Raises `ValueError` for other frame counts and sizes: `odvae_core.fit` pads them.
+        """
+        self.check_video(video)
+        self.check_frames(video.shape[2])
+        return self.posterior(self._run(self.encoding(), video, schedule, tiles, progress))
+
+    def decode(
+        self,
+        latent: Tensor,
+        schedule: Schedule = WHOLE,
+        tiles: Tiles | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Latents [B, C, 1 + k, H, W], unscaled -> video [B, 3, 1 + ck, sH, sW]; values may pass [-1, 1] a little."""
+        self.check_latent(latent)
+        return self._run(self.decoding(), latent, schedule, tiles, progress)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Reconstruct a clip from the mode of its posterior."""
+        return self.decode(self.encode(video).mode())
+
+    def encode_stream(
+        self,
+        chunks: Iterable[Tensor],
+        schedule: Schedule = WHOLE,
+        tiles: Tiles | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Posterior]:
+        """Consecutive pieces of one clip, of any length -> posteriors of consecutive latent frames.
+
+        Memory doesn't grow with the clip's length. The clip must have 1 + ck frames in all.
+        """
+        for moments in self._stream(self.encoding(), self._checked(chunks), schedule, tiles, progress):
+            yield self.posterior(moments)
+
+    def decode_stream(
+        self,
+        chunks: Iterable[Tensor],
+        schedule: Schedule = WHOLE,
+        tiles: Tiles | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Tensor]:
+        """Consecutive latent frames of one clip -> consecutive pieces of its video."""
+
+        def checked() -> Iterator[Tensor]:
+            for chunk in chunks:
+                self.check_latent(chunk)
+                yield chunk
+
+        yield from self._stream(self.decoding(), checked(), schedule, tiles, progress)
+
+    def check_video(self, video: Tensor) -> None:
+        """Raise `ValueError` where this is no video that the encoder takes, whatever its length."""
+        if video.ndim != 5 or video.shape[1] != 3 or not video.is_floating_point():
+            raise ValueError(
+                f"got a {video.dtype} tensor of shape {list(video.shape)}; the encoder takes floating-point video "
+                "[batch, 3, frames, height, width] in [-1, 1]"
+            )
+        if 0 in video.shape:
+            raise ValueError(f"got an empty video of shape {list(video.shape)}; it needs a frame")
+        step = self.spatial_compression
+        for name, side in (("height", video.shape[3]), ("width", video.shape[4])):
+            if side % step:
+                smaller, larger = side // step * step, (side // step + 1) * step
+                raise ValueError(
+                    f"got a {name} of {side} pixels; the encoder takes multiples of {step}: "
+                    f"crop it to {smaller} or pad it to {larger}, as odvae_core.fit does"
+                )
+
+    def check_frames(self, frames: int) -> None:
+        """Raise `ValueError` where a clip hasn't 1 + ck frames."""
+        step = self.temporal_compression
+        if (frames - 1) % step:
+            shorter = 1 + (frames - 1) // step * step
+            raise ValueError(
+                f"got {frames} frames; the encoder takes 1 + {step}k: "
+                f"cut the clip to {shorter} or extend it to {shorter + step}, as odvae_core.fit does"
+            )
+
+    def check_latent(self, latent: Tensor) -> None:
+        """Raise `ValueError` where this is no latent of this VAE."""
+        if latent.ndim != 5 or not latent.is_floating_point() or 0 in latent.shape:
+            raise ValueError(
+                f"got a {latent.dtype} tensor of shape {list(latent.shape)}; the decoder takes floating-point latents "
+                f"[batch, {self.latent_channels}, frames, height, width], none of these 0"
+            )
+        if latent.shape[1] != self.latent_channels:
+            raise ValueError(
+                f"got a latent of {latent.shape[1]} channels; this VAE's have {self.latent_channels}: "
+                "decode it with the VAE that its model was trained with"
+            )
+
+    def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        frames = 0
+        for chunk in chunks:
+            if chunk.ndim == 5 and not chunk.shape[2]:
+                continue
+            self.check_video(chunk)
+            frames += chunk.shape[2]
+            yield chunk
+        self.check_frames(frames)
+
+    def _run(
+        self, way: Direction, clip: Tensor, schedule: Schedule, tiles: Tiles | None, progress: Progress | None
+    ) -> Tensor:
+        if tiles is not None:
+            tiles.check(self.spatial_compression)
+        height, width = (side * way.pixels_out // way.pixels_in for side in clip.shape[-2:])
+        if way.pixels_in > way.pixels_out:
+            height, width = clip.shape[-2:]
+        count = schedule.count(way, clip.shape[2]) * count_tiles(tiles, height, width)
+        return schedule.run(way, clip, tiles, Report(progress, count))
+
+    def _stream(
+        self,
+        way: Direction,
+        chunks: Iterable[Tensor],
+        schedule: Schedule,
+        tiles: Tiles | None,
+        progress: Progress | None,
+    ) -> Iterator[Tensor]:
+        if tiles is not None:
+            tiles.check(self.spatial_compression)
+        return schedule.stream(way, chunks, tiles, Report(progress))
