@@ -1,0 +1,6 @@
+"""Clips in and out through PyAV, a few frames at a time."""
+
+from .reader import Chunk, VideoReader, read_video
+from .source import VideoError
+
+__all__ = ["Chunk", "VideoError", "VideoReader", "read_video"]

@@ -1,0 +1,214 @@
+"""The decoder's frames with their times; a clip is never silently shortened."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from av import Packet, VideoFrame
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from .source import Source, VideoError, file_start, name_of, open_media, reason, tick_of
+
+log = logging.getLogger(__name__)
+
+START_TOLERANCE = Fraction(1, 2000)  # seconds: a start written as a float finds its frame
+DEFAULT_RATE = Fraction(25)  # of streams that state no rate at all
+STATES_ITS_DURATION = {"matroska", "mp4"}  # elsewhere FFmpeg may be guessing from the bit rate
+
+Timed = tuple[VideoFrame, Fraction]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file says about its picture; frame_count is None where no exact index exists."""
+
+    first: VideoFrame
+    rate: Fraction
+    frame_count: int | None
+    pixel_aspect: Fraction
+    has_alpha: bool
+
+
+def inspect(source: Source) -> VideoInfo:
+    """Decode the first frame and read the stream's facts. VideoError: there is no picture."""
+    with open_media(source) as container:
+        stream = _find_video(container, source)
+        first, _ = next(_walk(container, stream, source))
+        alpha = any(part.is_alpha for part in first.format.components)
+        return VideoInfo(
+            first=first,
+            rate=_rate_of(stream),
+            frame_count=_count_frames(container, stream),
+            pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+            has_alpha=alpha or stream.metadata.get("alpha_mode") == "1",
+        )
+
+
+def decode(source: Source, start: Fraction) -> Iterator[Timed]:
+    """Frames from `start` on, each with its seconds since the beginning of the file.
+
+    Times increase strictly. VideoError at the point where the file breaks or ends too early, after
+    all that decodes.
+    """
+    earliest = start - START_TOLERANCE
+    seeks = start > 0 and _seek_lands_before(source, earliest)
+    with open_media(source) as container:
+        stream = _find_video(container, source)
+        if seeks:
+            _seek(container, stream, earliest)
+        for frame, time in _walk(container, stream, source):
+            if time >= earliest:
+                yield frame, time
+
+
+def _find_video(container: InputContainer, source: Source) -> VideoStream:
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream):
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "no streams"
+        raise VideoError(f"{name_of(source)}: holds no picture (found: {kinds}); give a video file")
+    if stream.codec_context is None:
+        raise VideoError(f"{name_of(source)}: no decoder for its video; re-encode it, say to H.264")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _rate_of(stream: VideoStream) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+
+
+def _count_frames(container: InputContainer, stream: VideoStream) -> int | None:
+    """Frames of the whole clip where the container lists every one of them, else None."""
+    entries = stream.index_entries
+    if "mp4" not in container.format.name.split(",") or len(entries) != stream.frames:
+        return None
+    return sum(not entry.is_discard for entry in entries) or None
+
+
+def _seek(container: InputContainer, stream: VideoStream, time: Fraction) -> None:
+    container.seek(int((time + file_start(container)) / tick_of(stream)), stream=stream)
+
+
+def _seek_lands_before(source: Source, time: Fraction) -> bool:
+    """Whether seeking works: some containers can't, some land late, which would lose frames."""
+    with open_media(source) as container:
+        stream = _find_video(container, source)
+        if stream.start_time is None:
+            return False  # no timestamps to seek by
+        try:
+            _seek(container, stream, time)
+            _, landed = next(_walk(container, stream, source))
+        except (FFmpegError, VideoError):
+            return False
+        return landed <= time
+
+
+def _walk(container: InputContainer, stream: VideoStream, source: Source) -> Iterator[Timed]:
+    """Every frame from the container's present position to its end, then the check of that end."""
+    clock = _Clock(stream, file_start(container), name_of(source))
+    ending = _Ending(container, stream, name_of(source))
+    try:
+        for packet in container.demux():
+            ending.note_packet(packet)
+            if packet.stream is not stream:
+                continue
+            for frame in stream.decode(packet):
+                ending.note_frame(frame)
+                yield frame, clock.read(frame)
+    except FFmpegError as error:
+        for frame in _drain(stream):
+            yield frame, clock.read(frame)
+        raise VideoError(
+            f"{name_of(source)}: breaks after {clock.describe()} ({reason(error)}); "
+            "download or export it again, or read no further than this"
+        ) from error
+    finally:
+        # Halts the decoder's threads: freed while one of them logs into Python, they deadlock.
+        stream.codec_context.flush_buffers()
+    ending.check(clock)
+
+
+def _drain(stream: VideoStream) -> list[VideoFrame]:
+    """Frames that the decoder still held when a packet failed."""
+    try:
+        return stream.codec_context.decode(None)
+    except FFmpegError:
+        return []
+
+
+class _Clock:
+    """Gives each frame its time, and says once where the file's own stamps could not be used."""
+
+    def __init__(self, stream: VideoStream, origin: Fraction, name: str) -> None:
+        self.unit = tick_of(stream)
+        self.step = 1 / _rate_of(stream)
+        self.origin = origin
+        self.name = name
+        self.time: Fraction | None = None
+        self.frames = 0
+        self.warned = False
+
+    def read(self, frame: VideoFrame) -> Fraction:
+        stamp = frame.dts if frame.pts is None else frame.pts
+        time = None if stamp is None else stamp * self.unit - self.origin
+        if time is None or (self.time is not None and time <= self.time):
+            time = self._count_on()
+        self.time = time
+        self.frames += 1
+        return time
+
+    def describe(self) -> str:
+        return f"{self.frames} frames, at {float(self.time or 0):.3f} s"
+
+    def _count_on(self) -> Fraction:
+        if not self.warned:
+            self.warned = True
+            log.warning(
+                "%s: timestamps missing or not increasing; such frames are timed at %s frames/s",
+                self.name,
+                1 / self.step,
+            )
+        return Fraction(0) if self.time is None else self.time + self.step
+
+
+class _Ending:
+    """Watches a clip go by, to tell an end from a break."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream, name: str) -> None:
+        self.name = name
+        self.stream = stream
+        self.damaged = 0
+        self.ends_damaged = False
+        self.is_cut = False
+        self.reached: Fraction | None = None
+        self.promised: Fraction | None = None
+        stated = STATES_ITS_DURATION & set(container.format.name.split(","))
+        if stated and container.duration:
+            self.promised = Fraction((container.start_time or 0) + container.duration, 1_000_000)
+        self.tolerance = max(3 / _rate_of(stream), Fraction(1, 5))
+
+    def note_packet(self, packet: Packet) -> None:
+        if packet.stream is self.stream and packet.size:
+            self.is_cut = packet.is_corrupt
+        if packet.pts is not None and packet.time_base:
+            end = (packet.pts + (packet.duration or 0)) * packet.time_base
+            self.reached = end if self.reached is None else max(self.reached, end)
+
+    def note_frame(self, frame: VideoFrame) -> None:
+        self.damaged += frame.is_corrupt
+        self.ends_damaged = frame.is_corrupt
+
+    def check(self, clock: _Clock) -> None:
+        if not clock.frames:
+            raise VideoError(f"{self.name}: not one frame decodes from here; export the clip again")
+        short = self.promised and self.reached and self.reached < self.promised - self.tolerance
+        if short or self.is_cut or self.ends_damaged:
+            raise VideoError(
+                f"{self.name}: ends too early, after {clock.describe()}"
+                + (f" of {float(self.promised or 0):.3f} s" if short else ", inside a frame")
+                + "; download or export it again, or read no further than this"
+            )
+        if self.damaged:
+            log.warning("%s: the decoder patched %d damaged frames", self.name, self.damaged)

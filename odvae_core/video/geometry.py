@@ -1,0 +1,97 @@
+"""From coded pictures to delivered ones: square pixels, orientation, resize, crop."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from av import VideoFrame
+
+Size = tuple[int, int]  # height, width
+
+UPRIGHT = (False, False, False)
+
+
+def read_orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
+    """How a picture must be turned for display: (transpose first, then flip rows, flip columns).
+
+    Read from the display matrix, whose entries a, b, c, d map x' = a x + c y, y' = b x + d y.
+    ValueError: the matrix is no quarter turn or mirror.
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return UPRIGHT
+    a, b, _, c, d = np.sign(np.frombuffer(bytes(data), np.int32)[:5]).tolist()
+    if a and d and not b and not c:
+        return False, d < 0, a < 0
+    if b and c and not a and not d:
+        return True, b < 0, c < 0
+    raise ValueError("its display matrix turns the picture by something else than quarter turns")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One clip's way from the decoder's picture to the delivered one.
+
+    scaled is the size the scaler makes, before the turn; window is the crop after it,
+    (top, left, height, width).
+    """
+
+    scaled: Size
+    orientation: tuple[bool, bool, bool]
+    window: tuple[int, int, int, int]
+
+    @property
+    def size(self) -> Size:
+        return self.window[2:]
+
+    def arrange(self, picture: np.ndarray) -> np.ndarray:
+        """[H, W, 3] as scaled -> [h, w, 3] as delivered."""
+        transposed, flip_rows, flip_columns = self.orientation
+        if transposed:
+            picture = picture.swapaxes(0, 1)
+        picture = picture[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+        top, left, height, width = self.window
+        return picture[top : top + height, left : left + width]
+
+
+def plan(
+    frame: VideoFrame,
+    pixel_aspect: Fraction,
+    short_side: int | None,
+    size: Size | None,
+    crop: Size | int | None,
+) -> Geometry:
+    """The geometry of a clip with this first frame. ValueError: options that do not fit it."""
+    orientation = read_orientation(frame)
+    coded = (frame.height, max(1, round(frame.width * pixel_aspect)))
+    resized = _resize(_swap_if(orientation[0], coded), short_side, size)
+    scaled = _swap_if(orientation[0], resized)
+    return Geometry(scaled, orientation, _centre(resized, crop))
+
+
+def _swap_if(transposed: bool, size: Size) -> Size:
+    return (size[1], size[0]) if transposed else size
+
+
+def _resize(shown: Size, short_side: int | None, size: Size | None) -> Size:
+    if short_side is not None:
+        height, width = (max(1, round(side * short_side / min(shown))) for side in shown)
+        size = height, width
+    size = size or shown
+    if min(size) < 1:
+        raise ValueError(f"asked to resize to {size[0]}x{size[1]}; sides are 1 or more")
+    return size
+
+
+def _centre(size: Size, crop: Size | int | None) -> tuple[int, int, int, int]:
+    """The centred window of a size: exactly `crop`, or the largest with sides of its multiples."""
+    height, width = size
+    if isinstance(crop, int):
+        crop = (height // crop * crop, width // crop * crop) if crop > 0 else (0, 0)
+    tall, wide = crop or size
+    if not (0 < tall <= height and 0 < wide <= width):
+        raise ValueError(
+            f"cannot cut {tall}x{wide} out of {height}x{width}; "
+            "crop to less, or resize to more with short_side or size"
+        )
+    return (height - tall) // 2, (width - wide) // 2, tall, wide

@@ -1,0 +1,80 @@
+"""Opening media for reading, with errors that name the file, what was found and what to do."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Stream
+
+Source = str | os.PathLike[str] | BytesIO
+
+# Playlists and the like may name other addresses: nothing but local files is ever opened.
+LOCAL_ONLY = {"protocol_whitelist": "file"}
+
+
+class VideoError(Exception):
+    """A media file that cannot be read or written: the text names it, the finding, the remedy."""
+
+
+def name_of(source: Source) -> str:
+    """The source as error messages call it."""
+    return "the given stream" if isinstance(source, BytesIO) else os.fspath(source)
+
+
+@contextmanager
+def open_media(source: Source) -> Iterator[InputContainer]:
+    """Open a file, or bytes in memory (with a cursor of our own), and close it again.
+
+    VideoError: missing, empty, or not a media file.
+    """
+    if isinstance(source, BytesIO):
+        file = BytesIO(source.getvalue())  # shares the bytes
+    else:
+        file = _existing_file(Path(source))
+    try:
+        container = av.open(file, "r", options=LOCAL_ONLY)
+    except (FFmpegError, OSError, ValueError) as error:
+        raise VideoError(
+            f"{name_of(source)}: not a media file that FFmpeg can open ({reason(error)}); "
+            "is the download complete, and the extension the right one?"
+        ) from error
+    with container:
+        yield container
+
+
+def reason(error: Exception) -> str:
+    """FFmpeg's own words: its last log line where it left one, else the name of the error."""
+    log = getattr(error, "log", None)
+    return log[2].strip() if log else getattr(error, "strerror", None) or str(error)
+
+
+def file_start(container: InputContainer) -> Fraction:
+    """Seconds at which the earliest sound or picture begins, on the file's own clock."""
+    starts = [start_of(s) for s in container.streams if s.type in ("audio", "video")]
+    return min((start for start in starts if start is not None), default=Fraction(0))
+
+
+def start_of(stream: Stream) -> Fraction | None:
+    """Seconds on the file's own clock at which a stream begins, where the file says so."""
+    return None if stream.start_time is None else stream.start_time * tick_of(stream)
+
+
+def tick_of(stream: Stream) -> Fraction:
+    """Seconds that one unit of the stream's timestamps lasts."""
+    assert stream.time_base, "FFmpeg gives every stream that it opens a time base"
+    return stream.time_base
+
+
+def _existing_file(path: Path) -> str:
+    """The absolute name, which FFmpeg cannot take for an address, of a file that is not empty."""
+    if not path.is_file():
+        raise VideoError(f"{path}: no such file; check the path")
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path}: the file is empty (0 bytes); copy or download it again")
+    return str(path.absolute())
