@@ -1,32 +1,94 @@
-"""From a preset's name or a configuration to a network."""
+"""The families of VAEs, and the way from a preset's name or a configuration to a network."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from .config import from_dict
 from .families.odvae import Odvae
 from .families.odvae_config import PRESETS, OdvaeConfig
-from .published import odvae_from_published
+from .published import is_odvae_config, odvae_from_published
+from .recognise import infer_odvae, is_odvae
 from .vae import VideoVAE
+
+
+@dataclass(frozen=True)
+class Family:
+    """One design: its network and presets, and how to know its files.
+
+    `is_published` and `from_published` read a published config.json; `is_ours` and `infer` names and shapes of weights. `infer` also
+    gives what these can't tell, as sentences.
+    """
+
+    network: Callable[[Any], VideoVAE]
+    config: type
+    presets: Mapping[str, Any]
+    is_published: Callable[[Mapping[str, Any]], bool]
+    from_published: Callable[[dict[str, Any]], Any]
+    is_ours: Callable[[Mapping[str, Tensor]], bool]
+    infer: Callable[[Mapping[str, Tensor]], tuple[Any, tuple[str, ...]]]
+
+
+FAMILIES = {
+    "odvae": Family(
+        Odvae, OdvaeConfig, PRESETS, is_odvae_config, odvae_from_published, is_odvae, infer_odvae
+    ),
+}
+"""A family is recognised here and nowhere else."""
 
 
 def build(config: str | OdvaeConfig | dict[str, Any], family: str | None = None) -> VideoVAE:
     """A VAE with random weights that can be trained.
 
-    `config` is a preset's name, a configuration, or a dict: of ours, or a published config.json.
-    Raises `ValueError` on an unknown name or field.
+    `config` is a preset's name, a configuration, or a dict: of ours, or a published config.json. `family` says which family a
+    dict speaks of, where it could be two. Raises `ValueError` on an unknown name or field.
     """
-    return Odvae(read_config(config))
+    config = read_config(config, family)
+    return FAMILIES[family_of(config)].network(config)
 
 
-def read_config(config: str | OdvaeConfig | dict[str, Any]) -> OdvaeConfig:
-    if isinstance(config, OdvaeConfig):
-        return config
+def read_config(config: Any, family: str | None = None) -> Any:
+    """The configuration that a preset's name, a dict or a configuration stands for."""
+    families = choose_families(family)
     if isinstance(config, str):
-        if config not in PRESETS:
-            raise ValueError(f"got preset {config!r}; the presets are {', '.join(PRESETS)}")
-        return PRESETS[config]
-    if "levels" in config:
-        return from_dict(OdvaeConfig, config)
-    return odvae_from_published(config)
+        presets = {name: preset for item in families for name, preset in item.presets.items()}
+        if config not in presets:
+            raise ValueError(f"got preset {config!r}; the presets are {', '.join(presets)}")
+        return presets[config]
+    if not isinstance(config, dict):
+        return config
+    for item in families:
+        if item.is_published(config):
+            return item.from_published(config)
+    nearest = max(families, key=lambda item: len(field_names(item.config) & set(config)))
+    return from_dict(nearest.config, config)
+
+
+def choose_families(name: str | None) -> list[Family]:
+    """The named family, or all. Raises `ValueError` on an unknown name."""
+    if name is None:
+        return list(FAMILIES.values())
+    if name not in FAMILIES:
+        raise ValueError(f"got family {name!r}; the families are {', '.join(FAMILIES)}")
+    return [FAMILIES[name]]
+
+
+def family_of(config: Any) -> str:
+    """The name of the family that a configuration belongs to."""
+    return next(name for name, family in FAMILIES.items() if isinstance(config, family.config))
+
+
+def name_preset(config: Any) -> str | None:
+    """The preset that equals a configuration, if one does."""
+    presets = FAMILIES[family_of(config)].presets
+    return next((name for name, preset in presets.items() if preset == config), None)
+
+
+def field_names(config: type) -> set[str]:
+    """The names of a configuration's fields."""
+    return {field.name for field in dataclasses.fields(config)}

@@ -55,14 +55,15 @@ RULES = {
 
 # The floors of odvae_core, lowest first; a floor imports itself and what lies below.
 FLOORS = (
-    ("constants", "config", "posterior"),
+    ("constants", "config", "posterior", "version", "tensorfile"),
     ("tiling",),
     ("layers",),
     ("schedules", "memory", "fit"),
     ("vae",),
     ("families",),
-    ("published",),
+    ("published", "recognise"),
     ("build",),
+    ("design",),
     ("checkpoint", "inflate", "metrics", "video"),
     ("__init__",),
     ("commands", "cli", "__main__"),
