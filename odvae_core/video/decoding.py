@@ -71,7 +71,7 @@ def _find_video(container: InputContainer, source: Source) -> VideoStream:
         raise VideoError(f"{name_of(source)}: holds no picture (found: {kinds}); give a video file")
     if stream.codec_context is None:
         raise VideoError(f"{name_of(source)}: no decoder for its video; re-encode it, say to H.264")
-    stream.thread_type = "AUTO"
+    stream.thread_type = "SLICE"  # threads by frame swallow errors, and frames with them
     return stream
 
 
@@ -124,9 +124,6 @@ def _walk(container: InputContainer, stream: VideoStream, source: Source) -> Ite
             f"{name_of(source)}: breaks after {clock.describe()} ({reason(error)}); "
             "download or export it again, or read no further than this"
         ) from error
-    finally:
-        # Halts the decoder's threads: freed while one of them logs into Python, they deadlock.
-        stream.codec_context.flush_buffers()
     ending.check(clock)
 
 
