@@ -1,7 +1,15 @@
 """Numbers that come from outside, each with its source."""
 
 LATENT_SCALE = 0.18215
-"""What the consumers of SD-like latents multiply with (Rombach et al. 2022; Open-Sora-Plan's CausalVAEModelWrapper)."""
+"""What the consumers of SD-like latents multiply with (Rombach et al.
+
+2022; Open-Sora-Plan's CausalVAEModelWrapper).
+"""
+
+SD3_LATENT_SCALE, SD3_LATENT_SHIFT = 1.5305, 0.0609
+"""What the consumers of SD3's latents multiply with, after they have taken the shift away (the VAE's
+config.json in stabilityai/stable-diffusion-3-medium-diffusers).
+"""
 
 LOGVAR_RANGE = (-30.0, 20.0)
 """Clamp of the posterior's log variance (Open-Sora-Plan v1.0 to v1.2, diffusers)."""
@@ -12,10 +20,13 @@ NORM_EPS = 1e-6
 PUBLISHED_WINDOWS = {
     "odvae-v1.1": (65, None),
     "odvae-v1.2": (33, 61),
+    "cvvae": (17, None),
+    "cvvae-sd3": (17, None),
 }
 """Temporal windows of the authors' code: frames to encode, frames to decode where that differs.
 
-v1.2.0 decodes 16 latents (61 frames) at a time although it encodes 33 frames; v1.0.0 has no temporal tiling.
+v1.2.0 decodes 16 latents (61 frames) at a time although it encodes 33 frames; v1.0.0 has no
+temporal tiling.
 """
 
 INDEX_LIMIT = 2**31

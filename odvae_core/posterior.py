@@ -38,7 +38,8 @@ class Posterior:
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """A random latent, drawn one latent frame after the other on the generator's device.
 
-        The same seed gives the same latent, however the clip was cut, as long as one generator goes through its pieces.
+        The same seed gives the same latent, however the clip was cut, as long as one generator goes
+        through its pieces.
         """
         device = self.mean.device if generator is None else generator.device
         b, c, t, h, w = self.mean.shape

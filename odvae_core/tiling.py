@@ -11,10 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Tiles:
-    """Square tiles of `size` pixels that overlap by `overlap`; both are multiples of the spatial compression.
+    """Square tiles of `size` pixels that overlap by `overlap`; both are multiples of the spatial
+    compression.
 
-    Attention and norms see their tile only, so tiles never equal the whole picture. The authors' v1.2 defaults are
-    Tiles(256, overlap=32), v1.0's and v1.1's Tiles(256, overlap=64).
+    Attention and norms see their tile only, so tiles never equal the whole picture. The authors'
+    v1.2 defaults are Tiles(256, overlap=32), v1.0's and v1.1's Tiles(256, overlap=64).
     """
 
     size: int
@@ -31,10 +32,11 @@ class Tiles:
     def check(self, compression: int) -> None:
         """Raise `ValueError` where a tile would not fall on whole latents."""
         if self.size % compression or self.overlap % compression:
-            down, up = (self.size // compression * compression, -(-self.size // compression) * compression)
+            size = max(compression, self.size // compression * compression)
+            overlap = min(size - compression, self.overlap // compression * compression)
             raise ValueError(
-                f"got tiles of {self.size} pixels that overlap by {self.overlap}; both must be multiples of {compression}: "
-                f"try a size of {down or up} or {up}, an overlap of {self.overlap // compression * compression}"
+                f"got tiles of {self.size} pixels that overlap by {self.overlap}; both must be "
+                f"multiples of {compression}: try Tiles({size}, overlap={overlap})"
             )
 
 
@@ -47,7 +49,8 @@ def count_tiles(tiles: Tiles | None, height: int, width: int) -> int:
 
 
 def tile_starts(length: int, stride: int) -> range:
-    """Tiles go on until one would start behind the picture, so the last may lie wholly in its neighbour, as published."""
+    """Tiles go on until one would start behind the picture, so the last may lie wholly in its
+    neighbour, as published."""
     return range(0, length, stride)
 
 
@@ -60,9 +63,9 @@ def run_tiled(
 ) -> Tensor:
     """Run a clip [B, C, T, H, W] tile by tile and blend what comes out.
 
-    `size` and `overlap` count input pixels; an output has `scale` = (multiply, divide) times as many. `run` gets a tile and its
-    (row, column). Each tile is blended with the finished tile above, then with the finished one to its left; only their
-    overlapping strips are kept.
+    `size` and `overlap` count input pixels; an output has `scale` = (multiply, divide) times as
+    many. `run` gets a tile and its (row, column). Each tile is blended with the finished tile
+    above, then with the finished one to its left; only their overlapping strips are kept.
     """
     stride = size - overlap
     multiply, divide = scale

@@ -9,17 +9,19 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from .posterior import Posterior
-from .schedules import Direction, Progress, Report, Schedule, Stream, Whole
+from .schedules import Direction, Progress, Report, Schedule, Whole
 from .tiling import Tiles, count_tiles
 
 WHOLE = Whole()
 
 
 class VideoVAE(nn.Module, ABC):
-    """A VAE for clips [B, 3, T, H, W] in [-1, 1] of 1 + ck frames, c being its temporal compression.
+    """A VAE for clips [B, 3, T, H, W] in [-1, 1] of 1 + ck frames, c being its temporal
+    compression.
 
-    A family gives the modules, under their published names, and the steps that run them. Clips stay where they are: chunks go
-    to the network's device and type, results come back on the clip's. Gradients follow the caller's grad mode.
+    A family gives the modules, under their published names, and the steps that run them. Clips stay
+    where they are: chunks go to the network's device and type, results come back on the clip's.
+    Gradients follow the caller's grad mode.
     """
 
     family: ClassVar[str]
@@ -29,6 +31,8 @@ class VideoVAE(nn.Module, ABC):
     latent_channels: int
     latent_scale: float
     latent_shift: float
+    provenance: Any = None  # what `load` reports, where it made this VAE
+    inflation: Any = None  # what `inflate` reports, where it made this VAE
 
     @abstractmethod
     def encoding(self) -> Direction:
@@ -49,7 +53,8 @@ class VideoVAE(nn.Module, ABC):
         tiles: Tiles | None = None,
         progress: Progress | None = None,
     ) -> Posterior:
-        """Video [B, 3, 1 + ck, H, W] in [-1, 1] -> posterior of latents [B, C, 1 + k, H / s, W / s], unscaled.
+        """Video [B, 3, 1 + ck, H, W] in [-1, 1] -> posterior of latents [B, C, 1 + k, H / s, W /
+        s], unscaled.
 
         Raises `ValueError` for other frame counts and sizes: `odvae_core.fit` pads them.
         """
@@ -64,7 +69,8 @@ class VideoVAE(nn.Module, ABC):
         tiles: Tiles | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Latents [B, C, 1 + k, H, W], unscaled -> video [B, 3, 1 + ck, sH, sW]; values may pass [-1, 1] a little."""
+        """Latents [B, C, 1 + k, H, W], unscaled -> video [B, 3, 1 + ck, sH, sW]; values may pass
+        [-1, 1] a little."""
         self.check_latent(latent)
         return self._run(self.decoding(), latent, schedule, tiles, progress)
 
@@ -83,7 +89,9 @@ class VideoVAE(nn.Module, ABC):
 
         Memory doesn't grow with the clip's length. The clip must have 1 + ck frames in all.
         """
-        for moments in self._stream(self.encoding(), self._checked(chunks), schedule, tiles, progress):
+        for moments in self._stream(
+            self.encoding(), self._checked(chunks), schedule, tiles, progress
+        ):
             yield self.posterior(moments)
 
     def decode_stream(
@@ -106,8 +114,8 @@ class VideoVAE(nn.Module, ABC):
         """Raise `ValueError` where this is no video that the encoder takes, whatever its length."""
         if video.ndim != 5 or video.shape[1] != 3 or not video.is_floating_point():
             raise ValueError(
-                f"got a {video.dtype} tensor of shape {list(video.shape)}; the encoder takes floating-point video "
-                "[batch, 3, frames, height, width] in [-1, 1]"
+                f"got a {video.dtype} tensor of shape {list(video.shape)}; "
+                "the encoder takes floating-point video [batch, 3, frames, height, width] in [-1, 1]"
             )
         if 0 in video.shape:
             raise ValueError(f"got an empty video of shape {list(video.shape)}; it needs a frame")
@@ -127,20 +135,21 @@ class VideoVAE(nn.Module, ABC):
             shorter = 1 + (frames - 1) // step * step
             raise ValueError(
                 f"got {frames} frames; the encoder takes 1 + {step}k: "
-                f"cut the clip to {shorter} or extend it to {shorter + step}, as odvae_core.fit does"
+                f"cut the clip to {shorter} or extend it to {shorter + step}, "
+                "as odvae_core.fit does"
             )
 
     def check_latent(self, latent: Tensor) -> None:
         """Raise `ValueError` where this is no latent of this VAE."""
         if latent.ndim != 5 or not latent.is_floating_point() or 0 in latent.shape:
             raise ValueError(
-                f"got a {latent.dtype} tensor of shape {list(latent.shape)}; the decoder takes floating-point latents "
-                f"[batch, {self.latent_channels}, frames, height, width], none of these 0"
+                f"got a {latent.dtype} tensor of shape {list(latent.shape)}; "
+                f"the decoder takes floating-point latents [batch, {self.latent_channels}, frames, height, width], none of these 0"
             )
         if latent.shape[1] != self.latent_channels:
             raise ValueError(
-                f"got a latent of {latent.shape[1]} channels; this VAE's have {self.latent_channels}: "
-                "decode it with the VAE that its model was trained with"
+                f"got a latent of {latent.shape[1]} channels; "
+                f"this VAE's have {self.latent_channels}: decode it with the VAE that its model was trained with"
             )
 
     def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -154,7 +163,12 @@ class VideoVAE(nn.Module, ABC):
         self.check_frames(frames)
 
     def _run(
-        self, way: Direction, clip: Tensor, schedule: Schedule, tiles: Tiles | None, progress: Progress | None
+        self,
+        way: Direction,
+        clip: Tensor,
+        schedule: Schedule,
+        tiles: Tiles | None,
+        progress: Progress | None,
     ) -> Tensor:
         if tiles is not None:
             tiles.check(self.spatial_compression)

@@ -1,8 +1,10 @@
-"""OD-VAE (arXiv 2409.01199): one wiring for the published models, the paper's variants and the 2D SD VAE."""
+"""OD-VAE (arXiv 2409.01199): one wiring for the published models, the paper's variants and the 2D
+SD VAE."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
@@ -36,7 +38,8 @@ BLOCK_CONVS = {
     "half": (CausalConv3d, FrameConv2d),
 }
 
-# A layer's class and how many times larger its largest tensor is than its input; a picture is padded before it is halved.
+# A layer's class, and how many times larger its largest tensor is than its input. A picture is padded
+# before it is halved.
 DOWN = {"frame": (FrameDown2x, 1.3), "space": (SpaceDown2x, 1.3), "joint": (JointDown2x, 1.3)}
 DOWN_TIME = {"average": (lambda channels: AverageTimeDown2x(), 1), "mixed": (MixedTimeDown2x, 1)}
 UP = {
@@ -72,13 +75,17 @@ class Odvae(VideoVAE):
         steps = list(self.encoder.steps())
         if self.config.quant:
             steps.append(layer_step(self.quant_conv))
-        return Direction(steps, self.encoder, self.temporal_compression, 1, self.spatial_compression, 1)
+        return Direction(
+            steps, self.encoder, self.temporal_compression, 1, self.spatial_compression, 1
+        )
 
     def decoding(self) -> Direction:
         steps = list(self.decoder.steps())
         if self.config.quant:
             steps.insert(0, layer_step(self.post_quant_conv))
-        return Direction(steps, self.decoder, 1, self.temporal_compression, 1, self.spatial_compression)
+        return Direction(
+            steps, self.decoder, 1, self.temporal_compression, 1, self.spatial_compression
+        )
 
 
 # The attributes below are spelled as in the published checkpoints: down, up, block, attn, mid, nin_shortcut, norm_out ...
@@ -94,7 +101,9 @@ class Encoder(nn.Module):
         self.conv_in = CONVS[config.encoder_in](3, channels)
         self.down = nn.ModuleList()
         for level in config.levels:
-            attention = config.encoder_attention if resolution in config.attention_resolutions else ""
+            attention = (
+                config.encoder_attention if resolution in config.attention_resolutions else ""
+            )
             sizes = [channels] + [config.width * level.multiplier] * config.blocks
             stage = Stage(config, sizes, level.encoder, attention)
             stage.resample("downsample", DOWN, level.down)
@@ -129,7 +138,9 @@ class Decoder(nn.Module):
         self.mid = Middle(config, channels, config.decoder_middle, config.decoder_attention)
         stages: list[Stage] = []
         for level in reversed(config.levels):
-            attention = config.decoder_attention if resolution in config.attention_resolutions else ""
+            attention = (
+                config.decoder_attention if resolution in config.attention_resolutions else ""
+            )
             sizes = [channels] + [config.width * level.multiplier] * (config.blocks + 1)
             stage = Stage(config, sizes, level.decoder, attention)
             stage.resample("upsample", UP, level.up)
@@ -153,14 +164,14 @@ class Decoder(nn.Module):
 
 
 class Stage(nn.Module):
-    """One resolution: residual blocks through `sizes` channels, each with its attention if any, then the resampling."""
+    """One resolution: residual blocks through `sizes` channels, each with its attention if any,
+    then the resampling."""
 
     def __init__(self, config: OdvaeConfig, sizes: list[int], kind: str, attention: str):
         super().__init__()
         self.channels = sizes[-1]
         self.block = nn.ModuleList(
-            residual_block(config, before, after, kind)
-            for before, after in zip(sizes, sizes[1:], strict=False)
+            residual_block(config, before, after, kind) for before, after in pairwise(sizes)
         )
         self.attn = nn.ModuleList(
             make_attention(config, after, attention) for after in sizes[1:] if attention
@@ -213,5 +224,9 @@ def make_attention(config: OdvaeConfig, channels: int, kind: str) -> FrameAttent
     norm = group_norm(config, channels, kind)
     if kind == "2d":
         return FrameAttention(channels, norm, FrameConv2d)
-    classes = {"frame": FrameAttention, "scrambled": ScrambledAttention, "temporal": TemporalAttention}
+    classes = {
+        "frame": FrameAttention,
+        "scrambled": ScrambledAttention,
+        "temporal": TemporalAttention,
+    }
     return classes[kind](channels, norm)

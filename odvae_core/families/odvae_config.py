@@ -1,4 +1,5 @@
-"""Every OD-VAE as a table: the published models, the paper's variants, and the 2D VAE that they grew out of."""
+"""Every OD-VAE as a table: the published models, the paper's variants, and the 2D VAE that they
+grew out of."""
 
 from __future__ import annotations
 
@@ -29,10 +30,12 @@ CHOICES = {
 class Level:
     """One resolution, from fine to coarse.
 
-    `multiplier` of the width; `encoder` and `decoder` blocks are "2d", "3d" or "half" (second convolution per frame).
-    `down` halves what the encoder has after this level: "frame", "space" (2D and one-frame 3D layers) or "joint" (time too);
-    `down_time` then halves time: "average" or "mixed". `up` and `up_time` double what the decoder has after this level:
-    "frame", "space", "joint" or "joint-nearest" (nearest in space, linear in time); "linear" or "mixed". "" does nothing.
+    `multiplier` of the width; `encoder` and `decoder` blocks are "2d", "3d" or "half" (second
+    convolution per frame). `down` halves what the encoder has after this level: "frame", "space"
+    (2D and one-frame 3D layers) or "joint" (time too); `down_time` then halves time: "average" or
+    "mixed". `up` and `up_time` double what the decoder has after this level: "frame", "space",
+    "joint" or "joint-nearest" (nearest in space, linear in time); "linear" or "mixed". "" does
+    nothing.
     """
 
     multiplier: int
@@ -48,10 +51,11 @@ class Level:
 class OdvaeConfig:
     """Everything that shapes an OD-VAE: two of the same configuration have the same state dict.
 
-    `norm` of 3D features is over the "clip" or each "frame". `quant` is the 1x1 layer on both sides of the latent: "3d", "2d" or
-    "" (none: the latent then has `z_channels`, else `embed_dim`). Attention is per "frame", "scrambled" (as published with
-    v1.0), "2d" or "temporal"; it also follows the blocks at `attention_resolutions`, counted from `resolution` as published,
-    not from the real picture.
+    `norm` of 3D features is over the "clip" or each "frame". `quant` is the 1x1 layer on both sides
+    of the latent: "3d", "2d" or "" (none: the latent then has `z_channels`, else `embed_dim`).
+    Attention is per "frame", "scrambled" (as published with v1.0), "2d" or "temporal"; it also
+    follows the blocks at `attention_resolutions`, counted from `resolution` as published, not from
+    the real picture.
     """
 
     levels: tuple[Level, ...]
@@ -81,7 +85,8 @@ class OdvaeConfig:
         for level in self.levels:
             if self.width * level.multiplier % self.norm_groups:
                 raise ValueError(
-                    f"got a level of {self.width} x {level.multiplier} channels; norm_groups = {self.norm_groups} must divide it"
+                    f"got a level of {self.width} x {level.multiplier} channels; "
+                    f"norm_groups = {self.norm_groups} must divide it"
                 )
         for name, halved, doubled in (
             ("space", self.space_halvings, sum(bool(level.up) for level in self.levels)),
@@ -89,7 +94,8 @@ class OdvaeConfig:
         ):
             if halved != doubled:
                 raise ValueError(
-                    f"the encoder halves {name} {halved} times but the decoder doubles it {doubled} times; make them equal"
+                    f"the encoder halves {name} {halved} times but the decoder doubles it "
+                    f"{doubled} times; make them equal"
                 )
 
     @property
@@ -114,7 +120,9 @@ def check_choices(part: Level | OdvaeConfig) -> None:
     for name, choices in CHOICES.items():
         value = getattr(part, name, choices[0])
         if value not in choices:
-            raise ValueError(f"got {name} = {value!r}; it is one of {', '.join(map(repr, choices))}")
+            raise ValueError(
+                f"got {name} = {value!r}; it is one of {', '.join(map(repr, choices))}"
+            )
 
 
 V1_2 = OdvaeConfig(
@@ -213,5 +221,9 @@ PRESETS = {
     "odvae-tiny": TINY,
     "sd-vae": SD_VAE,
 }
-"""Variant 4 of the paper is v1.2. `odvae-stream` is variant 4 with per-frame norms and the 2D VAE's nearest upsampling, for new
-trainings: it streams exactly and inflates exactly. `odvae-tiny` is its small version, the embedded default."""
+"""Variant 4 of the paper is v1.2.
+
+`odvae-stream` is variant 4 with per-frame norms and the 2D VAE's nearest upsampling, for new
+trainings: it streams exactly and inflates exactly. `odvae-tiny` is its small version, the embedded
+default.
+"""

@@ -1,34 +1,46 @@
-"""Self-attention over the positions of a frame, or over the frames of a position. One head, as published."""
+"""Self-attention over the positions of a frame, or over the frames of a position.
+
+One head, as published.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .conv import CausalConv3d
-from .stream import StreamState
+from .conv import CausalConv3d, FrameConv2d
+from .place import place
+from .stream import Step, StreamState, advance
 
 
 class FrameAttention(nn.Module):
     """Attention among the positions of each frame. Published as `AttnBlock3DFix`; with 2D layers as `AttnBlock`.
 
-    `norm` is the normalisation to open with; `conv` makes the 1x1 projections.
+    `norm` is the normalisation to open with; `conv` makes the 1x1 projections. `names` are those of the published checkpoints.
     """
+
+    names = ("norm", "q", "k", "v", "proj_out")
 
     def __init__(self, channels: int, norm: nn.Module, conv: type[nn.Module] = CausalConv3d):
         super().__init__()
-        self.norm = norm
-        self.q = conv(channels, channels, 1)
-        self.k = conv(channels, channels, 1)
-        self.v = conv(channels, channels, 1)
-        self.proj_out = conv(channels, channels, 1)
+        for name, part in zip(
+            self.names, (norm, *(conv(channels, channels, 1) for _ in range(4))), strict=True
+        ):
+            place(self, name, part)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        h = self.norm(x, state)
-        rows = (self.to_rows(projection(h)) for projection in (self.q, self.k, self.v))
-        return x + self.proj_out(self.from_rows(F.scaled_dot_product_attention(*rows), x))
+        return x + self.attend(x, state)
+
+    def attend(self, x: Tensor, state: StreamState | None) -> Tensor:
+        """What attention adds to its input."""
+        norm, *projections, proj_out = (self.get_submodule(name) for name in self.names)
+        h = norm(x, state)
+        rows = (self.to_rows(projection(h)) for projection in projections)
+        return proj_out(self.from_rows(F.scaled_dot_product_attention(*rows), x))
 
     def to_rows(self, h: Tensor) -> Tensor:
         """[B, C, T, H, W] -> [sequences, positions, C]."""
@@ -41,9 +53,11 @@ class FrameAttention(nn.Module):
 
 
 class ScrambledAttention(FrameAttention):
-    """`AttnBlock3D` as published with v1.0: it reshapes where it should transpose, so channels mix with frames.
+    """`AttnBlock3D` as published with v1.0: it reshapes where it should transpose, so channels mix
+    with frames.
 
-    The weights of v1.0 were trained with it. With one frame it equals `FrameAttention`; with more, the clip can't be cut.
+    The weights of v1.0 were trained with it. With one frame it equals `FrameAttention`; with more,
+    the clip can't be cut.
     """
 
     whole_clip_only = "its attention (AttnBlock3D, as published with v1.0) mixes channels with time"
@@ -57,24 +71,22 @@ class ScrambledAttention(FrameAttention):
 
 
 class TemporalAttention(FrameAttention):
-    """Attention among the frames of each position, over the whole clip. Published as `TemporalAttnBlock`.
+    """Attention among the frames of each position, over the whole clip.
+
+    Published as `TemporalAttnBlock`.
 
     In a stream it withholds the clip until `state.last`.
     """
 
     looks_ahead = True
+    across_time = True
 
     def __init__(self, channels: int, norm: nn.Module):
         super().__init__(channels, norm, nn.Conv3d)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        if state is not None:
-            past = state.recall(self)
-            x = x if past is None else torch.cat([past, x], dim=2)
-            if not state.last:
-                state.remember(self, x)
-                return x[:, :, :0]
-        return super().forward(x, state)
+        x = withhold_clip(x, self, state)
+        return super().forward(x, state) if x.shape[2] else x
 
     def to_rows(self, h: Tensor) -> Tensor:
         return rearrange(h, "b c t h w -> (b h w) t c")
@@ -82,3 +94,79 @@ class TemporalAttention(FrameAttention):
     def from_rows(self, rows: Tensor, x: Tensor) -> Tensor:
         b, _, _, h, w = x.shape
         return rearrange(rows, "(b h w) t c -> b c t h w", b=b, h=h, w=w)
+
+
+class ChannelLinear(nn.Linear):
+    """A linear map of the channels of [B, C, T, H, W], with the weight of `nn.Linear`."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1):
+        assert kernel == 1
+        super().__init__(in_channels, out_channels)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return F.conv3d(x, self.weight[..., None, None, None], self.bias)
+
+
+class LinearFrameAttention(FrameAttention):
+    """`FrameAttention` in diffusers' names, its projections linear maps. In CV-VAE's SD3 network."""
+
+    names = ("group_norm", "to_q", "to_k", "to_v", "to_out.0")
+
+    def __init__(self, channels: int, norm: nn.Module):
+        super().__init__(channels, norm, ChannelLinear)
+
+
+class SpaceTimeAttention(FrameAttention):
+    """Attention within each frame, then, over the whole clip, among the frames of each position; one shortcut around both.
+
+    Published with CV-VAE as `MemoryEfficientAttnVideoBlock`. In a stream it withholds the clip until `state.last`.
+    """
+
+    looks_ahead = True
+    unstreamable = (
+        "its temporal attention sees all frames, so nothing comes out before the clip's end"
+    )
+
+    def __init__(self, channels: int, norm: nn.Module, conv: type[nn.Module] = FrameConv2d):
+        super().__init__(channels, norm, conv)
+        self.norm_t = nn.LayerNorm(channels)
+        self.q_t = nn.Linear(channels, channels)
+        self.k_t = nn.Linear(channels, channels)
+        self.v_t = nn.Linear(channels, channels)
+        self.proj_out_t = nn.Linear(channels, channels)
+
+    def steps(self) -> Iterator[Step]:
+        yield Step(self.attend_within_frames)
+        yield Step(self.attend_across_frames, across_time=True)
+
+    def attend_within_frames(self, x: Tensor, _: Tensor | None, state: StreamState | None):
+        return self.attend(x, state), x
+
+    def attend_across_frames(self, x: Tensor, shortcut: Tensor | None, state: StreamState | None):
+        assert shortcut is not None
+        x = withhold_clip(x, self, state)
+        shortcut = withhold_clip(shortcut, self, state, "shortcut")
+        if not x.shape[2]:
+            return x, None
+        rows = self.norm_t(rearrange(x, "b c t h w -> (b h w) t c"))
+        attended = F.scaled_dot_product_attention(self.q_t(rows), self.k_t(rows), self.v_t(rows))
+        b, _, _, h, w = x.shape
+        rows = rearrange(self.proj_out_t(attended), "(b h w) t c -> b c t h w", b=b, h=h, w=w)
+        return rows + shortcut, None
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return advance(self.steps(), x, None, state)[0]
+
+
+def withhold_clip(
+    x: Tensor, layer: nn.Module, state: StreamState | None, name: str = "past"
+) -> Tensor:
+    """The whole clip with its last chunk, until then no frame."""
+    if state is None:
+        return x
+    past = state.recall(layer, name)
+    x = x if past is None else torch.cat([past, x], dim=2)
+    if state.last:
+        return x
+    state.remember(layer, x, name)
+    return x[:, :, :0]

@@ -38,8 +38,8 @@ class FrameConv2d(nn.Conv2d):
 class CausalConv3d(nn.Module):
     """A 3D convolution that sees no later frame: before the clip its first frame is repeated.
 
-    `kernel` and `stride` are an int or (time, height, width); `padding` is of zeros around the picture, half a kernel wide by
-    default. The published checkpoints call the weight `conv.weight`.
+    `kernel` and `stride` are an int or (time, height, width); `padding` is of zeros around the
+    picture, half a kernel wide by default. The published checkpoints call the weight `conv.weight`.
     """
 
     def __init__(

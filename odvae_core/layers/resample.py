@@ -1,4 +1,7 @@
-"""Halving and doubling, in space, in time and in both. The class docstrings name the published module."""
+"""Halving and doubling, in space, in time and in both.
+
+The class docstrings name the published module.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ class SpaceDown2x(nn.Module):
 
 
 class JointDown2x(nn.Module):
-    """Halve time, height and width: [B, C, 1 + 2n, 2H, 2W] -> [B, C, 1 + n, H, W]. Published as `Spatial2xTime2x3DDownsample`."""
+    """Halve time, height and width: [B, C, 1 + 2n, 2H, 2W] -> [B, C, 1 + n, H, W].
+
+    Published as `Spatial2xTime2x3DDownsample`.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -44,7 +50,9 @@ class JointDown2x(nn.Module):
 
 
 class AverageTimeDown2x(nn.Module):
-    """Halve time: each output frame is the mean of three input frames, the last being its own. Published as `TimeDownsample2x`.
+    """Halve time: each output frame is the mean of three input frames, the last being its own.
+
+    Published as `TimeDownsample2x`.
 
     [B, C, 1 + 2n, H, W] -> [B, C, 1 + n, H, W]; frame 0 is averaged with copies of itself.
     """
@@ -57,7 +65,10 @@ class AverageTimeDown2x(nn.Module):
 
 
 class MixedTimeDown2x(nn.Module):
-    """Halve time by a learned mixture of the mean and a convolution. Published as `TimeDownsampleRes2x`."""
+    """Halve time by a learned mixture of the mean and a convolution.
+
+    Published as `TimeDownsampleRes2x`.
+    """
 
     def __init__(self, channels: int, mix_factor: float = 2.0):
         super().__init__()
@@ -84,7 +95,10 @@ class FrameUp2x(nn.Module):
 
 
 class SpaceUp2x(nn.Module):
-    """Double height and width: nearest, then a one-frame 3D convolution. Published as `SpatialUpsample2x`."""
+    """Double height and width: nearest, then a one-frame 3D convolution.
+
+    Published as `SpatialUpsample2x`.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -95,10 +109,13 @@ class SpaceUp2x(nn.Module):
 
 
 class LinearTimeUp2x(nn.Module):
-    """Double time by linear interpolation: [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, H, W]. Published as `TimeUpsample2x`.
+    """Double time by linear interpolation: [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, H, W].
 
-    Frame 0 stays; the others are interpolated among themselves, so every output frame looks half a frame ahead. In a stream
-    the one frame that can't be known yet is withheld until the next chunk, or until `state.last`.
+    Published as `TimeUpsample2x`.
+
+    Frame 0 stays; the others are interpolated among themselves, so every output frame looks half a
+    frame ahead. In a stream the one frame that can't be known yet is withheld until the next chunk,
+    or until `state.last`.
     """
 
     looks_ahead = True
@@ -119,7 +136,10 @@ class LinearTimeUp2x(nn.Module):
 
 
 class MixedTimeUp2x(nn.Module):
-    """Double time by a learned mixture of interpolation and a convolution of it. Published as `TimeUpsampleRes2x`."""
+    """Double time by a learned mixture of interpolation and a convolution of it.
+
+    Published as `TimeUpsampleRes2x`.
+    """
 
     def __init__(self, channels: int, mix_factor: float = 2.0):
         super().__init__()
@@ -135,9 +155,11 @@ class MixedTimeUp2x(nn.Module):
 
 
 class JointUp2x(nn.Module):
-    """Double time, height and width, then a causal convolution: [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, 2H, 2W].
+    """Double time, height and width, then a causal convolution: [B, C, 1 + n, H, W] -> [B, C, 1 +
+    2n, 2H, 2W].
 
-    Linear in time; in space linear as published in `Spatial2xTime2x3DUpsample`, or nearest as in the 2D VAE.
+    Linear in time; in space linear as published in `Spatial2xTime2x3DUpsample`, or nearest as in
+    the 2D VAE.
     """
 
     def __init__(self, channels: int, space: str = "linear"):

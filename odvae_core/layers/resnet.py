@@ -2,52 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
 from .norm import ClipGroupNorm, activate
-from .stream import Step, StreamState
+from .place import place
+from .stream import Step, StreamState, advance, keep_pace
 
 
 class ResnetBlock(nn.Module):
     """norm, SiLU, convolution, twice, plus the block's input.
 
-    `convs` are the classes of the first and second convolution; `norms` the two normalisations. A 1x1 convolution of the first
-    class, `nin_shortcut` in the published checkpoints, brings the input to `out_channels`.
+    `convs` make the first and the second convolution; `norms` are the two normalisations. A 1x1 convolution, made by
+    `shortcut` or else as the first, brings the input to `out_channels`. `names` are those of the published checkpoints.
     """
+
+    names = ("norm1", "conv1", "norm2", "conv2", "nin_shortcut")
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        convs: tuple[type[nn.Module], type[nn.Module]],
+        convs: tuple[Callable[..., nn.Module], Callable[..., nn.Module]],
         norms: tuple[nn.Module, nn.Module],
+        shortcut: Callable[..., nn.Module] | None = None,
     ):
         super().__init__()
-        self.norm1, self.norm2 = norms
-        self.conv1 = convs[0](in_channels, out_channels)
-        self.conv2 = convs[1](out_channels, out_channels)
-        self.growth = max(1.0, out_channels / in_channels)
+        conv1, conv2 = convs[0](in_channels, out_channels), convs[1](out_channels, out_channels)
+        parts = [norms[0], conv1, norms[1], conv2]
         if in_channels != out_channels:
-            self.nin_shortcut = convs[0](in_channels, out_channels, 1)
+            parts.append((shortcut or convs[0])(in_channels, out_channels, 1))
+        for name, part in zip(self.names, parts, strict=False):
+            place(self, name, part)
+        self.changes_channels = in_channels != out_channels
+        self.growths = (
+            max(out_channels / in_channels, getattr(conv1, "growth", 1.0)),
+            getattr(conv2, "growth", 1.0),
+        )
 
     def steps(self) -> Iterator[Step]:
-        yield Step(self.open, clip_norm(self.norm1), self.growth)
-        yield Step(self.close, clip_norm(self.norm2))
+        norm1, _, norm2, _, _ = self.names
+        yield Step(self.open, clip_norm(self.get_submodule(norm1)), self.growths[0])
+        yield Step(self.close, clip_norm(self.get_submodule(norm2)), self.growths[1])
 
     def open(self, x: Tensor, _: Tensor | None, state: StreamState | None):
-        h = self.conv1(activate(self.norm1(x, state)), state)
-        return h, self.nin_shortcut(x, state) if hasattr(self, "nin_shortcut") else x
+        h = self._convolve(x, self.names[0], self.names[1], state)
+        if self.changes_channels:
+            x = self.get_submodule(self.names[4])(x, state)
+        return h, keep_pace(x, h.shape[2], self, state, "open")
 
     def close(self, x: Tensor, shortcut: Tensor | None, state: StreamState | None):
-        h = self.conv2(activate(self.norm2(x, state)), state)
+        h = self._convolve(x, self.names[2], self.names[3], state)
         assert shortcut is not None
+        shortcut = keep_pace(shortcut, h.shape[2], self, state, "close")
+        if not h.shape[2]:
+            return h, None
         return h.add_(shortcut) if not h.requires_grad else h + shortcut, None
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        h, shortcut = self.open(x, None, state)
-        return self.close(h, shortcut, state)[0]
+        return advance(self.steps(), x, None, state)[0]
+
+    def _convolve(self, x: Tensor, norm: str, conv: str, state: StreamState | None) -> Tensor:
+        return self.get_submodule(conv)(activate(self.get_submodule(norm)(x, state)), state)
 
 
 def clip_norm(norm: nn.Module) -> nn.Module | None:

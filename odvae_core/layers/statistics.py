@@ -12,7 +12,8 @@ from torch import Tensor
 class Moments:
     """Count, mean and sum of squared deviations of each (batch item, group): both tensors [B, G].
 
-    Kept in float32, in float64 for float64 features. Moments of two chunks add up to the moments of both (Chan et al. 1979).
+    Kept in float32, in float64 for float64 features. Moments of two chunks add up to the moments of
+    both (Chan et al. 1979).
     """
 
     count: int

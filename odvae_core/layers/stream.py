@@ -1,7 +1,9 @@
-"""The contract of every layer: cut the clip as you like, the joined outputs are the whole-clip output.
+"""The contract of every layer: cut the clip as you like, the joined outputs are the whole-clip
+output.
 
-A layer is called with a chunk of the clip and the `StreamState` of the pass that it belongs to, or with the whole clip and no
-state. It may give fewer frames than it got, even none, and gives them with a later chunk.
+A layer is called with a chunk of the clip and the `StreamState` of the pass that it belongs to, or
+with the whole clip and no state. It may give fewer frames than it got, even none, and gives them
+with a later chunk.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from .statistics import Moments
 class StreamState:
     """What one pass over one clip remembers between its chunks. Nothing of it is kept on a module.
 
-    `last` says that the chunk in hand is the clip's last. `given` holds the moments of the whole clip for each norm that is
-    already known; without it a norm merges the moments of what it has seen so far.
+    `last` says that the chunk in hand is the clip's last. `given` holds the moments of the whole
+    clip for each norm that is already known; without it a norm merges the moments of what it has
+    seen so far.
     """
 
     def __init__(self, given: dict[nn.Module, Moments] | None = None):
@@ -35,6 +38,12 @@ class StreamState:
     def remember(self, layer: nn.Module, frames: Tensor, name: str = "past") -> None:
         """Keep `frames` for the next chunk: a copy, since a slice would keep its whole chunk alive."""
         self._frames[layer, name] = frames.clone()
+
+    def begins(self, layer: nn.Module) -> bool:
+        """Whether `layer` asks for the first time in this pass."""
+        begins = (layer, "begun") not in self._frames
+        self._frames[layer, "begun"] = torch.empty(0)
+        return begins
 
     def moments(self, norm: nn.Module, x: Tensor, groups: int) -> Moments:
         """The statistics that `norm` must use for the chunk `x`."""
@@ -56,8 +65,9 @@ def with_past(
 ) -> Tensor:
     """Put the frames that a causal window of `kernel` frames still needs in front of the chunk.
 
-    [B, C, T, H, W] -> [B, C, past + T, H, W], maybe fewer than `kernel` frames. At the clip's start the first frame is
-    repeated kernel - 1 times. What the next output needs is remembered: the phase of the stride, not a fixed count.
+    [B, C, T, H, W] -> [B, C, past + T, H, W], maybe fewer than `kernel` frames. At the clip's start
+    the first frame is repeated kernel - 1 times. What the next output needs is remembered: the
+    phase of the stride, not a fixed count.
     """
     past = None if state is None else state.recall(layer)
     if past is None:
@@ -69,22 +79,61 @@ def with_past(
     return window
 
 
+def with_neighbours(x: Tensor, layer: nn.Module, state: StreamState | None, ends: str) -> Tensor:
+    """Put around the chunk the frames that a window of three frames, centred, still needs.
+
+    [B, C, T, H, W] -> [B, C, T', H, W], maybe fewer than three frames. Beyond both ends of the clip
+    lies a frame of "zeros", or its outermost frame again ("replicate"). The window of a chunk's
+    last frame is complete only with the next chunk.
+    """
+    past = None if state is None else state.recall(layer)
+    starts = past is None or past.shape[2] == 1  # so far no window was complete
+    frames = x if past is None else torch.cat([past, x], dim=2)
+    if state is not None:
+        state.remember(layer, frames[:, :, -2:])
+    before, after = frames[:, :, :1], frames[:, :, -1:]
+    if ends == "zeros":
+        before, after = torch.zeros_like(before), torch.zeros_like(after)
+    window = [before] * starts + [frames] + [after] * (state is None or state.last)
+    return torch.cat(window, dim=2)
+
+
+def keep_pace(
+    shortcut: Tensor, frames: int, layer: nn.Module, state: StreamState | None, name: str
+) -> Tensor:
+    """Delay `shortcut` until it has as many frames as the branch beside it has given."""
+    past = None if state is None else state.recall(layer, name)
+    if past is None and shortcut.shape[2] == frames:
+        return shortcut
+    assert state is not None, (shortcut.shape[2], frames)
+    if past is not None:
+        shortcut = torch.cat([past, shortcut], dim=2)
+    state.remember(layer, shortcut[:, :, frames:], name)
+    return shortcut[:, :, :frames]
+
+
 @dataclass(frozen=True)
 class Step:
-    """One step of a coder. `run(x, shortcut, state)` returns the next pair, always of equally many frames.
+    """One step of a coder.
 
-    `norm` is the clip norm that the step opens with, if any: a sweep gathers its statistics before it runs the step.
-    `growth` bounds how many times more elements the largest tensor within the step has than `x`.
+    `run(x, shortcut, state)` returns the next pair, always of equally many frames.
+
+    `norm` is the clip norm that the step opens with, if any: a sweep gathers its statistics before
+    it runs the step. `growth` bounds how many times more elements the largest tensor within the
+    step has than `x`. `across_time` says that each position of the picture needs all its frames and
+    no other position: the step withholds the clip, and a sweep runs it on rows of the picture.
     """
 
     run: Callable[[Tensor, Tensor | None, StreamState | None], tuple[Tensor, Tensor | None]]
     norm: nn.Module | None = None
     growth: float = 1.0
+    across_time: bool = False
 
 
 def layer_step(layer: Callable[..., Tensor], norm: nn.Module | None = None, growth: float = 1.0):
     """A step that leaves the shortcut alone."""
-    return Step(lambda x, shortcut, state: (layer(x, state), shortcut), norm, growth)
+    across_time = getattr(layer, "across_time", False)
+    return Step(lambda x, shortcut, state: (layer(x, state), shortcut), norm, growth, across_time)
 
 
 def advance(
@@ -94,7 +143,10 @@ def advance(
     state: StreamState | None = None,
     report: Callable[[], None] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Run a chunk through `steps`, or until a layer withholds it whole. `report` is called after each step."""
+    """Run a chunk through `steps`, or until a layer withholds it whole.
+
+    `report` is called after each step.
+    """
     for step in steps:
         x, shortcut = step.run(x, shortcut, state)
         if report is not None:

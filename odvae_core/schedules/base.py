@@ -13,7 +13,8 @@ from ..tiling import Tiles, run_tiled
 from .direction import Direction
 
 Progress = Callable[[int, int | None], None]
-"""Called with the steps done and the steps in all (None where the clip's length is not known); may raise to cancel."""
+"""Called with the steps done and the steps in all (None where the clip's length is not known); may
+raise to cancel."""
 
 
 class Report:
@@ -44,7 +45,10 @@ class Schedule(ABC):
     carries_gradients = False
 
     def run(self, way: Direction, clip: Tensor, tiles: Tiles | None, report: Report) -> Tensor:
-        """The clip [B, C, T, H, W] through `way`, on the clip's device and in its type. Tiles are outside, time inside."""
+        """The clip [B, C, T, H, W] through `way`, on the clip's device and in its type.
+
+        Tiles are outside, time inside.
+        """
         self.check(way, clip)
         return over_tiles(lambda tile, _: self.run_clip(way, tile, report), way, clip, tiles)
 
@@ -64,8 +68,8 @@ class Schedule(ABC):
         Raises `ValueError` for the schedules that need the whole clip.
         """
         raise ValueError(
-            f"got {self}; a stream of chunks takes Stream() or Windows(), since the others need the whole clip: "
-            "choose one of these, or join the chunks and use encode or decode"
+            f"got {self}; a stream of chunks takes Stream() or Windows(), since the others need the "
+            "whole clip: choose one of these, or join the chunks and use encode or decode"
         )
 
     def check(self, way: Direction, clip: Tensor) -> None:
@@ -74,8 +78,8 @@ class Schedule(ABC):
             return
         if clip.requires_grad or any(weight.requires_grad for weight in way.coder.parameters()):
             raise RuntimeError(
-                f"got {self} where a gradient would be recorded; only Whole and Windows carry gradients: "
-                "use one of these, or torch.no_grad() and frozen parameters"
+                f"got {self} where a gradient would be recorded; only Whole and Windows carry "
+                "gradients: use one of these, or torch.no_grad() and frozen parameters"
             )
 
 
@@ -108,7 +112,8 @@ class Output:
         self.filled += chunk.shape[2]
 
     def whole(self) -> Tensor:
-        assert self.video is not None and self.filled == self.frames, (self.filled, self.frames)
+        assert self.video is not None
+        assert self.filled == self.frames
         return self.video
 
 

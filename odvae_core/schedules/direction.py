@@ -15,8 +15,8 @@ from ..layers.stream import Step
 class Direction:
     """The steps of an encoder or a decoder, and how frames and pixels go in and come out.
 
-    After the first frame, which gives one, `frames_in` frames give `frames_out`; `pixels_in` pixels of a side give
-    `pixels_out`. `coder` is the module that the steps run.
+    After the first frame, which gives one, `frames_in` frames give `frames_out`; `pixels_in` pixels
+    of a side give `pixels_out`. `coder` is the module that the steps run.
     """
 
     steps: Sequence[Step]
@@ -40,8 +40,8 @@ class Direction:
         if rest or later < 1:
             shorter = max(later, 1) * compression + 1
             raise ValueError(
-                f"got a schedule of {frames} frames; it takes 1 + {compression}k, at least {1 + compression}: "
-                f"try {shorter} or {shorter + compression}"
+                f"got a schedule of {frames} frames; it takes 1 + {compression}k, "
+                f"at least {1 + compression}: try {shorter} or {shorter + compression}"
             )
         return 1 + later * self.frames_in, later * self.frames_in
 

@@ -19,10 +19,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Stream(Schedule):
-    """Depth first: memory doesn't grow with the clip's length, which needn't be known. `frames` is 1 + 4k.
+    """Depth first: memory doesn't grow with the clip's length, which needn't be known.
 
-    Equal to the whole clip where every norm works frame by frame. Where a norm's statistics span the clip, those of the frames
-    seen so far are used: an approximation, and logged as one.
+    `frames` is 1 + 4k.
+
+    Equal to the whole clip where every norm works frame by frame. Where a norm's statistics span
+    the clip, those of the frames seen so far are used: an approximation, and logged as one.
     """
 
     frames: int = 17
@@ -60,7 +62,8 @@ class Stream(Schedule):
         refuse_uncuttable(self, way)
         if not way.streams_exactly:
             log.warning(
-                "%s is approximate for this model: its norms span the clip and see only the frames so far; Sweep is exact",
+                "%s is approximate for this model: its norms span the clip and see only the frames "
+                "so far; Sweep is exact",
                 self,
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -24,10 +25,12 @@ PAST_FRAMES = 2
 
 @dataclass(frozen=True)
 class Sweep(Schedule):
-    """Breadth first: equal to the whole clip, norms over the clip included, in slabs of `frames` = 1 + 4k video frames.
+    """Breadth first: equal to the whole clip, norms over the clip included, in slabs of `frames` =
+    1 + 4k video frames.
 
-    The features of the whole clip are kept between the steps that open with such a norm; `park` keeps them in host memory,
-    for a device that is too small. No step sees more than one slab, which is cut finer where 32-bit indices would overflow.
+    The features of the whole clip are kept between the steps that open with such a norm; `park`
+    keeps them in host memory, for a device that is too small. No step sees more than one slab,
+    which is cut finer where 32-bit indices would overflow.
     """
 
     frames: int = 9
@@ -73,7 +76,7 @@ class Sweep(Schedule):
 def split_at_norms(steps: Sequence[Step]) -> Iterator[tuple[Sequence[Step], nn.Module | None]]:
     """The steps from one clip norm to the next, and that next norm (None at the end)."""
     starts = [0, *(i for i, step in enumerate(steps) if step.norm is not None and i), len(steps)]
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         yield steps[start:end], steps[end].norm if end < len(steps) else None
 
 

@@ -1,0 +1,100 @@
+"""Any clip to a size that an encoder takes, and back: the same frames and pixels out as in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .vae import VideoVAE
+
+
+@dataclass(frozen=True)
+class ClipSize:
+    """Frames, height and width of a clip."""
+
+    frames: int
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, video: Tensor) -> ClipSize:
+        """The size of a clip [B, C, T, H, W]."""
+        return cls(*video.shape[-3:])
+
+    def padded(self, vae: VideoVAE) -> ClipSize:
+        """The smallest size not below this one that `vae` encodes: 1 + ck frames, sides that are
+        multiples."""
+        time, space = vae.temporal_compression, vae.spatial_compression
+        return ClipSize(
+            1 + -(-(self.frames - 1) // time) * time,
+            -(-self.height // space) * space,
+            -(-self.width // space) * space,
+        )
+
+
+def pad(video: Tensor, vae: VideoVAE) -> Tensor:
+    """Extend a clip [B, C, T, H, W] to `ClipSize.padded`: the last frame is repeated, the edges are
+    mirrored.
+
+    Rows are added at the bottom and columns on the right. A clip of a legal size comes back as it
+    is.
+    """
+    size = ClipSize.of(video)
+    target = size.padded(vae)
+    return _repeat_last(pad_picture(video, target), target.frames - size.frames)
+
+
+def crop(video: Tensor, size: ClipSize) -> Tensor:
+    """Undo `pad`: a view of the first frames, rows and columns."""
+    return video[:, :, : size.frames, : size.height, : size.width]
+
+
+def pad_stream(chunks: Iterable[Tensor], vae: VideoVAE) -> Iterator[Tensor]:
+    """`pad` for a clip that comes in chunks: the frames missing at its end come as a chunk of their
+    own."""
+    frames, last = 0, None
+    for chunk in chunks:
+        padded = pad_picture(chunk, ClipSize.of(chunk).padded(vae))
+        frames, last = frames + chunk.shape[2], padded[:, :, -1:]
+        yield padded
+    if last is not None:
+        missing = ClipSize(frames, 1, 1).padded(vae).frames - frames
+        if missing:
+            yield last.expand(-1, -1, missing, -1, -1)
+
+
+def crop_stream(chunks: Iterable[Tensor], size: ClipSize) -> Iterator[Tensor]:
+    """`crop` for a clip that comes in chunks."""
+    left = size.frames
+    for chunk in chunks:
+        if left > 0:
+            yield crop(chunk, ClipSize(left, size.height, size.width))
+        left -= chunk.shape[2]
+
+
+def pad_picture(video: Tensor, target: ClipSize) -> Tensor:
+    """Mirror the bottom and the right edge of every frame until it has the target's height and
+    width."""
+    for dim, length in ((-2, target.height), (-1, target.width)):
+        if video.shape[dim] != length:
+            video = video.index_select(dim, _mirrored(video.shape[dim], length, video.device))
+    return video
+
+
+def _mirrored(length: int, target: int, device: torch.device) -> Tensor:
+    """Positions 0 ...
+
+    length - 1, then back and forth (the edge itself not twice) up to `target` of them.
+    """
+    period = max(1, 2 * (length - 1))
+    position = torch.arange(target, device=device) % period
+    return torch.where(position < length, position, period - position)
+
+
+def _repeat_last(video: Tensor, count: int) -> Tensor:
+    if not count:
+        return video
+    return torch.cat([video, video[:, :, -1:].expand(-1, -1, count, -1, -1)], dim=2)

@@ -1,0 +1,63 @@
+"""Test vectors made by the authors' code: a few in tests/data/golden, all of them beside a
+checkout.
+
+Weights are not stored: each tensor follows from its name and shape by the rule in `weight`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+HERE = Path(__file__).parent
+FOLDERS = (HERE.parent.parent / "shared" / "golden", HERE / "data" / "golden")
+
+
+def find_cases(prefix: str) -> list[str]:
+    """The names of the cases that start with `prefix`, wherever they lie."""
+    return sorted({path.stem for folder in FOLDERS for path in folder.glob(f"{prefix}*.json")})
+
+
+def read_case(name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A case's description and its tensors (none for a list of keys)."""
+    path = next(folder / f"{name}.json" for folder in FOLDERS if (folder / f"{name}.json").exists())
+    tensors = path.with_suffix(".safetensors")
+    return json.loads(path.read_text()), load_file(tensors) if tensors.exists() else {}
+
+
+def make_weights(case: dict[str, Any]) -> dict[str, Tensor]:
+    """The state dict of a case."""
+    salt = case.get("weight_salt", "")
+    return {key: weight(key, tuple(shape), salt) for key, shape in case["keys"]}
+
+
+def weight(key: str, shape: tuple[int, ...], salt: str = "") -> Tensor:
+    """A standard normal draw seeded by the name's hash, scaled by what the name says it is."""
+    seed = int.from_bytes(hashlib.sha256((salt + key).encode()).digest()[:4], "little")
+    draw = np.random.Generator(np.random.PCG64(seed))
+    value = torch.from_numpy(draw.standard_normal(math.prod(shape), dtype=np.float32))
+    *_, owner, leaf = f"..{key}".split(".")
+    match leaf:
+        case "gamma":
+            value = 1 + 0.1 * value
+        case "mix_factor":
+            value = 0.5 * value
+        case "weight" if "norm" in owner:
+            value = 1 + 0.1 * value
+        case "bias" if "norm" in owner:
+            value = 0.05 * value
+        case "bias":
+            value = 0.02 * value
+        case "weight" if len(shape) >= 2:
+            value = value / math.sqrt(math.prod(shape[1:]))
+        case _:
+            value = 0.5 * value
+    return value.reshape(shape)
