@@ -12,8 +12,7 @@ from torch import Tensor
 from .config import from_dict
 from .families.odvae import Odvae
 from .families.odvae_config import PRESETS, OdvaeConfig
-from .published import is_odvae_config, odvae_from_published
-from .recognise import infer_odvae, is_odvae
+from .published import infer_odvae, is_odvae, is_odvae_config, odvae_from_published
 from .vae import VideoVAE
 
 
@@ -21,8 +20,8 @@ from .vae import VideoVAE
 class Family:
     """One design: its network and presets, and how to know its files.
 
-    `is_published` and `from_published` read a published config.json; `is_ours` and `infer` names and shapes of weights. `infer` also
-    gives what these can't tell, as sentences.
+    `is_published` and `from_published` read a published config.json; `is_ours` and `infer` read
+    names and shapes of weights. `infer` also gives what these can't tell, as sentences.
     """
 
     network: Callable[[Any], VideoVAE]
@@ -45,8 +44,9 @@ FAMILIES = {
 def build(config: str | OdvaeConfig | dict[str, Any], family: str | None = None) -> VideoVAE:
     """A VAE with random weights that can be trained.
 
-    `config` is a preset's name, a configuration, or a dict: of ours, or a published config.json. `family` says which family a
-    dict speaks of, where it could be two. Raises `ValueError` on an unknown name or field.
+    `config` is a preset's name, a configuration, or a dict: of ours, or a published config.json.
+    `family` says which family a dict speaks of, where it could be two. Raises `ValueError` on an
+    unknown name or field.
     """
     config = read_config(config, family)
     return FAMILIES[family_of(config)].network(config)

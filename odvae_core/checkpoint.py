@@ -13,29 +13,31 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .build import name_preset
+from .build import choose_families, name_preset
 from .config import to_dict
 from .design import FORMAT, find_design, find_mismatch, locate
 from .published import SECTIONS, select_weights, strip_owner
-from .tensorfile import CheckpointError, TensorFile, hash_file, read_tensor_file, write_safetensors
+from .tensorfile import CheckpointError, hash_file, read_tensor_file, write_safetensors
 from .vae import VideoVAE
 from .version import read_version
 
 log = logging.getLogger(__name__)
 
-DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-"""What a checkpoint is written in."""
+WRITTEN = (torch.float32, torch.float16, torch.bfloat16)
+READ = (*WRITTEN, torch.float64)
+"""What weights are stored in."""
 
 RESERVED = ("format", "family", "config", "version")
-"""Metadata that `save` writes itself; `source` and `source_sha256` may be given."""
+"""Metadata that only `save` itself writes."""
 
 
 @dataclass(frozen=True)
 class Provenance:
     """Where a VAE's weights came from, and what was taken for granted on the way.
 
-    `layout` is how they lay in the file; `preset` the name of the preset that equals the configuration, if one does; `dtype` what
-    they were stored in; `assumptions` what the file could not tell, as sentences.
+    `layout` is how they lay in the file; `preset` the name of the preset that equals the
+    configuration, if one does; `dtype` what they were stored in; `assumptions` what the file could
+    not tell, as sentences.
     """
 
     path: Path
@@ -71,27 +73,31 @@ def load(
 ) -> VideoVAE:
     """A VAE from any published file or folder, or one of `save`; "default" is the embedded one.
 
-    It is frozen, in eval mode, in `dtype` (None: as stored) on `device` (None: the CPU); its `provenance` says what was found. `weights`
-    is "ema" (the averaged ones where the file has both) or "raw"; `family` refuses any other. Raises `CheckpointError`.
+    It is frozen, in eval mode, in `dtype` (None: as stored) on `device` (None: the CPU); its
+    `provenance` says what was found. `weights` is "ema" (the averaged ones where the file has both)
+    or "raw"; `family` refuses any other. Raises `CheckpointError` on a bad file, with what to do,
+    and `ValueError` on other bad arguments.
     """
+    check_arguments(dtype, weights, family)
     source = locate(path)
     with naming(source.weights):
         content = read_tensor_file(source.weights)
-        tensors, section = choose_weights(content, weights)
+        tensors, section = select_weights(content.tensors, weights)
+        tensors = strip_owner(tensors)
+        stored = find_dtype(tensors)
         design = find_design(tensors, content.metadata, source, family)
         fault = find_mismatch(design.network, tensors)
         if fault:
-            raise CheckpointError(
-                f"its weights don't fit the configuration ({design.origin}): {fault}"
+            raise ValueError(
+                f"its weights don't fit its {design.origin} ({fault}): "
+                "give the whole file, with the config.json that came with it"
             )
-        stored = reduce(torch.promote_types, {tensor.dtype for tensor in tensors.values()})
         fill(design.network, tensors, dtype or stored, device)
     vae = design.network.requires_grad_(False).eval()
-    layout = ", ".join(filter(None, (content.kind, section, design.origin)))
     vae.provenance = Provenance(
         source.weights,
         hash_file(source.weights),
-        layout,
+        ", ".join(filter(None, (content.kind, section, design.origin))),
         vae.family,
         name_preset(design.config),
         sum(tensor.numel() for tensor in tensors.values()),
@@ -108,15 +114,16 @@ def save(
 ) -> None:
     """Write a VAE as safetensors with its configuration: whole, or not at all.
 
-    `dtype` is float32, float16 or bfloat16 (None: the VAE's own). `metadata` is kept beside the configuration; `source` and
-    `source_sha256` name what the weights came from, by default the file that they were loaded from. Raises `CheckpointError`
-    on weights that aren't finite.
+    `dtype` is float32, float16 or bfloat16 (None: the VAE's own). `metadata` is kept beside the
+    configuration; `source` and `source_sha256` name what the weights came from, by default the file
+    that they were loaded from. Raises `CheckpointError` on weights that aren't finite or a file
+    that can't be written, and `ValueError` on bad metadata.
     """
     for name, value in metadata.items():
         if name in RESERVED or not isinstance(value, str):
             raise ValueError(
-                f"got metadata {name} = {value!r}; values are strings, and {', '.join(RESERVED)} are "
-                "written by save itself: choose another name or a string"
+                f"got metadata {name} = {value!r}; values are strings, and save itself writes "
+                f"{', '.join(RESERVED)}: choose a string, or another name"
             )
     with naming(Path(path)):
         tensors = {key: store(key, value, dtype) for key, value in vae.state_dict().items()}
@@ -126,35 +133,48 @@ def save(
 def read_tensors(
     path: str | Path, weights: str = "ema"
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The weights of any file or folder by their plain names, whatever they are of, and its metadata.
+    """The weights of any file or folder by plain names, whatever they are of, and its metadata.
 
     They lie in the file, mapped into memory: copy what outlives it. Raises `CheckpointError`.
     """
+    check_arguments(None, weights, None)
     source = locate(path)
     with naming(source.weights):
         content = read_tensor_file(source.weights)
         return select_weights(content.tensors, weights)[0], content.metadata
 
 
-@contextmanager
-def naming(file: Path) -> Iterator[None]:
-    """Put the file's name in front of an error."""
-    try:
-        yield
-    except ValueError as error:
-        text = str(error)
-        raise CheckpointError(text if text.startswith(str(file)) else f"{file}: {text}") from error
-
-
-def choose_weights(content: TensorFile, weights: str) -> tuple[dict[str, Tensor], str]:
-    """The VAE's weights in a file, and the section they lay in."""
+def check_arguments(dtype: torch.dtype | None, weights: str, family: str | None) -> None:
+    """Raise `ValueError` on what no file could satisfy."""
+    if dtype not in (None, *READ):
+        raise ValueError(f"got dtype {dtype}; choose one of {', '.join(map(str, READ))}")
     if weights not in SECTIONS:
         raise ValueError(f"got weights = {weights!r}; choose one of {', '.join(SECTIONS)}")
-    tensors, section = select_weights(content.tensors, weights)
-    tensors = strip_owner(tensors)
+    choose_families(family)
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Turn a `ValueError` into a `CheckpointError` that names the file."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        raise CheckpointError(f"{file}: {error}") from error
+
+
+def find_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
+    """The widest type among weights. Raises `ValueError` where one is no plain floating point."""
+    for key, tensor in tensors.items():
+        if tensor.dtype not in READ or tensor.layout is not torch.strided or tensor.is_meta:
+            raise ValueError(
+                f"{key} is stored as {tensor.dtype}, {tensor.layout}, on {tensor.device}: "
+                "give a file of plain float32, float16 or bfloat16 weights"
+            )
     if not tensors:
-        raise CheckpointError("it holds no tensors of a VAE: give a file of weights")
-    return tensors, section
+        raise ValueError("it holds no tensors of a VAE: give a file of weights")
+    return reduce(torch.promote_types, {tensor.dtype for tensor in tensors.values()})
 
 
 def fill(
@@ -163,9 +183,7 @@ def fill(
     dtype: torch.dtype,
     device: torch.device | str | None,
 ) -> None:
-    """Give an empty network its weights, each moved by itself, so that there is one copy in memory."""
-    if not dtype.is_floating_point:
-        raise ValueError(f"got dtype {dtype}; weights are floating-point: choose one such type")
+    """Give an empty network its weights, one after the other: there is one copy in memory."""
     weights = {
         key: convert(key, tensor, dtype).to(device or "cpu", copy=True)
         for key, tensor in tensors.items()
@@ -174,23 +192,20 @@ def fill(
 
 
 def convert(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """A weight in another type. Raises `ValueError` where it then isn't finite."""
+    """A weight in another type. Raises `ValueError` where it isn't finite in it."""
     converted = tensor.detach().to(dtype)
     if converted.isfinite().all():
         return converted
-    if tensor.dtype.itemsize > dtype.itemsize and tensor.isfinite().all():
+    if tensor.isfinite().all():
         raise ValueError(f"{key} is too large for {dtype}: choose torch.bfloat16 or torch.float32")
-    raise ValueError(f"{key} holds values that aren't finite: these weights are broken, use others")
+    raise ValueError(f"{key} holds values that aren't finite: its weights are broken, use others")
 
 
 def store(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     """A weight as a checkpoint holds it."""
     dtype = dtype or tensor.dtype
-    if dtype not in DTYPES:
-        raise ValueError(
-            f"got dtype {dtype}; a checkpoint is written in {', '.join(map(str, DTYPES))}: "
-            "choose one of these"
-        )
+    if dtype not in WRITTEN:
+        raise ValueError(f"got dtype {dtype}; choose one of {', '.join(map(str, WRITTEN))}")
     return convert(key, tensor, dtype).cpu().contiguous()
 
 

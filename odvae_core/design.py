@@ -1,9 +1,9 @@
-"""Which network a checkpoint's weights belong to: from its metadata, its config.json, or the weights themselves."""
+"""Which network weights belong to: from their metadata, a config.json, or their own keys."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .build import FAMILIES, choose_families, family_of, read_config
+from .build import FAMILIES, Family, choose_families, family_of, read_config
 from .published import is_sd_vae, name_stranger, order_weights
 from .tensorfile import CheckpointError
 from .vae import VideoVAE
@@ -21,12 +21,12 @@ FORMAT = 1
 """Of our own files; a change that older versions can't read raises it."""
 
 SHOWN = 5
-"""Keys that a message names before it only counts."""
+"""Names that a message gives before it only counts."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a checkpoint; the config.json of a folder is binding, one beside a file is not."""
+    """The files of a checkpoint; a folder's config.json is binding, one beside a file is not."""
 
     weights: Path
     config: Path | None
@@ -44,14 +44,13 @@ class Design:
 
 
 def locate(path: str | Path) -> Source:
-    """The files of a checkpoint: of a folder, the weights that the authors' own loader takes.
-
-    "default" is the embedded one. Raises `CheckpointError`.
-    """
+    """The files of a checkpoint; "default" is the embedded one. Raises `CheckpointError`."""
     if path == "default":
-        file = Path(str(resources.files(__package__) / "weights" / "default.safetensors"))
+        file = Path(
+            str(resources.files(__package__ or "odvae_core") / "weights" / "default.safetensors")
+        )
         if not file.is_file():
-            raise CheckpointError(f"the default weights are missing ({file}): install odvae again")
+            raise CheckpointError(f"{file}: the default weights are missing, install odvae again")
         return Source(file, None, False)
     path = Path(path)
     if path.is_dir():
@@ -61,7 +60,7 @@ def locate(path: str | Path) -> Source:
 
 
 def locate_in_folder(folder: Path) -> Source:
-    """The config.json of a folder and the one file of weights that goes with it."""
+    """The config.json of a folder, and the weights that the authors' own loader takes."""
     config = folder / "config.json"
     if not config.is_file():
         raise CheckpointError(
@@ -79,10 +78,10 @@ def locate_in_folder(folder: Path) -> Source:
 
 
 def read_fields(config: Path) -> dict[str, Any]:
-    """The fields of a config.json."""
+    """The fields of a config.json. Raises `CheckpointError`."""
     try:
         fields = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{config} is no JSON ({error}): download it again") from error
     if not isinstance(fields, dict):
         raise CheckpointError(f"{config} holds no fields: download it again")
@@ -92,96 +91,102 @@ def read_fields(config: Path) -> dict[str, Any]:
 def find_design(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: Source, family: str | None
 ) -> Design:
-    """The network that weights belong to. Raises `ValueError` where it is none of `family`, or of ours."""
-    choose_families(family)
+    """The network that weights belong to. Raises `ValueError` where it is not one of `family`."""
     if metadata.get("format", "").isdigit():
         design = design_of_metadata(metadata)
     else:
         refuse_strangers(tensors)
-        design = (
-            design_of_folder(source)
-            if source.is_folder
-            else design_of_file(tensors, source, family)
-        )
+        design = design_of_folder(source) or design_of_file(tensors, source, family)
     found = family_of(design.config)
     if family not in (None, found):
-        raise CheckpointError(f"it is of the family {found}, not {family}: load it as {found}")
+        raise ValueError(f"it is of the family {found}, not {family}: load it as {found}")
     return design
 
 
 def design_of_metadata(metadata: Mapping[str, str]) -> Design:
     """What one of our own files says of itself."""
     if int(metadata["format"]) > FORMAT:
-        raise CheckpointError(
+        raise ValueError(
             f"it has format {metadata['format']}, written by odvae {metadata.get('version', '?')}; "
             f"this version reads up to {FORMAT}: update odvae"
         )
-    try:
-        fields = json.loads(metadata["config"])
-        return make_design(fields, metadata["family"], "configuration in its metadata")
-    except KeyError as error:
-        raise CheckpointError(f"its metadata has no {error}: export it again") from error
-
-
-def design_of_folder(source: Source) -> Design:
-    """What the config.json of a folder says."""
-    assert source.config is not None
-    with_path = f"{source.config} describes no VAE of ours"
-    try:
-        return make_design(read_fields(source.config), None, "config.json")
-    except ValueError as error:
-        raise CheckpointError(
-            f"{with_path} ({error}): use the one that came with the weights"
-        ) from error
-
-
-def design_of_file(tensors: Mapping[str, Tensor], source: Source, family: str | None) -> Design:
-    """What the config.json beside a file says if it fits the weights, else what the weights say."""
-    ignored: tuple[str, ...] = ()
-    if source.config is not None:
-        try:
-            design = make_design(read_fields(source.config), family, "config.json beside it")
-            fault = find_mismatch(design.network, tensors)
-        except ValueError as error:
-            fault = str(error)
-        else:
-            if not fault:
-                return design
-        ignored = ("the config.json beside the file belongs to other weights",)
-    for item in choose_families(family):
-        if item.is_ours(tensors):
-            config, assumptions = item.infer(tensors)
-            network = build_empty(config)
-            return Design(config, network, "wiring read from the keys", assumptions + ignored)
-    raise CheckpointError(
-        f"it holds no VAE of {', '.join(FAMILIES) if family is None else family} "
-        f"({len(tensors)} keys: {name_first(tensors)}): give another file"
+    if not {"config", "family"} <= set(metadata):
+        raise ValueError("its metadata has no config or no family: export it again")
+    return make_design(
+        json.loads(metadata["config"]), metadata["family"], "configuration in its metadata"
     )
 
 
 def refuse_strangers(tensors: Mapping[str, Tensor]) -> None:
-    """Raise `CheckpointError` on other VAEs, with what to do."""
+    """Raise `ValueError` on other VAEs, with what to do."""
     stranger = name_stranger(tensors)
     if stranger:
-        raise CheckpointError(
-            f"it is a {stranger} VAE, which is another design: load it with the node or package made for it"
+        raise ValueError(
+            f"it is a {stranger} VAE, which is another design: "
+            "load it with the package or node made for it"
         )
     if is_sd_vae(tensors):
-        raise CheckpointError(
+        raise ValueError(
             "it is a plain 2D Stable Diffusion VAE, not a video VAE: inflate it "
             "(odvae_core.inflate, `odvae inflate`, or the node Tail-Inflate Checkpoint)"
         )
 
 
+def design_of_folder(source: Source) -> Design | None:
+    """What the config.json of a folder says; None where it was a file that was asked for."""
+    if source.config is None or not source.is_folder:
+        return None
+    try:
+        return make_design(read_fields(source.config), None, "config.json")
+    except ValueError as error:
+        raise CheckpointError(
+            f"{source.config} describes no VAE of ours ({error}): "
+            "use the one that came with the weights"
+        ) from error
+
+
+def design_of_file(tensors: Mapping[str, Tensor], source: Source, family: str | None) -> Design:
+    """What the config.json beside a file says where it fits the weights, else what these say."""
+    assumptions: tuple[str, ...] = ()
+    if source.config is not None:
+        design = try_config(tensors, source.config, family)
+        if design is not None:
+            return design
+        assumptions = ("the config.json beside the file belongs to other weights",)
+    ours = [item for item in choose_families(family) if item.is_ours(tensors)]
+    if not ours:
+        raise ValueError(
+            f"it holds no VAE of the families {', '.join(FAMILIES)}; "
+            f"its {len(tensors)} keys are {name_first(tensors)}: give another file"
+        )
+    try:
+        config, guesses = ours[0].infer(tensors)
+    except ValueError as error:
+        raise ValueError(
+            f"its wiring can't be read from its keys ({error}); "
+            f"{describe_nearest(ours[0], tensors)}"
+        ) from error
+    return Design(config, build_empty(config), "wiring as its keys tell it", guesses + assumptions)
+
+
+def try_config(tensors: Mapping[str, Tensor], config: Path, family: str | None) -> Design | None:
+    """What a config.json says, None where it is of other weights."""
+    try:
+        design = make_design(read_fields(config), family, "config.json beside it")
+    except ValueError:
+        return None
+    return None if find_mismatch(design.network, tensors) else design
+
+
 def make_design(fields: Any, family: str | None, origin: str) -> Design:
-    """A design from the fields of a configuration, ours or published."""
+    """A design from the fields of a configuration, ours or published. Raises `ValueError`."""
     if not isinstance(fields, dict):
-        raise ValueError(f"got a configuration that is no dict: {fields!r}")
+        raise ValueError(f"got a configuration without fields: {fields!r}")
     try:
         config = read_config(fields, family)
         return Design(config, build_empty(config), origin)
     except (TypeError, ArithmeticError, RuntimeError) as error:
-        raise ValueError(f"no network can be built of this configuration: {error}") from error
+        raise ValueError(f"no network can be built of the configuration: {error}") from error
 
 
 def build_empty(config: Any) -> VideoVAE:
@@ -193,24 +198,32 @@ def build_empty(config: Any) -> VideoVAE:
 def find_mismatch(network: VideoVAE, tensors: Mapping[str, Tensor]) -> str:
     """How weights differ from what a network takes, in words; "" where they fit."""
     expected = network.state_dict()
-    missing = [key for key in expected if key not in tensors]
-    unexpected = [key for key in tensors if key not in expected]
-    faults = []
-    if missing:
-        faults.append(f"{len(missing)} keys are missing: {name_first(missing)}")
-    if unexpected:
-        faults.append(f"{len(unexpected)} keys are unexpected: {name_first(unexpected)}")
     shapes = [
-        f"{key} is {list(tensors[key].shape)}, not {list(value.shape)}"
+        f"{key} is {list(tensors[key].shape)} instead of {list(value.shape)}"
         for key, value in expected.items()
         if key in tensors and tensors[key].shape != value.shape
     ]
+    faults = compare_names(expected, tensors)
     if shapes:
         faults.append(f"{len(shapes)} shapes differ: {name_first(shapes)}")
     return "; ".join(faults)
 
 
-def name_first(names: Any) -> str:
-    """The first five names of many."""
-    names = list(names)
-    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
+def compare_names(expected: Collection[str], given: Collection[str]) -> list[str]:
+    """Which keys are missing and which are too many, in words."""
+    missing = [key for key in expected if key not in given]
+    unexpected = [key for key in given if key not in expected]
+    rows = (("missing", missing), ("unexpected", unexpected))
+    return [f"{len(keys)} keys are {word}: {name_first(keys)}" for word, keys in rows if keys]
+
+
+def describe_nearest(family: Family, tensors: Collection[str]) -> str:
+    """How keys differ from those of the preset that is nearest to them."""
+    keys = {name: build_empty(preset).state_dict() for name, preset in family.presets.items()}
+    nearest = min(keys, key=lambda name: len(set(keys[name]) ^ set(tensors)))
+    return f"against {nearest} {'; '.join(compare_names(keys[nearest], tensors))}"
+
+
+def name_first(names: Collection[str]) -> str:
+    """The first five of many names."""
+    return ", ".join(list(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

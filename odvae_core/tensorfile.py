@@ -25,7 +25,7 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class TensorFile:
-    """What a file holds: `tensors` by name, nested names joined by dots; `metadata` of safetensors."""
+    """What a file holds: tensors by name, nested names joined by dots; and its metadata."""
 
     kind: str
     tensors: dict[str, Tensor]
@@ -35,7 +35,8 @@ class TensorFile:
 def read_tensor_file(path: Path) -> TensorFile:
     """Read safetensors, or a pickle of tensors that needs no code; contents decide, not the suffix.
 
-    The tensors lie in the file, mapped into memory: copy what outlives it. Raises `CheckpointError`.
+    The tensors lie in the file, mapped into memory: copy what outlives it. Raises
+    `CheckpointError`.
     """
     try:
         with path.open("rb") as file:
@@ -95,8 +96,8 @@ def explain_pickle(path: Path, is_zip: bool, error: Exception) -> str:
     wanted = re.search(r"GLOBAL (\S+)|reduce for (.+)", str(error))
     if isinstance(error, pickle.UnpicklingError) and wanted:
         return (
-            f"is a pickle that wants to run code ({wanted[1] or wanted[2]}), which is never allowed: "
-            "where you trust it, export its state dict alone as safetensors"
+            f"is a pickle that wants to run code ({wanted[1] or wanted[2]}), which is never "
+            "allowed: where you trust it, export its state dict alone as safetensors"
         )
     if is_zip and zipfile.is_zipfile(path):
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

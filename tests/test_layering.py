@@ -61,7 +61,7 @@ FLOORS = (
     ("schedules", "memory", "fit"),
     ("vae",),
     ("families",),
-    ("published", "recognise"),
+    ("published",),
     ("build",),
     ("design",),
     ("checkpoint", "inflate", "metrics", "video"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from .families.odvae_config import Level, OdvaeConfig
+from ..families.odvae_config import Level, OdvaeConfig
 
 NOMINAL_RESOLUTION = OdvaeConfig.resolution
 TIME_HALVINGS = 2
@@ -56,7 +56,7 @@ def infer_odvae(tensors: Mapping[str, Tensor]) -> tuple[OdvaeConfig, tuple[str, 
 
 @dataclass(frozen=True)
 class Weights:
-    """What names and shapes say about layers. A missing weight is passed over: the key check names it."""
+    """What names and shapes say about layers; a missing weight is left to the key check to name."""
 
     tensors: dict[str, Tensor]
 
@@ -113,7 +113,7 @@ class Weights:
         return self.conv("post_quant_conv")
 
     def attention(self, coder: str, as_v1_0: bool) -> str:
-        """The kind of a coder's attention; for per-frame and scrambled ones the names are the same."""
+        """The kind of a coder's attention; per-frame and scrambled ones have the same names."""
         weight = self.tensors.get(f"{coder}.mid.attn_1.q.weight")
         if weight is not None:
             return "2d" if weight.ndim == 4 else "temporal"
@@ -159,9 +159,10 @@ def has_time_weights(level: Level) -> bool:
 
 
 def place_time_layers(levels: list[Level]) -> tuple[tuple[Level, ...], tuple[str, ...]]:
-    """Add the poolings and interpolations in time, which have no weights, where v1.0 was released with them.
+    """Add the poolings and interpolations in time, which have no weights, and say where.
 
-    The encoder's follow its first halvings of space, the decoder's its first doublings.
+    As v1.0 was released: the encoder's follow its first halvings of space, the decoder's its first
+    doublings.
     """
     halved = sum((level.down == "joint") + bool(level.down_time) for level in levels)
     doubled = sum((level.up == "joint") + bool(level.up_time) for level in levels)

@@ -1,0 +1,110 @@
+"""What a published OD-VAE's config.json says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..families.odvae_config import Level, OdvaeConfig
+
+CONVS = {"Conv2d": "2d", "CausalConv3d": "3d"}
+BLOCKS = {"ResnetBlock2D": "2d", "ResnetBlock3D": "3d"}
+ATTENTIONS = {
+    "AttnBlock": "2d",
+    "AttnBlock3DFix": "frame",
+    "AttnBlock3D": "scrambled",
+    "TemporalAttnBlock": "temporal",
+}
+DOWN = {
+    "": "",
+    "Downsample": "frame",
+    "SpatialDownsample2x": "space",
+    "Spatial2xTime2x3DDownsample": "joint",
+}
+DOWN_TIME = {"": "", "TimeDownsample2x": "average", "TimeDownsampleRes2x": "mixed"}
+UP = {
+    "": "",
+    "Upsample": "frame",
+    "SpatialUpsample2x": "space",
+    "Spatial2xTime2x3DUpsample": "joint",
+}
+UP_TIME = {"": "", "TimeUpsample2x": "linear", "TimeUpsampleRes2x": "mixed"}
+
+LEVEL_FIELDS = {
+    "multiplier": ("hidden_size_mult", None),
+    "encoder": ("encoder_resnet_blocks", BLOCKS),
+    "down": ("encoder_spatial_downsample", DOWN),
+    "down_time": ("encoder_temporal_downsample", DOWN_TIME),
+    "decoder": ("decoder_resnet_blocks", BLOCKS),
+    "up": ("decoder_spatial_upsample", UP),
+    "up_time": ("decoder_temporal_upsample", UP_TIME),
+}
+FIELDS = {
+    "width": ("hidden_size", None),
+    "blocks": ("num_res_blocks", None),
+    "z_channels": ("z_channels", None),
+    "embed_dim": ("embed_dim", None),
+    "resolution": ("resolution", None),
+    "encoder_in": ("encoder_conv_in", CONVS),
+    "encoder_middle": ("encoder_mid_resnet", BLOCKS),
+    "encoder_attention": ("encoder_attention", ATTENTIONS),
+    "encoder_out": ("encoder_conv_out", CONVS),
+    "decoder_in": ("decoder_conv_in", CONVS),
+    "decoder_middle": ("decoder_mid_resnet", BLOCKS),
+    "decoder_attention": ("decoder_attention", ATTENTIONS),
+    "decoder_out": ("decoder_conv_out", CONVS),
+}
+"""Field of OdvaeConfig: published field, words to translate (None: a number)."""
+
+
+def is_odvae_config(fields: Mapping[str, Any]) -> bool:
+    """Tell whether a config.json is a published OD-VAE's."""
+    return "hidden_size_mult" in fields or "encoder_resnet_blocks" in fields
+
+
+def odvae_from_published(fields: dict[str, Any]) -> OdvaeConfig:
+    """The configuration that a published OD-VAE config.json describes.
+
+    Fields of the trainer and of the hub are ignored. Raises `ValueError` on a missing field or an
+    unknown module.
+    """
+    rows = {name: _read_list(fields, *where) for name, where in LEVEL_FIELDS.items()}
+    lengths = {name: len(row) for name, row in rows.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"the lists of this config.json differ in length: {lengths}")
+    levels = tuple(
+        Level(**dict(zip(rows, row, strict=True))) for row in zip(*rows.values(), strict=True)
+    )
+    values = {
+        name: _translate(where[0], _get(fields, where[0]), where[1])
+        for name, where in FIELDS.items()
+    }
+    if not fields.get("double_z", True):
+        raise ValueError(
+            "got double_z = false; an encoder without variances is no VAE and can't be built"
+        )
+    quant = _translate("q_conv", fields.get("q_conv", "CausalConv3d"), CONVS)
+    return OdvaeConfig(
+        levels,
+        quant=quant if fields.get("use_quant_layer", True) else "",
+        attention_resolutions=tuple(fields.get("attn_resolutions", ())),
+        **values,
+    )
+
+
+def _get(fields: dict[str, Any], name: str) -> Any:
+    if name not in fields:
+        raise ValueError(f"this config.json has no field {name}; a published OD-VAE's has")
+    return fields[name]
+
+
+def _translate(name: str, value: Any, words: dict[str, str] | None) -> Any:
+    if words is None:
+        return value
+    if value not in words:
+        raise ValueError(f"got {name} = {value!r}; known are {', '.join(map(repr, words))}")
+    return words[value]
+
+
+def _read_list(fields: dict[str, Any], name: str, words: dict[str, str] | None) -> list[Any]:
+    return [_translate(name, value, words) for value in _get(fields, name)]
