@@ -1,0 +1,157 @@
+"""Encoded clips as safetensors: the latents, and all that decoding them later needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import get_type_hints
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from .fit import ClipSize
+from .tensorfile import write_safetensors
+from .vae import VideoVAE
+
+KIND, FORMAT, SUFFIX = "odvae-latents", "1", ".safetensors"
+LATENT, UNSCALED = "latent_tensor", "latent_format_version_0"
+"""The names in ComfyUI's own latent files, whose loader therefore takes ours."""
+TIMES = "frame_times"
+
+
+class LatentError(ValueError):
+    """A file of latents that can't be used: the file, what was found, what to do."""
+
+
+@dataclass(frozen=True)
+class LatentInfo:
+    """Where latents come from, and what their video is like.
+
+    `frames`, `height` and `width` are the clip's own, before padding; `fps` is its mean rate.
+    `checkpoint_sha256` is that of the VAE's file; `latent_scale` and `latent_shift` are the VAE's,
+    not applied here; `posterior` and `run` say how the latents were drawn and computed.
+    """
+
+    family: str
+    checkpoint_sha256: str
+    frames: int
+    height: int
+    width: int
+    fps: Fraction
+    latent_scale: float
+    latent_shift: float
+    posterior: str
+    run: str
+    version: str
+
+    @property
+    def size(self) -> ClipSize:
+        """The clip's own size."""
+        return ClipSize(self.frames, self.height, self.width)
+
+    def to_metadata(self) -> dict[str, str]:
+        """The fields as text, with the mark by which a file of latents is known."""
+        fields = {field.name: str(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {"kind": KIND, "format": FORMAT, **fields}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str]) -> LatentInfo:
+        """`KeyError`: a field is missing; `ValueError`: one is no number but should be."""
+        hints = get_type_hints(cls)
+        return cls(**{name: kind(metadata[name]) for name, kind in hints.items()})
+
+
+def write_latents(path: Path, latent: Tensor, times: Sequence[Fraction], info: LatentInfo) -> None:
+    """Write latents [1, C, T, H, W], unscaled, with the clip's `times`: seconds, one a video frame.
+
+    Times are kept exactly, so rates may vary. The file appears whole or not at all.
+    """
+    check_suffix(path)
+    fractions = [(time.numerator, time.denominator) for time in times]
+    tensors = {
+        LATENT: latent.contiguous(),
+        UNSCALED: torch.tensor([]),
+        TIMES: torch.tensor(fractions, dtype=torch.int64),
+    }
+    write_safetensors(path, tensors, info.to_metadata())
+
+
+def check_suffix(path: Path) -> None:
+    """Raise `LatentError` where the name is not one of a file of latents."""
+    if path.suffix.lower() != SUFFIX:
+        raise LatentError(
+            f"got the file name {path.name!r}; latents are safetensors: end it in {SUFFIX}"
+        )
+
+
+class LatentFile:
+    """Latents on disk: `info`, `times` and `shape` at once, the latents a few frames at a time.
+
+    Raises `LatentError` where the file is missing, broken, of another kind, or of a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise LatentError(f"{path}: no such file; check the path")
+        try:
+            with safe_open(path, "pt") as file:
+                self.info = self._read_info(file.metadata() or {})
+                self.times = [Fraction(*pair) for pair in file.get_tensor(TIMES).tolist()]
+                self.shape = tuple(file.get_slice(LATENT).get_shape())
+        except SafetensorError as error:
+            raise LatentError(
+                f"{path}: not a whole file of latents ({error}); encode the clip again"
+            ) from error
+
+    def check(self, vae: VideoVAE) -> None:
+        """Raise `LatentError` where these can't be latents of this VAE."""
+        if self.info.family != vae.family:
+            raise LatentError(
+                f"{self.path}: latents of the family {self.info.family}, but the checkpoint is of "
+                f"the family {vae.family}; decode with the checkpoint that encoded"
+            )
+        needed = latent_shape(self.info.size, vae)
+        if self.shape != needed or len(self.times) != self.info.frames:
+            size = self.info.size
+            raise LatentError(
+                f"{self.path}: latents of shape {list(self.shape)} and {len(self.times)} times for "
+                f"{size.frames} frames of {size.height}x{size.width}; this checkpoint's have shape "
+                f"{list(needed)}: decode with the checkpoint that encoded"
+            )
+
+    def chunks(self, frames: int) -> Iterator[Tensor]:
+        """The latents [1, C, T, H, W], `frames` latent frames at a time."""
+        with safe_open(self.path, "pt") as file:
+            latents = file.get_slice(LATENT)
+            for start in range(0, self.shape[2], frames):
+                yield latents[:, :, start : start + frames]
+
+    def _read_info(self, metadata: dict[str, str]) -> LatentInfo:
+        if metadata.get("kind") != KIND:
+            raise LatentError(
+                f"{self.path}: its metadata describe no encoded clip; "
+                "give a file that `odvae encode` wrote"
+            )
+        if metadata.get("format") != FORMAT:
+            raise LatentError(
+                f"{self.path}: has format {metadata.get('format')}, written by odvae "
+                f"{metadata.get('version')}; this one reads format {FORMAT}: install a newer odvae"
+            )
+        try:
+            return LatentInfo.from_metadata(metadata)
+        except (KeyError, ValueError, ZeroDivisionError) as error:
+            raise LatentError(
+                f"{self.path}: its metadata are damaged ({error!r}); encode the clip again"
+            ) from error
+
+
+def latent_shape(size: ClipSize, vae: VideoVAE) -> tuple[int, ...]:
+    """The shape [1, C, T, H, W] of a clip's latents."""
+    padded, space = size.padded(vae), vae.spatial_compression
+    frames = 1 + (padded.frames - 1) // vae.temporal_compression
+    return (1, vae.latent_channels, frames, padded.height // space, padded.width // space)
