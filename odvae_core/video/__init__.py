@@ -2,5 +2,6 @@
 
 from .reader import Chunk, VideoReader, read_video
 from .source import VideoError
+from .writer import VideoWriter
 
-__all__ = ["Chunk", "VideoError", "VideoReader", "read_video"]
+__all__ = ["Chunk", "VideoError", "VideoReader", "VideoWriter", "read_video"]

@@ -1,0 +1,193 @@
+"""Clips out: H.264 with every frame's time, written aside and moved into place when complete."""
+
+import logging
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from .audio import open_audio
+from .geometry import Size
+from .pixels import SCALER, to_pictures
+from .source import Source, VideoError
+
+log = logging.getLogger(__name__)
+
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}  # the containers of H.264
+# One tick is a whole number at every usual rate (24000/1001 and the like included), in
+# milliseconds, GIF's hundredths and MPEG's 90 kHz.
+TICK = Fraction(1, 720_000)
+
+
+class VideoWriter:
+    """A clip on its way into an .mp4, .mov or .mkv file; use as a context manager.
+
+    size: (height, width). H.264 with CRF `quality` (0 lossless to 51), BT.709, limited range;
+    yuv420p, or yuv444p where a side is odd (logged: some players refuse it). audio_from: a file
+    whose first audio stream is copied along, re-encoded to AAC where the container doesn't take
+    it, cut to the clip. metadata: text by key (Matroska writes the keys in capitals).
+
+    The file appears when the block ends well; an exception in it leaves no new file, and an old one
+    as it was. VideoError: no frame was written.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        size: Size,
+        fps: Fraction | float,
+        *,
+        quality: int = 18,
+        audio_from: Source | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        _check_options(Path(path), size, quality)
+        self.path = Path(path)
+        self.size = size
+        self.fps = Fraction(fps).limit_denominator(100_000)
+        self.quality = quality
+        self.audio_from = audio_from
+        self.metadata = dict(metadata or {})
+        self._scaler = VideoReformatter()
+        self._origin: Fraction | None = None  # the caller's time of the first frame
+        self._last = Fraction(0)  # the caller's time of the latest one
+
+    def __enter__(self) -> Self:
+        self._part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
+        self._files = ExitStack()
+        try:
+            self._open()
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def write(self, video: Tensor, times: Sequence[Fraction] | None = None) -> None:
+        """Append frames: [1, 3, T, H, W] in [-1, 1], rounded to 8 bits, values outside clamped.
+
+        times: seconds, one a frame, increasing from call to call; without them each frame comes
+        1/fps after the one before. With audio_from they are its times (a reader's `times` are): the
+        sound of the first frame is heard with it. ValueError: a wrong shape, count or order, or
+        values that are not finite.
+        """
+        frames = video.shape[2] if video.ndim == 5 else 0
+        if video.shape != (1, 3, frames, *self.size):
+            raise ValueError(
+                f"got a video of shape {list(video.shape)}; this file takes "
+                f"[1, 3, T, {self.size[0]}, {self.size[1]}]"
+            )
+        if not video.isfinite().all():
+            raise ValueError("got NaN or infinite pixels; decode again in float32 or bfloat16")
+        if times is not None and len(times) != frames:
+            raise ValueError(f"got {len(times)} times for {frames} frames; give one a frame")
+        for index, picture in enumerate(to_pictures(video)):
+            self._write_picture(picture, self._next_time() if times is None else times[index])
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._discard()
+
+    def _open(self) -> None:
+        format = FORMATS[self.path.suffix.lower()]
+        options = {} if format == "matroska" else {"movflags": "use_metadata_tags+faststart"}
+        file = str(self._part.absolute())
+        self._output = self._files.enter_context(av.open(file, "w", format, options))
+        self._output.metadata.update(self.metadata)
+        self._stream = self._add_stream()
+        self._audio = None
+        if self.audio_from is not None:
+            self._audio = open_audio(self.audio_from, self._output, self._files)
+
+    def _add_stream(self) -> VideoStream:
+        # Without B-frames the last frame's time ends the file, however uneven the times are.
+        options = {"crf": str(self.quality), "bf": "0"}
+        stream = self._output.add_stream("libx264", self.fps, options)
+        stream.height, stream.width = self.size
+        stream.pix_fmt = "yuv420p"
+        if self.size[0] % 2 or self.size[1] % 2:
+            stream.pix_fmt = "yuv444p"
+            log.info(
+                "%s: %dx%d has an odd side, so it is yuv444p; some players refuse that",
+                self.path,
+                *self.size,
+            )
+        context = stream.codec_context
+        context.time_base = TICK
+        context.color_range = ColorRange.MPEG
+        context.colorspace = Colorspace.ITU709
+        context.color_primaries = ColorPrimaries.BT709
+        context.color_trc = ColorTrc.BT709
+        return stream
+
+    def _next_time(self) -> Fraction:
+        return Fraction(0) if self._origin is None else self._last + 1 / self.fps
+
+    def _write_picture(self, picture: np.ndarray, time: Fraction) -> None:
+        if self._origin is None:
+            self._origin = time
+            if self._audio:
+                self._audio.start(time)
+        elif time - self._last < TICK:
+            raise ValueError(
+                f"got a frame at {float(time)} s after one at {float(self._last)} s; times increase"
+            )
+        self._last = time
+        frame = self._scaler.reformat(
+            VideoFrame.from_ndarray(picture, "rgb24"),
+            format=self._stream.pix_fmt,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=SCALER,
+        )
+        frame.time_base = TICK
+        frame.pts = round((time - self._origin) / TICK)
+        frame.duration = round(1 / self.fps / TICK)
+        self._output.mux(self._stream.encode(frame))
+        if self._audio:
+            self._audio.advance(time - self._origin)
+
+    def _finish(self) -> None:
+        if self._origin is None:
+            raise VideoError(f"{self.path}: no frame was written; write at least one")
+        if self._audio:
+            self._audio.finish(self._last - self._origin + 1 / self.fps)
+        self._output.mux(self._stream.encode(None))
+        self._files.close()
+        self._part.replace(self.path)
+
+    def _discard(self) -> None:
+        """Close what is open and remove the unfinished file, if there is one."""
+        try:
+            self._files.close()
+        finally:
+            self._part.unlink(missing_ok=True)
+
+
+def _check_options(path: Path, size: Size, quality: int) -> None:
+    if path.suffix.lower() not in FORMATS:
+        raise VideoError(
+            f"{path}: got the extension {path.suffix!r}; name the file {', '.join(FORMATS)}"
+        )
+    if min(size) < 1:
+        raise ValueError(f"got the size {size[0]}x{size[1]}; sides are 1 or more")
+    if not 0 <= quality <= 51:
+        raise ValueError(f"got quality {quality}; CRF is 0 (lossless) to 51 (worst), 18 by default")
