@@ -29,5 +29,14 @@ v1.2.0 decodes 16 latents (61 frames) at a time although it encodes 33 frames; v
 temporal tiling.
 """
 
+PUBLISHED_TILES = {
+    "odvae-v1.0": (256, 64),
+    "odvae-v1.1": (256, 64),
+    "odvae-v1.2": (256, 32),
+    "cvvae": (576, 128, True),
+    "cvvae-sd3": (576, 128, True),
+}
+"""Spatial tiles of the authors' code: size, overlap, whether they stop at the border."""
+
 INDEX_LIMIT = 2**31
 """Elements that the 32-bit indices of cuDNN's and PyTorch's convolution kernels can address."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .constants import PUBLISHED_TILES
+
 
 @dataclass(frozen=True)
 class Tiles:
@@ -15,11 +17,27 @@ class Tiles:
     compression.
 
     Attention and norms see their tile only, so tiles never equal the whole picture. The authors'
-    v1.2 defaults are Tiles(256, overlap=32), v1.0's and v1.1's Tiles(256, overlap=64).
+    v1.2 defaults are Tiles(256, overlap=32), v1.0's and v1.1's Tiles(256, overlap=64). Tiles go on
+    until one would start behind the picture, so the last may lie wholly in its neighbour; with
+    `stop_at_border` until one reaches the border.
     """
 
     size: int
     overlap: int = 32
+    stop_at_border: bool = False
+
+    @classmethod
+    def published(cls, preset: str) -> Tiles:
+        """The tiles of the authors' code for a preset.
+
+        Raises `ValueError` where it has none.
+        """
+        if preset not in PUBLISHED_TILES:
+            raise ValueError(
+                f"got preset {preset!r}; tiles are published for {', '.join(PUBLISHED_TILES)}: "
+                "choose one of these, or give size and overlap yourself"
+            )
+        return cls(*PUBLISHED_TILES[preset])
 
     def __post_init__(self):
         if not 0 <= self.overlap < self.size:
@@ -44,14 +62,17 @@ def count_tiles(tiles: Tiles | None, height: int, width: int) -> int:
     """How many tiles cover a picture of `height` x `width` pixels."""
     if tiles is None:
         return 1
-    stride = tiles.size - tiles.overlap
-    return len(tile_starts(height, stride)) * len(tile_starts(width, stride))
+    rows, columns = (
+        tile_starts(side, tiles.size, tiles.overlap, tiles.stop_at_border)
+        for side in (height, width)
+    )
+    return len(rows) * len(columns)
 
 
-def tile_starts(length: int, stride: int) -> range:
-    """Tiles go on until one would start behind the picture, so the last may lie wholly in its
-    neighbour, as published."""
-    return range(0, length, stride)
+def tile_starts(length: int, size: int, overlap: int, stop_at_border: bool) -> range:
+    """Where the tiles along a side of `length` start."""
+    covered = overlap if stop_at_border else 0  # by the tile before
+    return range(0, max(1, length - covered), size - overlap)
 
 
 def run_tiled(
@@ -60,6 +81,7 @@ def run_tiled(
     size: int,
     overlap: int,
     scale: tuple[int, int],
+    stop_at_border: bool = False,
 ) -> Tensor:
     """Run a clip [B, C, T, H, W] tile by tile and blend what comes out.
 
@@ -67,15 +89,15 @@ def run_tiled(
     many. `run` gets a tile and its (row, column). Each tile is blended with the finished tile
     above, then with the finished one to its left; only their overlapping strips are kept.
     """
-    stride = size - overlap
     multiply, divide = scale
-    extent, keep = overlap * multiply // divide, stride * multiply // divide
+    extent, keep = overlap * multiply // divide, (size - overlap) * multiply // divide
     height, width = clip.shape[-2] * multiply // divide, clip.shape[-1] * multiply // divide
     output: Tensor | None = None
     above: dict[int, Tensor] = {}
-    for row, top in enumerate(tile_starts(clip.shape[-2], stride)):
+    tops, lefts = (tile_starts(side, size, overlap, stop_at_border) for side in clip.shape[-2:])
+    for row, top in enumerate(tops):
         left_strip: Tensor | None = None
-        for column, left in enumerate(tile_starts(clip.shape[-1], stride)):
+        for column, left in enumerate(lefts):
             tile = run(clip[..., top : top + size, left : left + size], (row, column))
             if output is None:
                 output = tile.new_empty(*tile.shape[:3], height, width)
@@ -85,8 +107,9 @@ def run_tiled(
                 tile = blend(left_strip, tile, extent, dim=-1)
             above[column] = strip(tile, extent, dim=-2)
             left_strip = strip(tile, extent, dim=-1)
-            y, x = row * keep, column * keep
-            output[..., y : y + keep, x : x + keep] = tile[..., :keep, :keep]
+            output[..., row * keep :, column * keep :][..., : tile.shape[-2], : tile.shape[-1]] = (
+                tile
+            )
     assert output is not None
     return output
 

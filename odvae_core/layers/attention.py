@@ -18,9 +18,10 @@ from .stream import Step, StreamState, advance
 
 
 class FrameAttention(nn.Module):
-    """Attention among the positions of each frame. Published as `AttnBlock3DFix`; with 2D layers as `AttnBlock`.
+    """Attention among the positions of each frame.
 
-    `norm` is the normalisation to open with; `conv` makes the 1x1 projections. `names` are those of the published checkpoints.
+    `norm` is the normalisation to open with; `conv` makes the 1x1 projections. `names` are those of
+    the published checkpoints. Published as `AttnBlock3DFix`; with 2D layers as `AttnBlock`.
     """
 
     names = ("norm", "q", "k", "v", "proj_out")
@@ -108,7 +109,7 @@ class ChannelLinear(nn.Linear):
 
 
 class LinearFrameAttention(FrameAttention):
-    """`FrameAttention` in diffusers' names, its projections linear maps. In CV-VAE's SD3 network."""
+    """`FrameAttention` of linear maps, in diffusers' names. In CV-VAE's SD3 network."""
 
     names = ("group_norm", "to_q", "to_k", "to_v", "to_out.0")
 
@@ -117,9 +118,10 @@ class LinearFrameAttention(FrameAttention):
 
 
 class SpaceTimeAttention(FrameAttention):
-    """Attention within each frame, then, over the whole clip, among the frames of each position; one shortcut around both.
+    """Attention within each frame, then among all frames of each position.
 
-    Published with CV-VAE as `MemoryEfficientAttnVideoBlock`. In a stream it withholds the clip until `state.last`.
+    One shortcut goes around both. In a stream it withholds the clip until `state.last`. Published
+    with CV-VAE as `MemoryEfficientAttnVideoBlock`.
     """
 
     looks_ahead = True

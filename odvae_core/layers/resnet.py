@@ -14,8 +14,9 @@ from .stream import Step, StreamState, advance, keep_pace
 class ResnetBlock(nn.Module):
     """norm, SiLU, convolution, twice, plus the block's input.
 
-    `convs` make the first and the second convolution; `norms` are the two normalisations. A 1x1 convolution, made by
-    `shortcut` or else as the first, brings the input to `out_channels`. `names` are those of the published checkpoints.
+    `convs` make the first and the second convolution; `norms` are the two normalisations. A 1x1
+    convolution, made by `shortcut` or else as the first, brings the input to `out_channels`.
+    `names` are those of the published checkpoints.
     """
 
     names = ("norm1", "conv1", "norm2", "conv2", "nin_shortcut")

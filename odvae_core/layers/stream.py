@@ -36,7 +36,7 @@ class StreamState:
         return self._frames.get((layer, name))
 
     def remember(self, layer: nn.Module, frames: Tensor, name: str = "past") -> None:
-        """Keep `frames` for the next chunk: a copy, since a slice would keep its whole chunk alive."""
+        """Keep `frames` for the next chunk: a copy, a slice would keep its whole chunk alive."""
         self._frames[layer, name] = frames.clone()
 
     def begins(self, layer: nn.Module) -> bool:

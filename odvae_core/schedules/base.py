@@ -22,14 +22,15 @@ class Report:
 
     def __init__(self, progress: Progress | None, total: int | None = None):
         self.progress, self.total, self.done = progress, total, 0
+        self.end = total  # of the part in hand
 
     def __call__(self) -> None:
-        self._reach(self.done + 1)
+        self._reach(self.done + 1 if self.end is None else min(self.done + 1, self.end))
 
     @contextmanager
     def part(self, count: int) -> Iterator[None]:
         """A part planned as `count` steps: withheld chunks skip some, a finer cut takes more."""
-        end = self.done + count
+        self.end = end = self.done + count
         yield
         self._reach(end)
 
@@ -94,7 +95,8 @@ def over_tiles(
         return run(clip, (0, 0))
     compression = max(way.pixels_in, way.pixels_out)
     size, overlap = (n * way.pixels_in // compression for n in (tiles.size, tiles.overlap))
-    return run_tiled(run, clip, size, overlap, scale=(way.pixels_out, way.pixels_in))
+    scale = way.pixels_out, way.pixels_in
+    return run_tiled(run, clip, size, overlap, scale, tiles.stop_at_border)
 
 
 class Output:

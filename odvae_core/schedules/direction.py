@@ -50,6 +50,11 @@ class Direction:
         weight = next(self.coder.parameters())
         return chunk.to(weight.device, weight.dtype)
 
+    def withheld(self, chunk: Tensor) -> Tensor:
+        """No frame, but of the size of those that come out."""
+        height, width = (side * self.pixels_out // self.pixels_in for side in chunk.shape[-2:])
+        return chunk.new_empty(chunk.shape[0], 1, 0, height, width)
+
     @property
     def looks_ahead(self) -> bool:
         """Whether a layer needs to know which chunk is the last."""
@@ -59,6 +64,12 @@ class Direction:
     def streams_exactly(self) -> bool:
         """Whether depth first equals the whole clip: no norm's statistics span it."""
         return not any(isinstance(module, ClipGroupNorm) for module in self.coder.modules())
+
+    @property
+    def unstreamable(self) -> str | None:
+        """Why nothing can come out before the clip's end, if so."""
+        reasons = (getattr(module, "unstreamable", None) for module in self.coder.modules())
+        return next(filter(None, reasons), None)
 
     @property
     def whole_clip_only(self) -> str | None:

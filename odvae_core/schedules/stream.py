@@ -43,6 +43,7 @@ class Stream(Schedule):
         self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
     ) -> Iterator[Tensor]:
         """Each tile keeps its own state, parked in host memory between its turns."""
+        self.refuse(way)
         states: defaultdict[tuple[int, int], StreamState] = defaultdict(StreamState)
         cut = recut(chunks, *way.cut(self.frames))
         for chunk, last in mark_last(cut) if way.looks_ahead else ((chunk, False) for chunk in cut):
@@ -53,18 +54,29 @@ class Stream(Schedule):
                 frames, _ = advance(way.steps, way.place(tile), None, state, report)
                 if tiles is not None:
                     state.park("cpu")
-                return frames.to(tile)
+                return frames.to(tile) if frames.shape[2] else way.withheld(tile)
 
-            yield over_tiles(run, way, chunk, tiles)
+            output = over_tiles(run, way, chunk, tiles)
+            if output.shape[2]:
+                yield output
 
     def check(self, way: Direction, clip: Tensor) -> None:
         super().check(way, clip)
-        refuse_uncuttable(self, way)
+        self.refuse(way)
         if not way.streams_exactly:
             log.warning(
                 "%s is approximate for this model: its norms span the clip and see only the frames "
                 "so far; Sweep is exact",
                 self,
+            )
+
+    def refuse(self, way: Direction) -> None:
+        """Raise `ValueError` where this network can't be streamed."""
+        refuse_uncuttable(self, way)
+        if way.unstreamable:
+            raise ValueError(
+                f"got {self}, but this model can't be streamed: {way.unstreamable}; "
+                "use Sweep(), which is exact, or Windows() as its authors do"
             )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from ..constants import INDEX_LIMIT
@@ -19,8 +20,11 @@ from .stream import refuse_uncuttable
 Pair = tuple[Tensor, Tensor | None]
 """The features and the shortcut between two steps."""
 
-PAST_FRAMES = 2
-"""Frames that a causal convolution of three frames puts in front of its input."""
+Known = dict[nn.Module, Moments]
+"""The moments of the whole clip for the norm that comes next."""
+
+CONTEXT_FRAMES = 4
+"""Frames that a layer may put around its input, at most: remembered, withheld or repeated ones."""
 
 
 @dataclass(frozen=True)
@@ -40,27 +44,28 @@ class Sweep(Schedule):
         output = Output(way.output_frames(clip.shape[2]), clip)
         slabs: deque[Pair] = deque((chunk, None) for chunk in cut_clip(clip, *way.cut(self.frames)))
         count, known = len(slabs), {}
-        for segment, following in split_at_norms(way.steps):
+        *segments, (last, _) = split_at_norms(way.steps)
+        for segment, following in segments:
             with report.part(len(segment) * count):
-                swept = sweep(segment, slabs, StreamState(known), way, report)
-                if following is None:
-                    for frames, _ in swept:
-                        output.append(frames)
+                state = StreamState(known)
+                if segment[0].across_time:
+                    slabs, known = mix_over_time(segment[0], following, slabs, state, way, report)
                 else:
-                    slabs, moments = self.keep(swept, following)
-                    known = {following: moments}
+                    swept = sweep(segment, slabs, state, way, report)
+                    slabs, known = self.keep(swept, following)
+        with report.part(len(last) * count):
+            for frames, _ in sweep(last, slabs, StreamState(known), way, report):
+                output.append(frames)
         return output.whole()
 
-    def keep(self, swept: Iterator[Pair], norm: nn.Module) -> tuple[deque[Pair], Moments]:
+    def keep(self, swept: Iterator[Pair], norm: nn.Module | None) -> tuple[deque[Pair], Known]:
         """The slabs of a segment, and their moments for the norm that comes next."""
         slabs: deque[Pair] = deque()
-        total: Moments | None = None
+        known: Known = {}
         for x, shortcut in swept:
-            moments = Moments.of(x, norm.num_groups)  # pyright: ignore[reportArgumentType]
-            total = moments if total is None else total + moments
+            gather(known, norm, x)
             slabs.append((self.parked(x), None if shortcut is None else self.parked(shortcut)))
-        assert total is not None
-        return slabs, total
+        return slabs, known
 
     def parked(self, features: Tensor) -> Tensor:
         return features.to("cpu") if self.park else features
@@ -74,10 +79,55 @@ class Sweep(Schedule):
 
 
 def split_at_norms(steps: Sequence[Step]) -> Iterator[tuple[Sequence[Step], nn.Module | None]]:
-    """The steps from one clip norm to the next, and that next norm (None at the end)."""
-    starts = [0, *(i for i, step in enumerate(steps) if step.norm is not None and i), len(steps)]
-    for start, end in pairwise(starts):
+    """The steps from one clip norm to the next, and that next norm (None at the end).
+
+    A step across time stands by itself.
+    """
+    apart = [step.across_time for step in steps]
+    opens = [step.norm is not None for step in steps]
+    starts = [i for i in range(len(steps)) if not i or opens[i] or apart[i] or apart[i - 1]]
+    for start, end in pairwise([*starts, len(steps)]):
         yield steps[start:end], steps[end].norm if end < len(steps) else None
+
+
+def gather(known: Known, norm: nn.Module | None, x: Tensor) -> None:
+    """Add the moments of `x` to what is known for `norm`, if there is one."""
+    if norm is not None:
+        moments = Moments.of(x, norm.num_groups)  # pyright: ignore[reportArgumentType]
+        known[norm] = known[norm] + moments if norm in known else moments
+
+
+def mix_over_time(
+    step: Step,
+    following: nn.Module | None,
+    slabs: deque[Pair],
+    state: StreamState,
+    way: Direction,
+    report: Report,
+) -> tuple[deque[Pair], Known]:
+    """A step across time, on rows of the picture through all slabs at once, written back in place.
+
+    As many rows as make no more features than a slab has.
+    """
+    known: Known = {}
+    lengths = [x.shape[2] for x, _ in slabs]
+    rows = max(1, slabs[0][0].shape[3] * max(lengths) // sum(lengths))
+    state.last = True
+    for top in range(0, slabs[0][0].shape[3], rows):
+        x, shortcut = (join_rows(parts, top, rows, way) for parts in zip(*slabs, strict=True))
+        assert x is not None
+        x, _ = step.run(x, shortcut, state)
+        report()
+        gather(known, following, x)
+        for (slab, _), new in zip(slabs, x.split(lengths, dim=2), strict=True):
+            slab[..., top : top + rows, :] = new
+    return deque((x, None) for x, _ in slabs), known
+
+
+def join_rows(parts: Sequence[Tensor | None], top: int, rows: int, way: Direction) -> Tensor | None:
+    """Rows of the picture through all slabs; None where these have no such part."""
+    bands = [part[..., top : top + rows, :] for part in parts if part is not None]
+    return way.place(torch.cat(bands, dim=2)) if bands else None
 
 
 def sweep(
@@ -93,10 +143,12 @@ def sweep(
 def advance_in_pieces(
     steps: Sequence[Step], pair: Pair, state: StreamState, last: bool, report: Report
 ) -> Iterator[Pair]:
-    """`advance`, but a chunk is cut in front of a step whose tensors would outgrow 32-bit indices."""
+    """`advance`, but a chunk is cut before a step whose tensors would outgrow 32-bit indices."""
     x, shortcut = pair
     for i, step in enumerate(steps):
-        frames = max(1, int((INDEX_LIMIT - 1) // (x[:, :, :1].numel() * step.growth)) - PAST_FRAMES)
+        frames = max(
+            1, int((INDEX_LIMIT - 1) // (x[:, :, :1].numel() * step.growth)) - CONTEXT_FRAMES
+        )
         if frames < x.shape[2]:
             pieces = list(zip(x.split(frames, 2), _split(shortcut, frames, x), strict=True))
             for j, piece in enumerate(pieces):

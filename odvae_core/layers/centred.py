@@ -1,0 +1,90 @@
+"""Convolutions of CV-VAE: over the past, or over both neighbours of a frame."""
+
+from __future__ import annotations
+
+from einops import rearrange
+from torch import Tensor, nn
+
+from .conv import pad_right_and_bottom
+from .resample import double_space
+from .stream import StreamState, with_neighbours, with_past
+
+
+class ClipConv3d(nn.Conv3d):
+    """A 3D convolution that is causal, or centred in time.
+
+    `ends` is "causal" (the first frame is repeated before the clip) or, for a centred one, what
+    lies beyond both ends: "zeros" or "replicate". `space` is what lies around the picture, "zeros"
+    or "replicate", half a kernel wide by default. Time kernels are of one or three frames.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        stride: int | tuple[int, int, int] = 1,
+        *,
+        ends: str = "causal",
+        space: str = "zeros",
+        padding: int | None = None,
+    ):
+        padding = kernel // 2 if padding is None else padding
+        around = (0, padding, padding)
+        super().__init__(in_channels, out_channels, kernel, stride, around, padding_mode=space)
+        self.ends = ends
+        self.looks_ahead = kernel > 1 and ends != "causal"
+        self.growth = max(1.0, out_channels / in_channels)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        if kernel > 1 and self.ends == "causal":
+            x = with_past(x, self, state, kernel, stride)
+        elif kernel > 1:
+            x = with_neighbours(x, self, state, self.ends)
+        if x.shape[2] < kernel:
+            return x[:, :, :0]  # too few frames for an output yet
+        return super().forward(x)
+
+
+class ClipDown2x(nn.Module):
+    """Halve height and width, and with `time` the frames.
+
+    [B, C, 1 + 2n, 2H, 2W] -> [B, C, 1 + n, H, W]. With `space` "zeros" the picture is padded at its
+    right and bottom, as in the 2D VAE; with "replicate" on all sides. Published as `Downsample3D`.
+    """
+
+    growth = 1.3
+
+    def __init__(self, channels: int, time: bool, ends: str = "causal", space: str = "zeros"):
+        super().__init__()
+        stride = (2 if time else 1, 2, 2)
+        padding = 0 if space == "zeros" else 1
+        self.conv = ClipConv3d(
+            channels, channels, 3, stride, ends=ends, space=space, padding=padding
+        )
+        self.pads_here = space == "zeros"
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return self.conv(pad_right_and_bottom(x) if self.pads_here else x, state)
+
+
+class ClipUp2x(nn.Module):
+    """Double height and width (nearest), then convolve; with `time` into twice the frames.
+
+    [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, 2H, 2W]: the clip's first frame of the doubled is dropped.
+    Published as `Upsample3D`.
+    """
+
+    def __init__(self, channels: int, time: bool, ends: str = "replicate", space: str = "zeros"):
+        super().__init__()
+        self.times = 2 if time else 1
+        self.growth = 4.0 * self.times
+        self.conv = ClipConv3d(channels, self.times * channels, ends=ends, space=space)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        h = self.conv(double_space(x, "nearest"), state)
+        if self.times == 1 or not h.shape[2]:
+            return h
+        frames = rearrange(h, "b (n c) t h w -> b c (t n) h w", n=2)
+        return frames[:, :, 1:] if state is None or state.begins(self) else frames

@@ -1,0 +1,39 @@
+"""An encoder or a decoder as a flat list of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from torch import Tensor, nn
+
+from .norm import activate
+from .place import place
+from .resnet import clip_norm
+from .stream import Step, StreamState, layer_step
+
+
+class Coder(nn.Module):
+    """Layers in the order in which they run, under the dotted names of the published checkpoints.
+
+    The last two are the norm and the convolution of the head, with a SiLU between them.
+    """
+
+    def __init__(self, layers: Iterable[tuple[str, nn.Module]]):
+        super().__init__()
+        self.order: list[str] = []
+        for name, layer in layers:
+            place(self, name, layer)
+            self.order.append(name)
+
+    def steps(self) -> Iterator[Step]:
+        for name in self.order[:-2]:
+            layer = self.get_submodule(name)
+            if hasattr(layer, "steps"):
+                yield from layer.steps()
+            else:
+                yield layer_step(layer, growth=getattr(layer, "growth", 1.0))
+        yield layer_step(self.head, clip_norm(self.get_submodule(self.order[-2])))
+
+    def head(self, x: Tensor, state: StreamState | None) -> Tensor:
+        norm, conv = (self.get_submodule(name) for name in self.order[-2:])
+        return conv(activate(norm(x, state)), state)
