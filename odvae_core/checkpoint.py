@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .build import choose_families, name_preset
 from .config import to_dict
-from .design import FORMAT, find_design, find_mismatch, locate
+from .design import FORMAT, Design, find_design, locate
 from .published import SECTIONS, select_weights, strip_owner
 from .tensorfile import CheckpointError, hash_file, read_tensor_file, write_safetensors
 from .vae import VideoVAE
@@ -86,27 +86,29 @@ def load(
         tensors = strip_owner(tensors)
         stored = find_dtype(tensors)
         design = find_design(tensors, content.metadata, source, family)
-        fault = find_mismatch(design.network, tensors)
-        if fault:
-            raise ValueError(
-                f"its weights don't fit its {design.origin} ({fault}): "
-                "give the whole file, with the config.json that came with it"
-            )
         fill(design.network, tensors, dtype or stored, device)
     vae = design.network.requires_grad_(False).eval()
-    vae.provenance = Provenance(
-        source.weights,
-        hash_file(source.weights),
-        ", ".join(filter(None, (content.kind, section, design.origin))),
-        vae.family,
-        name_preset(design.config),
-        sum(tensor.numel() for tensor in tensors.values()),
-        stored,
-        design.assumptions,
-        content.metadata,
-    )
+    layout = ", ".join(filter(None, (content.kind, section, design.origin)))
+    vae.provenance = trace(source.weights, layout, design, stored, content.metadata)
     log.info("loaded %s", vae.provenance.describe().replace("\n", "; "))
     return vae
+
+
+def trace(
+    file: Path, layout: str, design: Design, stored: torch.dtype, metadata: Mapping[str, str]
+) -> Provenance:
+    """What is known of a VAE just loaded."""
+    return Provenance(
+        file,
+        hash_file(file),
+        layout,
+        design.network.family,
+        name_preset(design.config),
+        sum(parameter.numel() for parameter in design.network.parameters()),
+        stored,
+        design.assumptions,
+        metadata,
+    )
 
 
 def save(

@@ -91,7 +91,7 @@ def read_fields(config: Path) -> dict[str, Any]:
 def find_design(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: Source, family: str | None
 ) -> Design:
-    """The network that weights belong to. Raises `ValueError` where it is not one of `family`."""
+    """The network that weights fit. Raises `ValueError` where there is none, in `family` or at all."""
     if metadata.get("format", "").isdigit():
         design = design_of_metadata(metadata)
     else:
@@ -100,6 +100,12 @@ def find_design(
     found = family_of(design.config)
     if family not in (None, found):
         raise ValueError(f"it is of the family {found}, not {family}: load it as {found}")
+    fault = find_mismatch(design.network, tensors)
+    if fault:
+        raise ValueError(
+            f"its weights don't fit its {design.origin} ({fault}): "
+            "give the whole file, with the config.json that came with it"
+        )
     return design
 
 

@@ -30,8 +30,6 @@ def infer_odvae(tensors: Mapping[str, Tensor]) -> tuple[OdvaeConfig, tuple[str, 
     width = weights.channels("encoder.conv_in", "encoder.down.0.block.0.norm1")
     levels, assumptions = place_time_layers(weights.read_levels(width))
     as_v1_0 = bool(assumptions) and not any(has_time_weights(level) for level in levels)
-    encoder_attention = weights.attention("encoder", as_v1_0)
-    decoder_attention = weights.attention("decoder", as_v1_0)
     z_channels = weights.inputs("decoder.conv_in")
     quant = weights.quant()
     config = OdvaeConfig(
@@ -44,11 +42,11 @@ def infer_odvae(tensors: Mapping[str, Tensor]) -> tuple[OdvaeConfig, tuple[str, 
         attention_resolutions=weights.attention_resolutions(levels),
         encoder_in=weights.conv("encoder.conv_in"),
         encoder_middle=weights.block("encoder.mid.block_1"),
-        encoder_attention=encoder_attention,
+        encoder_attention=weights.attention("encoder", as_v1_0),
         encoder_out=weights.conv("encoder.conv_out"),
         decoder_in=weights.conv("decoder.conv_in"),
         decoder_middle=weights.block("decoder.mid.block_1"),
-        decoder_attention=decoder_attention,
+        decoder_attention=weights.attention("decoder", as_v1_0),
         decoder_out=weights.conv("decoder.conv_out"),
     )
     return config, (*describe_attention(config), *assumptions, *describe_rest(config))
@@ -161,12 +159,13 @@ def has_time_weights(level: Level) -> bool:
 def place_time_layers(levels: list[Level]) -> tuple[tuple[Level, ...], tuple[str, ...]]:
     """Add the poolings and interpolations in time, which have no weights, and say where.
 
-    As v1.0 was released: the encoder's follow its first halvings of space, the decoder's its first
-    doublings.
+    There are as many as make both coders agree, or compress time four times where no layer with
+    weights does. They lie as v1.0 was released: the encoder's follow its first halvings of space,
+    the decoder's its first doublings.
     """
     halved = sum((level.down == "joint") + bool(level.down_time) for level in levels)
     doubled = sum((level.up == "joint") + bool(level.up_time) for level in levels)
-    goal = max(halved, doubled, TIME_HALVINGS)
+    goal = max(halved, doubled) or TIME_HALVINGS
     downs = [i for i, level in enumerate(levels) if level.down in ("frame", "space")]
     downs = [i for i in downs if not levels[i].down_time][: goal - halved]
     ups = [i for i, level in enumerate(levels) if level.up in ("frame", "space")]
