@@ -1,0 +1,42 @@
+"""The ComfyUI nodes: sockets to arguments of `odvae_core`, no networks."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .compare import CompareVideos
+from .decode import TemporalTiledDecode
+from .decode_file import DecodeToVideoFile
+from .encode import TemporalTiledEncode
+from .encode_file import EncodeVideoFile
+from .inflate import TailInflate
+from .latent import EmptyLatent, FramesToLatentVideo, LatentVideoToFrames
+from .load import LoadOdvae
+from .vhs import register_load_format
+
+WEB_DIRECTORY = "./web"
+
+NODES = [
+    LoadOdvae,
+    TemporalTiledEncode,
+    TemporalTiledDecode,
+    EncodeVideoFile,
+    DecodeToVideoFile,
+    TailInflate,
+    CompareVideos,
+    EmptyLatent,
+    FramesToLatentVideo,
+    LatentVideoToFrames,
+]
+
+
+class OdvaeExtension(ComfyExtension):
+    """What ComfyUI asks for the nodes."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return NODES
+
+
+async def comfy_entrypoint() -> OdvaeExtension:
+    register_load_format()
+    return OdvaeExtension()

@@ -1,0 +1,74 @@
+"""Between ComfyUI's IMAGE and LATENT and the core's video: the only file that knows both."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from torch import Tensor
+
+from ..odvae_core.fit import ClipSize
+from ..odvae_core.vae import VideoVAE
+
+KEY = "odvae"
+"""Where the size of a clip rides along in a LATENT, through samplers, but not through files."""
+
+
+def check_image(image: Tensor, name: str = "image") -> None:
+    """Raise `ValueError` where this is no IMAGE [F, H, W, 3 or 4] with a frame."""
+    if image.ndim != 4 or 0 in image.shape:
+        raise ValueError(
+            f"got {name} of shape {list(image.shape)}; it takes frames [frames, height, width, "
+            "channels], at least one: check that the node before gives any"
+        )
+    if image.shape[-1] not in (3, 4):
+        raise ValueError(
+            f"got {name} with {image.shape[-1]} channels; it takes 3 (RGB) or 4 (RGB and alpha): "
+            "convert it to RGB first"
+        )
+
+
+def to_video(image: Tensor) -> Tensor:
+    """IMAGE [F, H, W, C] in [0, 1] -> video [1, 3, F, H, W] in [-1, 1]; a fourth channel is
+    dropped."""
+    return image[..., :3].movedim(-1, 0).unsqueeze(0).float() * 2 - 1
+
+
+def to_image(video: Tensor) -> Tensor:
+    """Video [1, 3, F, H, W] in [-1, 1] -> IMAGE [F, H, W, 3] in [0, 1], in the same memory."""
+    return video.add_(1).div_(2).clamp_(0, 1)[0].movedim(0, -1)
+
+
+def to_clips(samples: Tensor, images: bool = False) -> Tensor:
+    """The latent's tensor as clips [B, C, T, h, w].
+
+    A batch of frames [T, C, h, w] is one clip, or, with `images`, as many clips of one frame.
+    Raises `ValueError` on any other number of dimensions.
+    """
+    if getattr(samples, "is_nested", False):
+        samples = samples.unbind()[0]
+    if samples.ndim == 5:
+        return samples
+    if samples.ndim != 4:
+        raise ValueError(
+            f"got a latent of shape {list(samples.shape)}; it takes [clips, channels, frames, "
+            "height, width] or frames [frames, channels, height, width]: is it a latent of sound?"
+        )
+    return samples.unsqueeze(2) if images else samples.movedim(0, 1).unsqueeze(0)
+
+
+def make_latent(samples: Tensor, size: ClipSize, **more: Any) -> dict[str, Any]:
+    """A LATENT in which the clip's own size rides along."""
+    return {"samples": samples, KEY: {**asdict(size), **more}}
+
+
+def read_size(latent: dict[str, Any], clips: Tensor, network: VideoVAE) -> ClipSize:
+    """The clip's own size where it rides along and still belongs to these clips, else the latent's
+    full size."""
+    time, space = network.temporal_compression, network.spatial_compression
+    full = ClipSize(1 + (clips.shape[2] - 1) * time, clips.shape[3] * space, clips.shape[4] * space)
+    noted = latent.get(KEY)
+    if noted is None:
+        return full
+    size = ClipSize(noted["frames"], noted["height"], noted["width"])
+    return size if size.padded(network) == full else full

@@ -1,0 +1,89 @@
+"""What a node's inputs say about how its clip is cut, refused in words where it can't be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import comfy.sd
+
+from ..odvae_core.schedules import Direction, Schedule, Stream, Sweep, Whole, Windows
+from ..odvae_core.tiling import Tiles
+from ..odvae_core.vae import VideoVAE
+from .foreign import ForeignVAE
+from .schema import SCHEDULES
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The words and numbers of a node; 0 frames and a tile of 0 leave the choice to the
+    schedule."""
+
+    schedule: str = "auto"
+    frames: int = 0
+    tile: int = 0
+    overlap: int = 32
+
+    def __post_init__(self):
+        if self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"got schedule {self.schedule!r}; it is one of {', '.join(SCHEDULES)}: choose one "
+                "of these"
+            )
+        if self.frames and (self.frames < 5 or self.frames % 4 != 1):
+            raise ValueError(
+                f"got frames = {self.frames}; it is 1 + 4k and at least 5, or 0 for the schedule's "
+                f"own: try {max(5, self.frames // 4 * 4 + 1)}"
+            )
+        if self.tile:
+            Tiles(self.tile, self.overlap).check(8)
+
+    def check(self, network: VideoVAE) -> None:
+        """Raise `ValueError` where this VAE can't be cut so."""
+        if self.tile:
+            Tiles(self.tile, self.overlap).check(network.spatial_compression)
+        if isinstance(network, ForeignVAE) and self.schedule in ("exact", "stream"):
+            raise ValueError(
+                f"got schedule {self.schedule!r} for a VAE that Load OD-VAE didn't load; its "
+                "layers can't be run piece by piece: choose auto, whole or paper"
+            )
+
+    def schedule_for(self, way: Direction, park: bool) -> Schedule:
+        """The schedule asked for by any word but auto; `park` keeps an exact one's features in
+        RAM."""
+        size = {"frames": self.frames} if self.frames else {}
+        if self.schedule == "whole":
+            return Whole()
+        if self.schedule == "paper":
+            return Windows(**size)
+        if self.schedule == "stream" or way.streams_exactly:
+            return Stream(**size)
+        return Sweep(**size, park=park)
+
+    def tiles_for(self, height: int, width: int) -> Tiles | None:
+        """The tiles of a picture of so many pixels; none where it is no larger than one tile."""
+        return Tiles(self.tile, self.overlap) if 0 < self.tile < max(height, width) else None
+
+
+def network_of(vae: comfy.sd.VAE) -> VideoVAE:
+    """The video VAE behind ComfyUI's VAE: one of ours, or another family's in the same clothes.
+
+    Raises `ValueError` where it is no causal video VAE that compresses time 4 times.
+    """
+    network = getattr(vae, "first_stage_model", None)
+    return network if isinstance(network, VideoVAE) else ForeignVAE(vae)
+
+
+def check_cut(
+    schedule: str | None, frames: int | None, tile: int | None, overlap: int | None
+) -> bool | str:
+    """What a node's `validate_inputs` says before anything runs; inputs that are linked come as
+    None."""
+    given = {"schedule": schedule, "frames": frames, "tile": tile, "overlap": overlap}
+    known = {name: value for name, value in given.items() if value is not None}
+    if tile is not None and overlap is None:
+        known.pop("tile")
+    try:
+        Cut(**known)
+    except ValueError as error:
+        return str(error)
+    return True

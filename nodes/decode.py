@@ -1,0 +1,69 @@
+"""Temporal-Tiled Decode: LATENT -> IMAGE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.sd
+import torch
+from comfy_api.latest import io
+
+from ..odvae_core.fit import crop
+from .convert import read_size, to_clips, to_image
+from .cut import Cut, check_cut, network_of
+from .feedback import Progress, tell
+from .running import decode_clip
+from .schema import SCHEDULE_TOOLTIP, cut_inputs, latent_input, make_schema, vae_input
+
+
+class TemporalTiledDecode(io.ComfyNode):
+    """Latent -> frames, as many as the clip had."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return make_schema(
+            node_id="ODVAETemporalTiledDecode",
+            display_name="Temporal-Tiled Decode (OD-VAE)",
+            description="Decodes a latent of any length, cut so that it fits the memory, without "
+            "flicker between the cuts, and trims it to the frames and pixels of the clip that "
+            "was encoded.",
+            search_aliases=["vae decode video", "decode tiled", "latent to video"],
+            inputs=[latent_input(), vae_input(), *cut_inputs(SCHEDULE_TOOLTIP)],
+            outputs=[
+                io.Image.Output(
+                    display_name="image",
+                    tooltip="The frames; of several clips one after the other.",
+                )
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls, schedule: str | None, frames: int | None, tile: int | None, overlap: int | None
+    ) -> bool | str:
+        return check_cut(schedule, frames, tile, overlap)
+
+    @classmethod
+    def execute(
+        cls,
+        latent: dict[str, Any],
+        vae: comfy.sd.VAE,
+        schedule: str,
+        frames: int,
+        tile: int,
+        overlap: int,
+    ) -> io.NodeOutput:
+        network, cut = network_of(vae), Cut(schedule, frames, tile, overlap)
+        clips = to_clips(latent["samples"], getattr(vae, "images", False))
+        network.check_latent(clips)
+        size = read_size(latent, clips, network)
+        progress = Progress(parts=len(clips))
+        images = []
+        for i, clip in enumerate(clips.split(1)):
+            progress.begin(i)
+            video = decode_clip(
+                vae, clip, cut, progress, lambda text: tell(cls.hidden.unique_id, text)
+            )
+            images.append(to_image(crop(video, size)))
+        return io.NodeOutput(images[0] if len(images) == 1 else torch.cat(images))

@@ -1,0 +1,116 @@
+"""Temporal-Tiled Encode: IMAGE -> LATENT."""
+
+from __future__ import annotations
+
+import comfy.sd
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..odvae_core.fit import ClipSize, pad
+from ..odvae_core.posterior import Posterior
+from .convert import check_image, make_latent, to_video
+from .cut import Cut, check_cut, network_of
+from .feedback import Progress, tell, warn
+from .foreign import ForeignVAE
+from .running import encode_clip
+from .schema import (
+    POSTERIORS,
+    SCHEDULE_TOOLTIP,
+    cut_inputs,
+    make_schema,
+    posterior_inputs,
+    vae_input,
+)
+
+
+class TemporalTiledEncode(io.ComfyNode):
+    """Frames -> latent, for clips of any length and size."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return make_schema(
+            node_id="ODVAETemporalTiledEncode",
+            display_name="Temporal-Tiled Encode (OD-VAE)",
+            description="Encodes a clip of any length and size, cut so that it fits the memory. "
+            "The clip's own size rides along in the latent, so that decoding gives as many "
+            "frames and pixels back.",
+            search_aliases=["vae encode video", "encode tiled", "video to latent"],
+            inputs=[
+                io.Image.Input(
+                    "image",
+                    tooltip="The frames of one clip, any number and any size; a single frame is "
+                    "an image. Alpha is dropped.",
+                ),
+                vae_input(),
+                *cut_inputs(SCHEDULE_TOOLTIP),
+                *posterior_inputs(),
+            ],
+            outputs=[
+                io.Latent.Output(
+                    display_name="latent",
+                    tooltip="One clip, [1, channels, frames, height, width], unscaled.",
+                )
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls, schedule: str | None, frames: int | None, tile: int | None, overlap: int | None
+    ) -> bool | str:
+        return check_cut(schedule, frames, tile, overlap)
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        vae: comfy.sd.VAE,
+        schedule: str,
+        frames: int,
+        tile: int,
+        overlap: int,
+        posterior: str,
+        seed: int,
+    ) -> io.NodeOutput:
+        node = cls.hidden.unique_id
+        network = network_of(vae)
+        check_posterior(posterior, network)
+        check_image(image)
+        if image.shape[-1] == 4:
+            warn(node, "OD-VAE: the alpha channel was dropped; the colours beneath it are encoded")
+        video = to_video(image)
+        size = ClipSize.of(video)
+        found = encode_clip(
+            vae,
+            pad(video, network),
+            Cut(schedule, frames, tile, overlap),
+            Progress(),
+            lambda text: tell(node, text),
+        )
+        return io.NodeOutput(make_latent(Draw(posterior, seed).of(found), size))
+
+
+class Draw:
+    """How a latent is taken from a posterior; the pieces of one clip go through one of these in
+    order."""
+
+    def __init__(self, posterior: str, seed: int):
+        self.generator = torch.Generator().manual_seed(seed) if posterior == "sample" else None
+
+    def of(self, posterior: Posterior) -> Tensor:
+        """Its mean, or a sample drawn on the CPU: the same seed, the same latent, on any device."""
+        return posterior.sample(self.generator) if self.generator else posterior.mode()
+
+
+def check_posterior(posterior: str, network: object) -> None:
+    """Raise `ValueError` where this is no way to take a latent, or this VAE has only one."""
+    if posterior not in POSTERIORS:
+        raise ValueError(
+            f"got posterior {posterior!r}; it is one of {', '.join(POSTERIORS)}: choose one"
+        )
+    if posterior == "sample" and isinstance(network, ForeignVAE):
+        raise ValueError(
+            "got posterior 'sample' for a VAE that Load OD-VAE didn't load; it gives one latent "
+            "only: choose mean"
+        )

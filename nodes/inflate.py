@@ -1,0 +1,152 @@
+"""Tail-Inflate Checkpoint: a 2D VAE -> a video VAE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+import torch
+import torch.nn.functional as F
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from .. import odvae_core
+from ..odvae_core.families import odvae_config
+from ..odvae_core.inflate import MODES, Inflation, Proof, inflate
+from ..odvae_core.tensorfile import hash_file
+from .convert import to_image
+from .feedback import tell
+from .models import check_prefix, find_2d_vae, list_2d_vaes, place_output
+from .schema import advanced, make_schema
+from .vae import OdvaeVAE
+
+NO_TARGETS = ("odvae-stream", "odvae-tiny", "sd-vae")
+"""Presets that aren't offered after the first: named already, only smaller, no video VAE."""
+
+PRESETS = ["odvae-stream", *(name for name in odvae_config.PRESETS if name not in NO_TARGETS)]
+ENLARGED = 4
+"""How many times larger than life the proof is shown."""
+
+
+class TailInflate(io.ComfyNode):
+    """A 2D VAE's file -> a video VAE's, with a proof of what was kept."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return make_schema(
+            node_id="ODVAETailInflate",
+            display_name="Tail-Inflate Checkpoint (OD-VAE)",
+            description="Grows a video VAE out of a Stable Diffusion VAE: the image kernels "
+            "become the newest frame of the 3D ones. Writes the file to output/vae, where Load "
+            "OD-VAE finds it at once.",
+            search_aliases=["2d to 3d vae", "inflate vae", "tail initialization"],
+            is_output_node=True,
+            inputs=[
+                io.Combo.Input(
+                    "checkpoint",
+                    options=list_2d_vaes(),
+                    tooltip="A 2D VAE in models/vae, or a Stable Diffusion checkpoint that holds "
+                    "one.",
+                ),
+                io.Combo.Input(
+                    "preset",
+                    options=PRESETS,
+                    default=PRESETS[0],
+                    tooltip="The video VAE to make. With odvae-stream the result equals the 2D "
+                    "VAE on every still clip; the published designs differ from it where they "
+                    "upsample.",
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default="tail",
+                    tooltip="Where the image kernel goes. tail: the newest frame (the paper's "
+                    "choice). average: shared out over all frames. center: the middle one. "
+                    "random: 3D layers start anew.",
+                ),
+                io.String.Input(
+                    "filename_prefix",
+                    default="tail-inflated",
+                    tooltip="Beginning of the file's name within output/vae.",
+                ),
+                advanced(
+                    io.Boolean.Input(
+                        "overwrite",
+                        default=False,
+                        tooltip="Off: a number is added to the name, and no file is ever "
+                        "replaced. On: the file is called exactly as you say, and replaced if it "
+                        "exists.",
+                    )
+                ),
+            ],
+            outputs=[
+                io.Vae.Output(display_name="vae", tooltip="The new video VAE."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="Where the file is, which layers were inherited exactly, and how "
+                    "close the new VAE is to the 2D one.",
+                ),
+                io.Image.Output(
+                    display_name="proof",
+                    tooltip="A test picture, through the 2D VAE, and through the new one.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, checkpoint: str, preset: str, mode: str, filename_prefix: str, overwrite: bool
+    ) -> io.NodeOutput:
+        source = find_2d_vae(checkpoint)
+        target = place_checkpoint(filename_prefix, overwrite)
+        inflated = inflate(source, preset, mode)
+        odvae_core.save(
+            inflated,
+            target,
+            source=source.name,
+            source_sha256=hash_file(source),
+            inflation=f"{mode} into {preset}",
+        )
+        report = f"output/vae/{target.relative_to(output_folder())}\n{describe(inflated.inflation)}"
+        tell(cls.hidden.unique_id, report)
+        vae = OdvaeVAE(odvae_core.load(target))
+        picture = draw_proof(inflated.inflation.proof)
+        return io.NodeOutput(vae, report, picture, ui=ui.PreviewImage(picture, cls=cls))
+
+
+def output_folder() -> Path:
+    """Where ComfyUI looks for VAEs that it wrote itself."""
+    return Path(folder_paths.get_output_directory()) / "vae"
+
+
+def place_checkpoint(prefix: str, overwrite: bool) -> Path:
+    """The file to write: with a number that is free, or, to be replaced, by exactly this name."""
+    folder = output_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not overwrite:
+        return place_output(prefix, ".safetensors", folder)
+    check_prefix(prefix, folder)
+    target = folder / f"{prefix}.safetensors"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def describe(inflation: Inflation) -> str:
+    """What was inherited, what could not be, and the proof, as lines of text."""
+    proof = inflation.proof
+    lines = [
+        f"{inflation.mode}: {len(inflation.copied)} weights copied, {len(inflation.inflated)} "
+        f"inflated, {len(inflation.fresh)} new",
+        f"largest difference of the latents from the 2D VAE's: {proof.encode_difference:.2g}",
+        f"PSNR of its picture against the 2D VAE's: {proof.decode_psnr:.1f} dB",
+        *(f"differs: {sentence}" for sentence in inflation.differences),
+    ]
+    return "\n".join(lines)
+
+
+def draw_proof(proof: Proof) -> Tensor:
+    """The picture, through the 2D VAE, and through the new one, side by side: IMAGE [1, H, W,
+    3]."""
+    row = torch.cat([proof.picture, proof.decoded_2d, proof.decoded_3d], dim=-1)
+    return to_image(F.interpolate(row[None], scale_factor=ENLARGED)[:, :, None])

@@ -1,0 +1,187 @@
+"""Empty latents, and the way between frames as a batch and frames as time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.sd
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..odvae_core.fit import ClipSize
+from .convert import make_latent
+from .cut import network_of
+from .schema import make_schema
+
+CHANNELS, TIME, SPACE = 4, 4, 8
+"""What OD-VAE's latents have, where no VAE says otherwise."""
+
+
+class EmptyLatent(io.ComfyNode):
+    """Sizes in pixels and frames -> an empty latent."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return make_schema(
+            node_id="ODVAEEmptyLatent",
+            display_name="Empty OD-VAE Latent",
+            description="An empty video latent of a size that is spelled in pixels and frames. "
+            "Any size and number is legal: decoding trims to it.",
+            search_aliases=["empty video latent", "new latent"],
+            inputs=[
+                io.Int.Input(
+                    "width", default=512, min=8, max=8192, tooltip="Width of the video in pixels."
+                ),
+                io.Int.Input(
+                    "height", default=512, min=8, max=8192, tooltip="Height of the video in pixels."
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=33,
+                    min=1,
+                    max=100_000,
+                    tooltip="Frames of the video; four of them share a latent frame.",
+                ),
+                io.Int.Input(
+                    "batch_size",
+                    default=1,
+                    min=1,
+                    max=4096,
+                    tooltip="How many clips to make at once.",
+                ),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    tooltip="The VAE that will decode the result, for its latent channels and "
+                    "compression. Without one: 4 channels, 4 times in time, 8 times in space.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(
+                    display_name="latent",
+                    tooltip="Zeros, [batch, channels, frames, height, width].",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, width: int, height: int, frames: int, batch_size: int, vae: comfy.sd.VAE | None = None
+    ) -> io.NodeOutput:
+        channels, time, space = CHANNELS, TIME, SPACE
+        if vae is not None:
+            network = network_of(vae)
+            channels = network.latent_channels
+            time, space = network.temporal_compression, network.spatial_compression
+        samples = torch.zeros(
+            batch_size,
+            channels,
+            1 + -(-(frames - 1) // time),
+            -(-height // space),
+            -(-width // space),
+            device=mm.intermediate_device(),
+        )
+        return io.NodeOutput(make_latent(samples, ClipSize(frames, height, width)))
+
+
+class FramesToLatentVideo(io.ComfyNode):
+    """A batch of latent frames [T, C, h, w] -> one or more latent clips [B, C, T / B, h, w]."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return make_schema(
+            node_id="ODVAEFramesToLatentVideo",
+            display_name="Frames to Latent Video (OD-VAE)",
+            description="Latent frames as a batch, as SVD and AnimateDiff sample them, become "
+            "the frames of a latent video.",
+            search_aliases=["4d to 5d latent", "svd latent", "animatediff latent"],
+            inputs=[
+                io.Latent.Input(
+                    "latent", tooltip="Latent frames as a batch, [frames, channels, height, width]."
+                ),
+                io.Int.Input(
+                    "clips",
+                    default=1,
+                    min=1,
+                    max=4096,
+                    tooltip="How many clips of equal length the batch holds, one after the other.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(
+                    display_name="latent", tooltip="[clips, channels, frames, height, width]."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, latent: dict[str, Any], clips: int) -> io.NodeOutput:
+        samples = latent["samples"]
+        if samples.ndim != 4 or samples.shape[0] % clips:
+            raise ValueError(
+                f"got a latent of shape {list(samples.shape)} and clips = {clips}; it takes a "
+                "batch of frames [frames, channels, height, width] that clips divides: a latent "
+                "video needs no conversion, and 1 is always legal for clips"
+            )
+        return io.NodeOutput(convert(latent, lambda batch: join(batch, clips)))
+
+
+class LatentVideoToFrames(io.ComfyNode):
+    """Latent clips [B, C, T, h, w] -> a batch of latent frames [B * T, C, h, w]."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return make_schema(
+            node_id="ODVAELatentVideoToFrames",
+            display_name="Latent Video to Frames (OD-VAE)",
+            description="The frames of a latent video become a batch, as SVD, AnimateDiff and "
+            "image models sample them.",
+            search_aliases=["5d to 4d latent", "svd latent", "animatediff latent"],
+            inputs=[
+                io.Latent.Input(
+                    "latent", tooltip="A latent video, [clips, channels, frames, height, width]."
+                )
+            ],
+            outputs=[
+                io.Latent.Output(
+                    display_name="latent",
+                    tooltip="[clips x frames, channels, height, width], clip after clip.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, latent: dict[str, Any]) -> io.NodeOutput:
+        if latent["samples"].ndim != 5:
+            raise ValueError(
+                f"got a latent of shape {list(latent['samples'].shape)}; it takes a latent video "
+                "[clips, channels, frames, height, width]: frames as a batch need no conversion"
+            )
+        return io.NodeOutput(convert(latent, split))
+
+
+def join(frames: Tensor, clips: int) -> Tensor:
+    """[B * T, C, h, w] -> [B, C, T, h, w]."""
+    return frames.unflatten(0, (clips, -1)).movedim(1, 2)
+
+
+def split(video: Tensor) -> Tensor:
+    """[B, C, T, h, w] -> [B * T, C, h, w]."""
+    return video.movedim(2, 1).flatten(0, 1)
+
+
+def convert(latent: dict[str, Any], change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    """The LATENT with its samples changed, and its mask where that goes along frame by frame.
+
+    Numbers of frames within a batch mean something else afterwards, so they are left behind.
+    """
+    samples = latent["samples"]
+    changed = {name: value for name, value in latent.items() if name != "batch_index"}
+    changed["samples"] = change(samples)
+    mask = latent.get("noise_mask")
+    if mask is not None and mask.ndim == samples.ndim and mask.shape[0] == samples.shape[0]:
+        changed["noise_mask"] = change(mask)
+    return changed

@@ -1,0 +1,102 @@
+"""Load OD-VAE: a file of the family as ComfyUI's own VAE."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+
+from .. import odvae_core
+from ..odvae_core.vae import VideoVAE
+from .models import DEFAULT, find_vae, list_vaes
+from .schema import advanced, make_schema
+from .vae import OdvaeVAE
+
+DTYPES = {"auto": None, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+MEANINGS = ("one clip", "separate images")
+
+
+class LoadOdvae(io.ComfyNode):
+    """A file of models/vae, or the embedded model -> VAE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return make_schema(
+            node_id="ODVAELoad",
+            display_name="Load OD-VAE",
+            description="Loads any published OD-VAE, CV-VAE or IV-VAE file, one of your own "
+            "training or inflation, or the small model that comes with this pack, as a VAE that "
+            "ComfyUI's own VAE nodes take too.",
+            search_aliases=[
+                "load video vae",
+                "open-sora-plan vae",
+                "cv-vae",
+                "iv-vae",
+                "causal vae",
+            ],
+            inputs=[
+                io.Combo.Input(
+                    "checkpoint",
+                    options=[DEFAULT, *list_vaes()],
+                    default=DEFAULT,
+                    tooltip="A file in models/vae (subfolders too) or output/vae. default is the "
+                    "small demonstration model that comes with this pack.",
+                ),
+                io.Combo.Input(
+                    "dtype",
+                    options=list(DTYPES),
+                    default="auto",
+                    tooltip="Number format of the weights and the arithmetic. auto: what ComfyUI "
+                    "chooses for this device; fp32 is the most accurate and takes twice the "
+                    "memory.",
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "latents_4d",
+                        options=list(MEANINGS),
+                        default=MEANINGS[0],
+                        display_name="4D latents are",
+                        tooltip="What a latent without a time axis means when this VAE decodes "
+                        "it. one clip: its batch is the clip's frames, as SVD and AnimateDiff "
+                        "give them. separate images: each is a picture.",
+                    )
+                ),
+            ],
+            outputs=[
+                io.Vae.Output(
+                    display_name="vae",
+                    tooltip="Works in the OD-VAE nodes and in ComfyUI's own VAE nodes.",
+                ),
+                io.String.Output(
+                    display_name="info",
+                    tooltip="What was found: family, version, parameters, sha256, latent "
+                    "channels and scale.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str, **_: object) -> str:
+        """A file that was replaced is loaded anew."""
+        if checkpoint == DEFAULT:
+            return DEFAULT
+        file = find_vae(checkpoint).stat()
+        return f"{checkpoint} {file.st_mtime_ns} {file.st_size}"
+
+    @classmethod
+    def execute(cls, checkpoint: str, dtype: str, latents_4d: str) -> io.NodeOutput:
+        path = DEFAULT if checkpoint == DEFAULT else find_vae(checkpoint)
+        network = odvae_core.load(path)
+        vae = OdvaeVAE(network, DTYPES[dtype], images=latents_4d == MEANINGS[1])
+        return io.NodeOutput(vae, describe(network, vae.vae_dtype))
+
+
+def describe(network: VideoVAE, dtype: torch.dtype) -> str:
+    """What was found, a line each."""
+    time, space = network.temporal_compression, network.spatial_compression
+    lines = [
+        network.provenance.describe(),
+        f"latent: {network.latent_channels} channels, {time}x{space}x{space}, "
+        f"scale {network.latent_scale:g}, shift {network.latent_shift:g}",
+        f"runs in {str(dtype).removeprefix('torch.')}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,68 @@
+"""Which files a node offers, and where they are: never anything but a file that ComfyUI lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+
+DEFAULT = "default"
+SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
+
+
+def list_vaes() -> list[str]:
+    """The files of models/vae and output/vae."""
+    return _list("vae")
+
+
+def list_2d_vaes() -> list[str]:
+    """The files that may hold a 2D VAE, each as folder/name: of models/vae, output/vae and
+    models/checkpoints."""
+    return [f"{folder}/{name}" for folder in ("vae", "checkpoints") for name in _list(folder)]
+
+
+def find_vae(name: str) -> Path:
+    """The file of this name. Raises `ValueError` unless `list_vaes` has it."""
+    return _find("vae", name, list_vaes(), name)
+
+
+def find_2d_vae(name: str) -> Path:
+    """The file of this folder/name. Raises `ValueError` unless `list_2d_vaes` has it."""
+    folder, _, rest = name.partition("/")
+    return _find(folder, rest, list_2d_vaes(), name)
+
+
+def _list(folder: str) -> list[str]:
+    return [name for name in folder_paths.get_filename_list(folder) if name.endswith(SUFFIXES)]
+
+
+def _find(folder: str, name: str, listed: list[str], given: str) -> Path:
+    # 0.3.64 doesn't check that a combo's value is one of its options.
+    if given not in listed:
+        raise ValueError(
+            f"got the file {given!r}, which ComfyUI doesn't list: choose one of its {len(listed)} "
+            "files, or put the file into models/vae and refresh the page (R)"
+        )
+    return Path(folder_paths.get_full_path_or_raise(folder, name))
+
+
+def place_output(prefix: str, suffix: str, base: Path, width: int = 0, height: int = 0) -> Path:
+    """A new file `prefix_00001_suffix` under `base`, numbered as ComfyUI numbers; its folder is
+    made.
+
+    Raises `ValueError` where the prefix leads out of `base`, by `..`, an absolute path or a link.
+    """
+    check_prefix(prefix, base)
+    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, str(base), width, height)
+    return Path(folder) / f"{name}_{counter:05}_{suffix}"
+
+
+def check_prefix(prefix: str, base: Path) -> None:
+    """Raise `ValueError` unless the prefix names a file under `base`."""
+    target = base / prefix
+    inside = target.resolve().is_relative_to(base.resolve()) and not Path(prefix).is_absolute()
+    if not inside or "\\" in prefix or ":" in prefix or not target.name or prefix.endswith("/"):
+        raise ValueError(
+            f"got filename_prefix {prefix!r}; it names a file within ComfyUI's output folder, as "
+            "in video/clip: leave out drives, backslashes, '..' and a leading or last '/'"
+        )

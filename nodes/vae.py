@@ -1,0 +1,192 @@
+"""ComfyUI's VAE around one of our networks: it works wherever ComfyUI takes a VAE."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.sd
+import torch
+from torch import Tensor
+
+from ..odvae_core.fit import pad
+from ..odvae_core.schedules import Direction
+from ..odvae_core.vae import VideoVAE
+from .budget import estimate
+from .convert import to_clips, to_video
+from .cut import Cut
+from .feedback import Progress
+from .running import decode_clip, encode_clip
+
+log = logging.getLogger(__name__)
+WORKING_DTYPES = [torch.bfloat16, torch.float32]
+
+
+class OdvaeVAE(comfy.sd.VAE):
+    """ComfyUI's VAE whose `first_stage_model` is a `VideoVAE`.
+
+    The four methods that ComfyUI's nodes call are our own, so that every version cuts clips as our
+    nodes do, causal context, progress, cancelling and smaller cuts on out-of-memory included.
+    `images` says that latents without a time axis are pictures, not the frames of one clip.
+    """
+
+    def __init__(self, network: VideoVAE, dtype: torch.dtype | None = None, images: bool = False):
+        with quiet_about_missing_weights():
+            super().__init__(sd={})  # every attribute that this ComfyUI knows, at its default
+        self.images = images
+        self._set_geometry(network)
+        self._set_ranges()
+        self._set_network(network, dtype)
+
+    def _set_geometry(self, network: VideoVAE) -> None:
+        time, space = network.temporal_compression, network.spatial_compression
+        self.latent_channels = network.latent_channels
+        self.latent_dim = 3
+        self.not_video = False
+        self.output_channels = 3
+        self.downscale_ratio = (lambda frames: max(0, (frames + time - 1) // time), space, space)
+        self.upscale_ratio = (lambda frames: max(0, (frames - 1) * time + 1), space, space)
+        self.downscale_index_formula = self.upscale_index_formula = (time, space, space)
+        self.crop_input = True
+        self.handles_tiling = True
+
+    def _set_ranges(self) -> None:
+        self.process_input = lambda image: image * 2.0 - 1.0
+        # In place and returned: ComfyUI 0.33 ignores what it returns, the older versions use it.
+        self.process_output = lambda image: image.add_(1.0).div_(2.0).clamp_(0.0, 1.0)
+        self.memory_used_encode = lambda shape, dtype: estimate(self, "encode", shape, dtype)
+        self.memory_used_decode = lambda shape, dtype: estimate(self, "decode", shape, dtype)
+
+    def _set_network(self, network: VideoVAE, dtype: torch.dtype | None) -> None:
+        self.working_dtypes = WORKING_DTYPES
+        self.device = mm.vae_device()
+        self.vae_dtype = dtype or mm.vae_dtype(self.device, self.working_dtypes)
+        self.first_stage_model = network.eval().requires_grad_(False).to(self.vae_dtype)
+        if hasattr(mm, "archive_model_dtypes"):  # 0.33
+            mm.archive_model_dtypes(self.first_stage_model)
+        self.output_device = mm.intermediate_device()
+        self.disable_offload = True  # plain torch.nn layers can't be cast one by one
+        self.patcher = comfy.model_patcher.ModelPatcher(
+            self.first_stage_model,
+            load_device=self.device,
+            offload_device=mm.vae_offload_device(),
+        )
+        if hasattr(self, "model_size"):  # 0.8.0 and later
+            self.model_size()
+
+    def encode(self, pixel_samples: Tensor) -> Tensor:
+        """IMAGE [F, H, W, C] or clips [B, F, H, W, C] -> mean latents [B, C, T, h, w]."""
+        return self._encode(pixel_samples, Cut())
+
+    def encode_tiled(
+        self,
+        pixel_samples: Tensor,
+        tile_x: int | None = None,
+        tile_y: int | None = None,
+        overlap: int | None = None,
+        tile_t: int | None = None,
+        overlap_t: int | None = None,
+    ) -> Tensor:
+        """`encode` in tiles of so many pixels and frames; like ComfyUI's own, it cuts the clip to 1
+        + 4k frames."""
+        network = self.first_stage_model
+        frames = pixel_samples.shape[-4]
+        kept = pixel_samples.narrow(-4, 0, frames - (frames - 1) % network.temporal_compression)
+        return self._encode(
+            kept, self._tiled_cut(tile_x, tile_y, overlap, tile_t, network.encoding())
+        )
+
+    def decode(self, samples_in: Tensor, vae_options: dict[str, Any] | None = None) -> Tensor:
+        """Latents [B, C, T, h, w], or frames [T, C, h, w] -> clips [B, F, H, W, C] in [0, 1]."""
+        return self._decode(samples_in, Cut())
+
+    def decode_tiled(
+        self,
+        samples: Tensor,
+        tile_x: int | None = None,
+        tile_y: int | None = None,
+        overlap: int | None = None,
+        tile_t: int | None = None,
+        overlap_t: int | None = None,
+    ) -> Tensor:
+        """`decode` in tiles of so many latent pixels and frames. Cuts in time carry their context,
+        so need no overlap."""
+        network = self.first_stage_model
+        space, time = network.spatial_compression, network.temporal_compression
+        sides = [side and side * space for side in (tile_x, tile_y, overlap)]
+        return self._decode(
+            samples, self._tiled_cut(*sides, tile_t and 1 + (tile_t - 1) * time, network.decoding())
+        )
+
+    def _tiled_cut(
+        self,
+        tile_x: int | None,
+        tile_y: int | None,
+        overlap: int | None,
+        frames: int | None,
+        way: Direction,
+    ) -> Cut:
+        """The cut of a tiled call, in pixels and video frames; exact in time where the network can
+        be cut so."""
+        step, time = self.first_stage_model.spatial_compression, way.frames_in * way.frames_out
+        tile = min((side for side in (tile_x, tile_y) if side), default=0)
+        overlap = min(overlap or 0, tile // 2) // step * step
+        if frames is None:
+            return Cut("auto", 0, tile, overlap)
+        schedule = "paper" if way.whole_clip_only else "exact"
+        return Cut(schedule, 1 + max(1, (frames - 1) // time) * time, tile, overlap)
+
+    def _encode(self, pixels: Tensor, cut: Cut) -> Tensor:
+        pixels = self._crop(pixels)
+        clips = pixels if pixels.ndim == 5 else pixels.unsqueeze(0)
+        progress = Progress(parts=len(clips))
+        latents = []
+        for i, clip in enumerate(clips):
+            progress.begin(i)
+            video = pad(to_video(clip), self.first_stage_model)
+            if video.shape[2] != clip.shape[0]:
+                log.info(
+                    "OD-VAE: %d frames are encoded as %d, the last repeated",
+                    clip.shape[0],
+                    video.shape[2],
+                )
+            latents.append(encode_clip(self, video, cut, progress).mode())
+        return torch.cat(latents)
+
+    def _decode(self, samples: Tensor, cut: Cut) -> Tensor:
+        clips = to_clips(samples, self.images)
+        progress = Progress(parts=len(clips))
+        videos = []
+        for i, clip in enumerate(clips.split(1)):
+            progress.begin(i)
+            videos.append(self.process_output(decode_clip(self, clip, cut, progress)))
+        video = videos[0] if len(videos) == 1 else torch.cat(videos)
+        return video.movedim(1, -1)
+
+    def _crop(self, pixels: Tensor) -> Tensor:
+        """The centre of the frames, with sides that are multiples of the compression, as ComfyUI
+        crops them."""
+        step = self.first_stage_model.spatial_compression
+        for dim in (-3, -2):
+            side = pixels.shape[dim]
+            pixels = pixels.narrow(dim, side % step // 2, side // step * step)
+        return pixels
+
+
+@contextmanager
+def quiet_about_missing_weights() -> Iterator[None]:
+    """Keep ComfyUI from logging that it found no weights where we give none."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "No VAE weights detected" not in record.getMessage()
+
+    root = logging.getLogger()
+    root.addFilter(keep)
+    try:
+        yield
+    finally:
+        root.removeFilter(keep)

@@ -1,0 +1,215 @@
+"""Nodes for the tests alone: tensors in and out, other VAEs, trouble."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.sd
+import folder_paths
+import safetensors.torch
+import torch
+from comfy.ldm.models.autoencoder import AutoencoderKL
+from comfy.ldm.wan.vae import WanVAE
+from comfy_api.latest import ComfyExtension, InputImpl, Types, io
+
+
+class TestImage(io.ComfyNode):
+    """An IMAGE from a file in the input folder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestImage",
+            category="test",
+            inputs=[io.String.Input("file")],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(cls, file) -> io.NodeOutput:
+        return io.NodeOutput(read_tensor(file))
+
+
+def read_tensor(file: str) -> torch.Tensor:
+    path = Path(folder_paths.get_input_directory(), file)
+    return safetensors.torch.load_file(path)["value"]
+
+
+class TestLatent(io.ComfyNode):
+    """A LATENT from a file in the input folder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestLatent",
+            category="test",
+            inputs=[io.String.Input("file")],
+            outputs=[io.Latent.Output()],
+        )
+
+    @classmethod
+    def execute(cls, file) -> io.NodeOutput:
+        return io.NodeOutput({"samples": read_tensor(file)})
+
+
+class TestDump(io.ComfyNode):
+    """Whatever holds a tensor -> a file in the output folder; what holds none -> its text."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestDump",
+            category="test",
+            inputs=[io.AnyType.Input("value"), io.String.Input("name")],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, value, name) -> io.NodeOutput:
+        tensor = value["samples"] if isinstance(value, dict) else value
+        path = Path(folder_paths.get_output_directory(), f"{name}.safetensors")
+        text = ""
+        if isinstance(tensor, torch.Tensor):
+            safetensors.torch.save_file({"value": tensor.contiguous().cpu()}, path)
+        else:
+            text = str(value)
+        keys = sorted(value) if isinstance(value, dict) else []
+        return io.NodeOutput(ui={"text": [text or f"{list(tensor.shape)} {tensor.dtype} {keys}"]})
+
+
+class TestOutOfMemory(io.ComfyNode):
+    """A VAE whose network runs out of memory wherever it sees more than so many frames at once."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestOutOfMemory",
+            category="test",
+            inputs=[io.Vae.Input("vae"), io.Int.Input("limit", default=3)],
+            outputs=[io.Vae.Output()],
+        )
+
+    @classmethod
+    def execute(cls, vae, limit) -> io.NodeOutput:
+        def refuse(module, inputs):
+            if inputs[0].ndim == 5 and inputs[0].shape[2] > limit:
+                raise torch.cuda.OutOfMemoryError("injected by a test")
+
+        for module in vae.first_stage_model.modules():
+            if not list(module.children()):
+                module.register_forward_pre_hook(refuse)
+        return io.NodeOutput(vae)
+
+
+class TestForeignVae(io.ComfyNode):
+    """ComfyUI's own video VAE classes, small and with random weights."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestForeignVae",
+            category="test",
+            inputs=[io.Combo.Input("kind", options=["wan", "hunyuan", "image"])],
+            outputs=[io.Vae.Output()],
+        )
+
+    @classmethod
+    def execute(cls, kind) -> io.NodeOutput:
+        return io.NodeOutput(SmallVae(kind))
+
+
+class SmallVae(comfy.sd.VAE):
+    """What ComfyUI makes of a file of this kind, with a network of a few thousand weights."""
+
+    def __init__(self, kind: str):
+        super().__init__(sd={})
+        makers = {"wan": make_wan, "hunyuan": make_hunyuan, "image": make_image_vae}
+        network, self.latent_channels = makers[kind]()
+        if kind != "image":
+            self.latent_dim = 3
+            self.upscale_ratio = (lambda frames: max(0, frames * 4 - 3), 8, 8)
+            self.downscale_ratio = (lambda frames: max(0, (frames + 3) // 4), 8, 8)
+            self.upscale_index_formula = self.downscale_index_formula = (4, 8, 8)
+        self.first_stage_model = set_weights(network).eval().requires_grad_(False)
+        self.device, self.output_device = mm.vae_device(), mm.intermediate_device()
+        self.vae_dtype = torch.float32
+        self.patcher = comfy.model_patcher.ModelPatcher(
+            network, load_device=self.device, offload_device=mm.vae_offload_device()
+        )
+
+
+def make_wan() -> tuple[torch.nn.Module, int]:
+    return WanVAE(dim=16, z_dim=16, temperal_downsample=[False, True, True], num_res_blocks=1), 16
+
+
+def make_hunyuan() -> tuple[torch.nn.Module, int]:
+    return AutoencoderKL(ddconfig=make_config(16, conv3d=True, time_compress=4), embed_dim=16), 16
+
+
+def make_image_vae() -> tuple[torch.nn.Module, int]:
+    return AutoencoderKL(ddconfig=make_config(4), embed_dim=4), 4
+
+
+def make_config(channels: int, **more: object) -> dict[str, object]:
+    return {
+        "double_z": True,
+        "z_channels": channels,
+        "resolution": 256,
+        "in_channels": 3,
+        "out_ch": 3,
+        "ch": 32,
+        "ch_mult": [1, 1, 1, 1],
+        "num_res_blocks": 1,
+        "attn_resolutions": [],
+        "dropout": 0.0,
+        **more,
+    }
+
+
+def set_weights(network: torch.nn.Module) -> torch.nn.Module:
+    """The same random weights every time; ComfyUI's layers come uninitialised."""
+    generator = torch.Generator().manual_seed(0)
+    for name, weight in network.named_parameters():
+        if weight.ndim < 2 or name.endswith("gamma"):
+            torch.nn.init.constant_(weight, 0.0 if name.endswith("bias") else 1.0)
+        else:
+            scale = (weight.numel() / weight.shape[0]) ** -0.5
+            weight.data = torch.randn(weight.shape, generator=generator) * scale
+    return network
+
+
+class TestVideo(io.ComfyNode):
+    """A VIDEO in memory, with a tone, as Create Video makes it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestVideo",
+            category="test",
+            inputs=[io.Image.Input("image"), io.Int.Input("fps", default=12)],
+            outputs=[io.Video.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image, fps) -> io.NodeOutput:
+        seconds = image.shape[0] / fps
+        wave = torch.sin(torch.arange(int(seconds * 44100)) * 0.0627)[None, None].repeat(1, 2, 1)
+        parts = Types.VideoComponents(
+            images=image,
+            audio={"waveform": wave * 0.3, "sample_rate": 44100},
+            frame_rate=Fraction(fps),
+        )
+        return io.NodeOutput(InputImpl.VideoFromComponents(parts))
+
+
+class TestPack(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [TestImage, TestLatent, TestDump, TestOutOfMemory, TestForeignVae, TestVideo]
+
+
+async def comfy_entrypoint() -> TestPack:
+    return TestPack()
