@@ -1,0 +1,69 @@
+"""Clips as the commands read and write them."""
+
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from torch import Tensor
+from tqdm import tqdm
+
+from ..video import VideoReader
+
+READ = 8  # frames read at a time; schedules cut anew
+
+
+def open_clip(options: Namespace) -> VideoReader:
+    """The input as the options of a clip ask for it."""
+    return VideoReader(
+        options.input,
+        short_side=options.short_side,
+        size=options.size,
+        crop=options.crop,
+        start=options.start,
+        frames=options.max_frames,
+        stride=options.stride,
+    )
+
+
+def check_outputs(options: Namespace, *outputs: Path | None) -> None:
+    """Raise before any work where an output exists, would replace the input, or has no folder."""
+    wanted = [path for path in outputs if path is not None]
+    if len({path.resolve() for path in wanted}) < len(wanted):
+        raise ValueError(f"got {wanted[0]} for two outputs; give each its own name")
+    for path in wanted:
+        if path.resolve() == options.input.resolve():
+            raise ValueError(f"got {path} as input and output; give the output another name")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"{path}: its folder doesn't exist; make it, or give another")
+        if path.is_dir():
+            raise ValueError(f"{path}: is a folder; give the name of a file")
+        if path.exists() and not options.overwrite:
+            raise FileExistsError(f"{path}: exists; give another name, or add --overwrite")
+
+
+class Reading:
+    """A clip's pictures in chunks, as encoders take them; `times` are those read so far."""
+
+    def __init__(self, reader: VideoReader) -> None:
+        self.reader = reader
+        self.times: list[Fraction] = []
+
+    def chunks(self) -> Iterator[Tensor]:
+        for chunk in self.reader.chunks(READ):
+            self.times += chunk.times
+            yield chunk.video
+
+
+def split_frames(chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Chunks [B, C, T, H, W] as single frames."""
+    for chunk in chunks:
+        yield from chunk.split(1, dim=2)
+
+
+def show_frames(chunks: Iterable[Tensor], title: str, total: int | None) -> Iterator[Tensor]:
+    """Chunks [B, C, T, H, W] behind a bar on stderr, if that is a terminal."""
+    with tqdm(desc=title, total=total, unit=" frames", disable=None) as bar:
+        for chunk in chunks:
+            yield chunk
+            bar.update(chunk.shape[2])

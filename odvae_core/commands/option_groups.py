@@ -1,0 +1,99 @@
+"""Options that several commands share, and the kinds of their values."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+
+SCHEDULES = ("auto", "whole", "paper", "exact", "stream")
+DTYPES = ("auto", "bf16", "fp16", "fp32")
+DEFAULT = "default"
+
+SCHEDULE_HELP = """how a long clip is cut. whole: not at all; paper: windows that share a frame, as
+published; exact: layer by layer, equal to whole; stream: chunk by chunk, for any length; auto:
+stream where it is exact, else exact"""
+
+
+def add_model_options(parser: ArgumentParser) -> None:
+    """Which model, and how it runs."""
+    group = parser.add_argument_group("the model, and how it runs")
+    add = group.add_argument
+    add("--checkpoint", default=DEFAULT, metavar="PATH", help="a file, a folder, or `default`")
+    add("--schedule", choices=SCHEDULES, default="auto", help=SCHEDULE_HELP)
+    add("--frames", type=positive, metavar="N", help="of a window, slab or chunk: 1 + 4k")
+    add("--tile", type=positive, metavar="PIXELS", help="work in square tiles of this side")
+    add("--overlap", type=natural, metavar="PIXELS", help="of tiles (default: an eighth of one)")
+    add("--dtype", choices=DTYPES, default="auto", help="auto: bf16 on a GPU that has it, or fp32")
+    add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
+
+
+def add_clip_options(parser: ArgumentParser) -> None:
+    """What of a video is taken."""
+    group = parser.add_argument_group("the clip")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--short-side", type=positive, metavar="PIXELS", help="resize it to this")
+    either.add_argument("--size", type=height_and_width, metavar="HxW", help="resize to this")
+    add = group.add_argument
+    add("--crop", type=height_and_width, metavar="HxW", help="then cut this out of the middle")
+    add("--start", type=seconds, default=0.0, metavar="SECONDS", help="begin here")
+    add("--stride", type=positive, default=1, metavar="N", help="take every N-th frame")
+    add("--max-frames", type=positive, metavar="N", help="take at most so many frames")
+
+
+def add_posterior_options(parser: ArgumentParser) -> None:
+    """Which latent is drawn."""
+    group = parser.add_argument_group("the latent")
+    add = group.add_argument
+    add(
+        "--posterior", choices=("mean", "sample"), default="mean", help="the likeliest, or a random"
+    )
+    add("--seed", type=natural, default=0, metavar="N", help="of the random one")
+
+
+def add_video_options(parser: ArgumentParser) -> None:
+    """How a video is written."""
+    add = parser.add_argument
+    add("--quality", type=natural, default=18, metavar="CRF", help="0 is lossless, 51 the worst")
+    add_overwrite_option(parser)
+
+
+def add_overwrite_option(parser: ArgumentParser) -> None:
+    """Whether outputs may replace files."""
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def add_report_options(parser: ArgumentParser) -> None:
+    """How results and errors are told."""
+    add = parser.add_argument
+    add("--json", action="store_true", help="write the result as JSON on stdout")
+    add("--debug", action="store_true", help="show an error's traceback (or set ODVAE_DEBUG)")
+
+
+def positive(text: str) -> int:
+    """A whole number, 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"got {text!r}; give a whole number, 1 or more")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"got {text!r}; give a whole number, 0 or more")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time, 0 or later."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ArgumentTypeError(f"got {text!r}; give seconds, 0 or more")
+    return value
+
+
+def height_and_width(text: str) -> tuple[int, int]:
+    """`720x1280` -> (720, 1280)."""
+    height, found, width = text.partition("x")
+    if not found:
+        raise ArgumentTypeError(f"got {text!r}; give height x width, as in 720x1280")
+    return positive(height), positive(width)
