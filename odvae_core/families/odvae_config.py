@@ -208,7 +208,16 @@ SD_VAE = OdvaeConfig(
     decoder_attention="2d",
     decoder_out="2d",
 )
-TINY = replace(STREAM, width=32, blocks=1)
+TINY = replace(
+    STREAM,
+    levels=tuple(
+        replace(level, multiplier=multiplier)
+        for level, multiplier in zip(STREAM.levels, (1, 1, 4, 6), strict=True)
+    ),
+    width=16,
+    blocks=1,
+    norm_groups=4,
+)
 
 PRESETS = {
     "odvae-v1.0": V1_0,

@@ -1,0 +1,47 @@
+"""`python -m train` or `accelerate launch -m train`: train a VAE as a TOML file says."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .config import ConfigError, load_config
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        help="a TOML file, for example train/configs/tiny.toml",
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="SECTION.KEY=VALUE",
+        action="append",
+        default=[],
+        help="set one key of the configuration, for example data.path=CLIPS; may be repeated",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Run; a run whose folder holds a checkpoint goes on from there."""
+    options = parse(arguments)
+    try:
+        config = load_config(options.config, options.settings)
+    except (ConfigError, OSError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2
+    from .loop import train  # torch is loaded only once there is something to do
+
+    train(config)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
