@@ -13,6 +13,7 @@ and say no.
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,7 @@ def prepare(environment, discarded, stamp):
     shutil.rmtree(str(discarded), ignore_errors=True)
     if environment.exists():
         set_aside(environment, discarded)
+        print(f"Removing {environment}, which is out of date or unfinished.", flush=True)
         shutil.rmtree(str(discarded), ignore_errors=True)
     build(environment, stamp)
 
@@ -120,7 +122,7 @@ def run_step(command, remedy):
     """Run one step of the installation; its failure is a SetupError that says what to do."""
     status = run_inside(command)
     if status:
-        raise SetupError(f"{remedy} (exit status {status} of `{' '.join(command)}`)")
+        raise SetupError(f"{remedy} (exit status {status} of `{shlex.join(command)}`)")
 
 
 def run_inside(command):
