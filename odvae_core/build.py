@@ -60,8 +60,13 @@ def read_config(config: Any, family: str | None = None) -> Any:
         if config not in presets:
             raise ValueError(f"got preset {config!r}; the presets are {', '.join(presets)}")
         return presets[config]
-    if not isinstance(config, dict):
+    if isinstance(config, tuple(item.config for item in families)):
         return config
+    if not isinstance(config, dict):
+        raise ValueError(
+            f"got a configuration of type {type(config).__name__}; give a preset's name, a dict, "
+            f"or {' or '.join(item.config.__name__ for item in families)}"
+        )
     for item in families:
         if item.is_published(config):
             return item.from_published(config)

@@ -73,10 +73,10 @@ def load(
 ) -> VideoVAE:
     """A VAE from any published file or folder, or one of `save`; "default" is the embedded one.
 
-    It is frozen, in eval mode, in `dtype` (None: as stored) on `device` (None: the CPU); its
-    `provenance` says what was found. `weights` is "ema" (the averaged ones where the file has both)
-    or "raw"; `family` refuses any other. Raises `CheckpointError` on a bad file, with what to do,
-    and `ValueError` on other bad arguments.
+    It is frozen, in eval mode, in `dtype` (None: float32, whatever the file holds, for float16 is
+    very slow on a CPU) on `device` (None: the CPU); its `provenance` says what was found. `weights`
+    is "ema" (the averaged ones where the file has both) or "raw"; `family` refuses any other.
+    Raises `CheckpointError` on a bad file, with what to do, and `ValueError` on a bad argument.
     """
     check_arguments(dtype, weights, family)
     source = locate(path)
@@ -86,7 +86,7 @@ def load(
         tensors = strip_owner(tensors)
         stored = find_dtype(tensors)
         design = find_design(tensors, content.metadata, source, family)
-        fill(design.network, tensors, dtype or stored, device)
+        fill(design.network, tensors, dtype or torch.float32, device)
     vae = design.network.requires_grad_(False).eval()
     layout = ", ".join(filter(None, (content.kind, section, design.origin)))
     vae.provenance = trace(source.weights, layout, design, stored, content.metadata)
@@ -167,7 +167,7 @@ def naming(file: Path) -> Iterator[None]:
 
 
 def find_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
-    """The widest type among weights. Raises `ValueError` where one is no plain floating point."""
+    """The widest type of stored weights. Raises `ValueError` where one is no floating point."""
     for key, tensor in tensors.items():
         if tensor.dtype not in READ or tensor.layout is not torch.strided or tensor.is_meta:
             raise ValueError(

@@ -91,7 +91,7 @@ def read_fields(config: Path) -> dict[str, Any]:
 def find_design(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: Source, family: str | None
 ) -> Design:
-    """The network that weights fit. Raises `ValueError` where there is none, in `family` or at all."""
+    """The network that weights fit. Raises `ValueError` where there is none or no `family` one."""
     if metadata.get("format", "").isdigit():
         design = design_of_metadata(metadata)
     else:

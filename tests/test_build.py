@@ -51,6 +51,12 @@ def test_an_unknown_family_is_refused_with_the_known_ones():
         odvae.build("odvae-v1.2", family="wan")
 
 
+@pytest.mark.parametrize("config", [None, 128, ["odvae-v1.2"]])
+def test_what_is_no_configuration_is_refused(config):
+    with pytest.raises(ValueError, match=r"type \w+; give a preset's name, a dict, or OdvaeConfig"):
+        odvae.build(config)
+
+
 def test_a_dict_with_an_unknown_field_is_refused():
     with pytest.raises(ValueError, match="no field colour"):
         odvae.build({**to_dict(shrink("odvae-v1.2")), "colour": "red"})

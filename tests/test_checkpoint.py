@@ -64,22 +64,23 @@ def test_a_loaded_vae_is_frozen_and_in_eval_mode_and_works(vae, file):
 def test_a_file_keeps_the_type_it_was_saved_in(vae, tmp_path, dtype):
     path = tmp_path / "vae.safetensors"
     odvae.save(vae, path, dtype)
-    loaded = odvae.load(path)
+    loaded = odvae.load(path, dtype)
     assert {parameter.dtype for parameter in loaded.parameters()} == {dtype}
     assert loaded.provenance.dtype == dtype
     for key, value in loaded.state_dict().items():
         assert torch.equal(value, vae.state_dict()[key].to(dtype))
 
 
-def test_load_converts_to_the_type_that_is_asked_for(file):
-    loaded = odvae.load(file, torch.bfloat16)
-    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.bfloat16}
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_load_converts_to_the_type_that_is_asked_for(file, dtype):
+    loaded = odvae.load(file, dtype)
+    assert {parameter.dtype for parameter in loaded.parameters()} == {dtype}
     assert loaded.provenance.dtype == torch.float32
 
 
-def test_weights_of_mixed_types_are_loaded_in_the_widest(vae, tmp_path):
+def test_load_gives_float32_where_nothing_is_asked_for(vae, tmp_path):
     weights = {key: value.half() for key, value in vae.state_dict().items()}
-    weights["encoder.conv_in.weight"] = weights["encoder.conv_in.weight"].float()
+    weights["encoder.conv_in.weight"] = weights["encoder.conv_in.weight"].bfloat16()
     torch.save(weights, tmp_path / "vae.pt")
     loaded = odvae.load(tmp_path / "vae.pt")
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}

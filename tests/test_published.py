@@ -33,6 +33,7 @@ STRANGERS = {
     ],
     "Wan": [
         {"decoder.middle.0.residual.0.gamma": 4, "decoder.middle.0.residual.2.weight": 5},
+        {"encoder.conv1.weight": 5},
         {"encoder.down_blocks.0.norm1.gamma": 4, "encoder.down_blocks.0.conv1.weight": 5},
     ],
     "LTX-Video": [
@@ -40,7 +41,11 @@ STRANGERS = {
         {"decoder.up_blocks.0.res_blocks.0.conv1.conv.weight": 5},
         {"latents_mean": 1, "encoder.down_blocks.0.resnets.0.conv1.conv.weight": 5},
     ],
-    "WF-VAE": [{"encoder.connect_l1.weight": 4}, {"decoder.connect_l2.0.conv1.conv.weight": 5}],
+    "WF-VAE": [
+        {"encoder.connect_l1.weight": 4},
+        {"decoder.connect_l2.0.conv1.conv.weight": 5},
+        {"encoder.down1.0.weight": 4},
+    ],
     "CogVideoX": [
         {
             "encoder.down_blocks.0.resnets.0.conv1.conv.weight": 5,

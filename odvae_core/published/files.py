@@ -26,10 +26,12 @@ EXTRAS = re.compile(r"^(\w*loss\w*|dics_model|disc_model|discriminator)\.")
 """What a trainer keeps beside the VAE."""
 
 STRANGERS = {
-    "WF-VAE": r"coder\.connect_l\d\.",
-    "LTX-Video": r"^per_channel_statistics\.|^latents_mean:|\.res_blocks\.\d+\.conv1\.",
+    "WF-VAE": r"^(en|de)coder\.(connect_l|down|up)\d\.",
+    "LTX-Video": r"^per_channel_statistics\.|^latents_mean:|\.res_blocks\.\d+\.conv1\.conv\."
+    r"|\.timestep_scale_multiplier:",
     "CogVideoX": r"\.norm_layer\.weight:",
-    "Wan": r"\.residual\.\d\.weight:5|\.(down_blocks|resnets)\.\d+\.norm1\.gamma:",
+    "Wan": r"^encoder\.conv1\.weight:5|\.residual\.\d\.weight:5"
+    r"|\.(down_blocks|resnets)\.\d+\.norm1\.gamma:",
     "HunyuanVideo": r"^post_quant_conv\.weight:5|\.resnets\.\d+\.conv1\.conv\.weight:5"
     r"|\.block_1\.norm1\.gamma:",
 }
