@@ -32,8 +32,8 @@ class Coder(nn.Module):
                 yield from layer.steps()
             else:
                 yield layer_step(layer, growth=getattr(layer, "growth", 1.0))
-        yield layer_step(self.head, clip_norm(self.get_submodule(self.order[-2])))
+        yield layer_step(self.finish, clip_norm(self.get_submodule(self.order[-2])))
 
-    def head(self, x: Tensor, state: StreamState | None) -> Tensor:
+    def finish(self, x: Tensor, state: StreamState | None) -> Tensor:
         norm, conv = (self.get_submodule(name) for name in self.order[-2:])
         return conv(activate(norm(x, state)), state)

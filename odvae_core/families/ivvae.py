@@ -1,0 +1,149 @@
+"""IV-VAE (arXiv 2411.06449): a keyframe branch and a motion branch, causal from group to group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ..layers.atrous import AtrousConvs
+from ..layers.coder import Coder
+from ..layers.separated import (
+    MergeKeyframes,
+    RMSNorm,
+    SeparatedAttention,
+    SeparatedBlock,
+    SeparatedConv3d,
+    SeparatedDown2x,
+    SeparatedUp2x,
+    SharedConv2d,
+)
+from ..layers.stream import StreamState, layer_step
+from ..posterior import Posterior
+from ..schedules import Direction
+from ..vae import VideoVAE
+from .ivvae_config import IvvaeConfig
+
+Layers = Iterator[tuple[str, nn.Module]]
+
+
+class Ivvae(VideoVAE):
+    """Any IV-VAE, published or not, and its 2D parent: the configuration decides.
+
+    No latent depends on later groups of four frames, no norm spans the clip: it streams exactly.
+    """
+
+    family = "ivvae"
+
+    def __init__(self, config: IvvaeConfig):
+        super().__init__()
+        self.config = config
+        self.temporal_compression = 4 if config.branches == 2 else 1
+        self.spatial_compression = 2 ** (len(config.multipliers) - 1)
+        self.latent_channels = config.z_channels
+        self.latent_scale, self.latent_shift = config.latent_scale, config.latent_shift
+        z, branches = config.z_channels, config.branches
+        self.encoder = Coder(lay_encoder(config))
+        self.conv1 = SeparatedConv3d(2 * z, 2 * z, 1, branches=branches)
+        self.conv2 = SeparatedConv3d(z, z, 1, branches=branches)
+        self.decoder = Coder(lay_decoder(config))
+        self.merge = MergeKeyframes()
+
+    def encoding(self) -> Direction:
+        steps = [*self.encoder.steps(), layer_step(self.sort_moments)]
+        time, space = self.temporal_compression, self.spatial_compression
+        return Direction(steps, self.encoder, time, 1, space, 1)
+
+    def decoding(self) -> Direction:
+        steps = [layer_step(self.conv2), *self.decoder.steps()]
+        if self.config.branches == 2:
+            steps.append(layer_step(self.merge))
+        time, space = self.temporal_compression, self.spatial_compression
+        return Direction(steps, self.decoder, 1, time, 1, space)
+
+    def sort_moments(self, x: Tensor, state: StreamState | None) -> Tensor:
+        """Means and log variances of each half, to all means and all log variances."""
+        halves = self.conv1(x, state).chunk(self.config.branches, dim=1)
+        means, logvars = zip(*(half.chunk(2, dim=1) for half in halves), strict=True)
+        return torch.cat([*means, *logvars], dim=1)
+
+    def posterior(self, moments: Tensor) -> Posterior:
+        """As published, the log variance is not clamped."""
+        return Posterior.from_moments(moments, clamp=False)
+
+
+class Kit:
+    """Makes the layers of a network; channels count both halves."""
+
+    def __init__(self, config: IvvaeConfig):
+        self.config, self.branches = config, config.branches
+        self.coarsest = len(config.multipliers) - 1
+        self.conv = partial(SeparatedConv3d, branches=self.branches)
+        self.norm = partial(RMSNorm, branches=self.branches)
+        self.attention = partial(SeparatedAttention, branches=self.branches)
+        self.channels = [self.branches * config.width * m for m in config.multipliers]
+        self.finest_channels = self.branches * config.width
+
+    def block(self, before: int, after: int, level: int) -> SeparatedBlock:
+        """At the coarsest level there is one frame to a group: its blocks are 2D."""
+        group = 2 if level == self.coarsest - 1 else 4
+        conv = SharedConv2d if level == self.coarsest else partial(self.conv, group=group)
+        return SeparatedBlock(before, after, (conv, conv), (self.norm(before), self.norm(after)))
+
+    def blocks(self, before: int, after: int, level: int, count: int) -> Iterator[nn.Module]:
+        for _ in range(count):
+            yield self.block(before, after, level)
+            before = after
+            if level == self.coarsest:
+                yield self.attention(after)
+
+    def halves_time(self, level: int) -> bool:
+        """Whether time is halved behind this level; the 2D VAE has none."""
+        return self.branches == 2 and level >= self.coarsest - 2
+
+    def middle(self) -> Layers:
+        channels = self.channels[-1]
+        yield "middle.0", self.block(channels, channels, self.coarsest)
+        yield "middle.1", self.attention(channels)
+        yield "middle.2", self.block(channels, channels, self.coarsest)
+
+    def down(self) -> Iterator[nn.Module]:
+        before = self.finest_channels
+        for level, channels in enumerate(self.channels):
+            yield from self.blocks(before, channels, level, self.config.blocks)
+            before = channels
+            if level < self.coarsest:
+                yield SeparatedDown2x(channels, self.halves_time(level), self.branches)
+            if level == self.coarsest - 1:
+                yield self.attention(channels)
+
+    def up(self) -> Iterator[nn.Module]:
+        before = self.channels[-1]
+        for level in range(self.coarsest, -1, -1):
+            channels = self.channels[level]
+            yield from self.blocks(before, channels, level, self.config.blocks + 1)
+            if level:
+                yield SeparatedUp2x(channels, self.halves_time(level - 1), self.branches)
+            before = channels // 2
+
+
+def lay_encoder(config: IvvaeConfig) -> Layers:
+    """The layers from video [B, 3, T, H, W] to 2 z_channels, before the last convolution."""
+    kit = Kit(config)
+    yield "conv1", kit.conv(3, kit.finest_channels)
+    yield from ((f"downsamples.{i}", layer) for i, layer in enumerate(kit.down()))
+    yield from kit.middle()
+    yield "head.0", kit.norm(kit.channels[-1])
+    yield "head.2", AtrousConvs(kit.channels[-1], 2 * config.z_channels, config.branches)
+
+
+def lay_decoder(config: IvvaeConfig) -> Layers:
+    """The layers from z_channels to the frames of each half [B, 3 or 6, T, H, W]."""
+    kit = Kit(config)
+    yield "conv1", SharedConv2d(config.z_channels, kit.channels[-1])
+    yield from kit.middle()
+    yield from ((f"upsamples.{i}", layer) for i, layer in enumerate(kit.up()))
+    yield "head.0", kit.norm(kit.channels[0])
+    yield "head.2", kit.conv(kit.channels[0], 3 * config.branches)

@@ -1,0 +1,48 @@
+"""Every IV-VAE as a table: the four published networks, and the 2D VAE that one starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class IvvaeConfig:
+    """Everything that shapes an IV-VAE: two of the same configuration have the same state dict.
+
+    `z_channels` count both halves, of the keyframes and of the motion; `width` is that of one half
+    at the finest level. The two coarsest halvings are of space and time, the others of space alone.
+    With `branches` 1 it is the keyframes' half alone: a 2D VAE that a video VAE can start from.
+    Consumers of the latents take `latent_shift` away, then multiply with `latent_scale`.
+    """
+
+    z_channels: int
+    width: int = 64
+    latent_scale: float = 1.0
+    latent_shift: float = 0.0
+    multipliers: tuple[int, ...] = (1, 2, 4, 4)
+    blocks: int = 2
+    branches: int = 2
+
+    def __post_init__(self):
+        if self.branches not in (1, 2):
+            raise ValueError(f"got branches = {self.branches}; it is 2, or 1 for the 2D VAE")
+        if self.z_channels % self.branches:
+            raise ValueError(
+                f"got {self.z_channels} latent channels; both halves have as many: "
+                f"try {self.z_channels + 1}"
+            )
+        if len(self.multipliers) < 3:
+            raise ValueError(
+                f"got {len(self.multipliers)} levels; time is halved twice, so there are at least 3"
+            )
+
+
+PRESETS = {
+    #                        z  width   scale    shift
+    "ivvae-z4": IvvaeConfig(4, 64, 1.3196, 0.1250),
+    "ivvae-z8": IvvaeConfig(8, 64, 1.0940, -0.0322),
+    "ivvae-z16": IvvaeConfig(16, 64, 0.9697, -0.1553),
+    "ivvae-z16-wide": IvvaeConfig(16, 96, 0.7619, -0.0483),
+    "ivvae-2d": IvvaeConfig(2, 64, branches=1),
+}
+"""`ivvae-2d` is the 2D VAE that `ivvae-z4` can start from; those of the others have 4 and 8."""

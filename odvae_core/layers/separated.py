@@ -1,0 +1,204 @@
+"""IV-VAE's layers: features in two halves, of the keyframes (2D) and of the motion (3D).
+
+With `branches` 1 a layer is the first half alone: one of the 2D VAE that a video VAE starts from.
+Attributes are spelled as in the published checkpoints: conv_2d, Attention_2d, time_conv ...
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from .conv import FrameConv2d, per_frame
+from .group_causal import GroupCausalConv3d, with_groups
+from .resnet import ResnetBlock
+from .stream import StreamState
+
+
+class RMSNorm(nn.Module):
+    """Divide each branch's channels by their root mean square, at every position of every frame.
+
+    `dims` is the number of dimensions behind the channels. Published as `Sep_RMS_norm`.
+    """
+
+    def __init__(self, channels: int, branches: int = 2, dims: int = 3):
+        super().__init__()
+        self.branches = branches
+        self.gamma = nn.Parameter(torch.ones(channels, *[1] * dims))
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        parts = F.normalize(x.unflatten(1, (self.branches, -1)), dim=2)
+        return parts.flatten(1, 2) * (self.gamma * math.sqrt(parts.shape[2]))
+
+
+class SeparatedConv3d(nn.Module):
+    """A 2D convolution to the keyframes' half, a group causal one to the motion's; both see all.
+
+    Published as `Sep_Conv3d` and, of a video, `First_Sep_Conv3d`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        group: int = 4,
+        branches: int = 2,
+    ):
+        super().__init__()
+        self.conv_2d = FrameConv2d(in_channels, out_channels // branches, kernel)
+        self.conv_3d = None
+        self.growth = max(1.0, out_channels / in_channels)
+        if branches == 2:
+            self.conv_3d = GroupCausalConv3d(in_channels, out_channels // 2, kernel, group)
+            self.growth = max(self.growth, self.conv_3d.growth)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        if self.conv_3d is None:
+            return self.conv_2d(x)
+        if self.conv_3d.kernel_size[0] == 1:
+            return torch.cat([self.conv_2d(x), self.conv_3d(x)], dim=1)
+        frames, begins = with_groups(x, self, state, self.conv_3d.group)
+        new = frames if begins else frames[:, :, 1:]
+        if not new.shape[2]:
+            return new
+        return torch.cat([self.conv_2d(new), self.conv_3d.over_groups(frames, begins)], dim=1)
+
+
+class SharedConv2d(nn.Module):
+    """A 2D convolution of both halves at once. Published as `Sep_Conv2d`."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3):
+        super().__init__()
+        self.conv = FrameConv2d(in_channels, out_channels, kernel)
+        self.growth = max(1.0, out_channels / in_channels)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return self.conv(x)
+
+
+class SeparatedBlock(ResnetBlock):
+    """The residual block in IV-VAE's names. Published as `Sep_ResidualBlock` (and `..._2d`)."""
+
+    names = ("residual.0", "residual.2", "residual.3", "residual.6", "shortcut")
+
+
+class PictureAttention(nn.Module):
+    """Attention among the positions of a picture [N, C, H, W], behind an RMS norm."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = RMSNorm(channels, branches=1, dims=2)
+        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.proj = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = rearrange(self.to_qkv(self.norm(x)), "n (r c) h w -> r n (h w) c", r=3)
+        attended = F.scaled_dot_product_attention(*rows)
+        return x + self.proj(rearrange(attended, "n (h w) c -> n c h w", h=x.shape[2]))
+
+
+class SeparatedAttention(nn.Module):
+    """Attention within each frame, of each half by itself. Published as `Sep_AttentionBlock`."""
+
+    growth = 3.0
+
+    def __init__(self, channels: int, branches: int = 2):
+        super().__init__()
+        self.names = ("Attention_2d", "Attention_3d")[:branches]
+        for name in self.names:
+            self.add_module(name, PictureAttention(channels // branches))
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return over_branches(self, self.names, x)
+
+
+class SeparatedDown2x(nn.Module):
+    """Halve height and width of each half by a 2D convolution, and with `time` the frames.
+
+    [B, C, 1 + 2n, 2H, 2W] -> [B, C, 1 + n, H, W]: behind the clip's first frame, the keyframes'
+    half keeps the first frame of each pair, the motion's is convolved. Published as `Resample`.
+    """
+
+    growth = 1.3
+
+    def __init__(self, channels: int, time: bool, branches: int = 2):
+        super().__init__()
+        half = channels // branches
+        self.names = ("resample_2d", "resample_3d")[:branches]
+        for name in self.names:
+            halve = nn.Conv2d(half, half, 3, stride=2)
+            self.add_module(name, nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), halve))
+        self.time_conv = nn.Conv3d(half, half, (2, 1, 1), (2, 1, 1)) if time else None
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        h = over_branches(self, self.names, x)
+        return h if self.time_conv is None else self._halve_time(h, state)
+
+    def _halve_time(self, h: Tensor, state: StreamState | None) -> Tensor:
+        assert self.time_conv is not None
+        frames, begins = with_groups(h, self, state, 2)
+        first, pairs = frames[:, :, : int(begins)], frames[:, :, 1:]
+        if not pairs.shape[2]:
+            return first
+        key, motion = pairs.chunk(2, dim=1)
+        return torch.cat([first, torch.cat([key[:, :, ::2], self.time_conv(motion)], 1)], dim=2)
+
+
+class SeparatedUp2x(nn.Module):
+    """Double height and width of each half (nearest), then convolve it to half its channels.
+
+    [B, 2C, 1 + n, H, W] -> [B, C, 1 + 2n, 2H, 2W]: with `time` the frames are doubled before,
+    behind the clip's first one; the keyframes' half repeats them, the motion's is convolved.
+    Published as `Resample`.
+    """
+
+    def __init__(self, channels: int, time: bool, branches: int = 2):
+        super().__init__()
+        half = channels // branches
+        self.names = ("resample_2d", "resample_3d")[:branches]
+        for name in self.names:
+            double = nn.Upsample(scale_factor=2, mode="nearest-exact")
+            self.add_module(name, nn.Sequential(double, nn.Conv2d(half, half // 2, 3, padding=1)))
+        self.time_conv = nn.Conv3d(half, 2 * half, 1) if time else None
+        self.growth = 8.0 if time else 4.0
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        h = x if self.time_conv is None else self._double_time(x, state)
+        return over_branches(self, self.names, h)
+
+    def _double_time(self, x: Tensor, state: StreamState | None) -> Tensor:
+        assert self.time_conv is not None
+        begins = state is None or state.begins(self)
+        first, rest = x[:, :, : int(begins)], x[:, :, int(begins) :]
+        if not rest.shape[2]:
+            return first
+        key, motion = rest.chunk(2, dim=1)
+        motion = rearrange(self.time_conv(motion), "b (n c) t h w -> b c (t n) h w", n=2)
+        doubled = torch.cat([key.repeat_interleave(2, dim=2), motion], dim=1)
+        return torch.cat([first, doubled], dim=2)
+
+
+class MergeKeyframes(nn.Module):
+    """The clip's first frame and the first of every four from the keyframes' half, else the
+    motion's.
+
+    [B, 6, 1 + 4n, H, W] -> [B, 3, 1 + 4n, H, W].
+    """
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        frames, begins = with_groups(x, self, state, 4)
+        key, motion = (frames if begins else frames[:, :, 1:]).chunk(2, dim=1)
+        takes_key = torch.arange(key.shape[2], device=x.device) % 4 == int(begins)
+        takes_key[: int(begins)] = True
+        return torch.where(takes_key.view(-1, 1, 1), key, motion)
+
+
+def over_branches(layer: nn.Module, names: tuple[str, ...], x: Tensor) -> Tensor:
+    """Each half of the channels through its own picture function of `layer`."""
+    halves = zip(names, x.chunk(len(names), dim=1), strict=True)
+    return torch.cat([per_frame(layer.get_submodule(name), half) for name, half in halves], dim=1)
