@@ -1,7 +1,7 @@
 """PSNR, SSIM and flicker of video [B, 3, T, H, W] in [-1, 1], per frame and in float64.
 
-Every figure belongs to a frame (or pair of frames), so a clip measured chunk by chunk is the mean of
-its chunks' figures; give `flicker` the last frame of the chunk before as well. Nothing is clamped or
+Every figure belongs to a frame (or a pair of frames), so a clip can be measured chunk by chunk and
+the figures joined; give `flicker` the last frame of the chunk before as well. Nothing is clamped or
 rounded here: `quantize` first to measure what a file would hold.
 """
 
@@ -10,15 +10,13 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from ..video.pixels import from_bytes, to_bytes
-
 WINDOW, SIGMA = 11, 1.5  # the gaussian window of SSIM (Wang et al. 2004)
 C1, C2 = 0.01**2, 0.03**2  # its constants, for a data range of 1
 
 
 def quantize(video: Tensor) -> Tensor:
     """What an 8-bit file holds of a video: clamped to [-1, 1], rounded to 256 levels; float32."""
-    return from_bytes(to_bytes(video))
+    return video.float().add(1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
 
 
 def psnr(video: Tensor, reference: Tensor) -> Tensor:
@@ -52,7 +50,7 @@ def ssim(video: Tensor, reference: Tensor) -> Tensor:
 
 
 def flicker(video: Tensor, reference: Tensor) -> Tensor:
-    """How wrongly a video changes from frame to frame, [B, T - 1]: 0 where it moves as its reference.
+    """How wrongly a video changes from frame to frame, [B, T - 1]: 0 where it moves as it should.
 
     mean over channels and pixels of |(v[t+1] - v[t]) - (r[t+1] - r[t])|, with the pixels on [0, 1].
     An error that stands still costs nothing, one that comes and goes costs its size each time.
