@@ -10,9 +10,24 @@ from typing import Any
 from torch import Tensor
 
 from .config import from_dict
+from .families import cvvae_config, ivvae_config, odvae_config
+from .families.cvvae import Cvvae
+from .families.ivvae import Ivvae
 from .families.odvae import Odvae
-from .families.odvae_config import PRESETS, OdvaeConfig
-from .published import infer_odvae, is_odvae, is_odvae_config, odvae_from_published
+from .published import (
+    cvvae_from_published,
+    infer_cvvae,
+    infer_ivvae,
+    infer_odvae,
+    is_cvvae,
+    is_cvvae_config,
+    is_ivvae,
+    is_ivvae_config,
+    is_odvae,
+    is_odvae_config,
+    ivvae_from_published,
+    odvae_from_published,
+)
 from .vae import VideoVAE
 
 
@@ -35,13 +50,37 @@ class Family:
 
 FAMILIES = {
     "odvae": Family(
-        Odvae, OdvaeConfig, PRESETS, is_odvae_config, odvae_from_published, is_odvae, infer_odvae
+        Odvae,
+        odvae_config.OdvaeConfig,
+        odvae_config.PRESETS,
+        is_odvae_config,
+        odvae_from_published,
+        is_odvae,
+        infer_odvae,
+    ),
+    "cvvae": Family(
+        Cvvae,
+        cvvae_config.CvvaeConfig,
+        cvvae_config.PRESETS,
+        is_cvvae_config,
+        cvvae_from_published,
+        is_cvvae,
+        infer_cvvae,
+    ),
+    "ivvae": Family(
+        Ivvae,
+        ivvae_config.IvvaeConfig,
+        ivvae_config.PRESETS,
+        is_ivvae_config,
+        ivvae_from_published,
+        is_ivvae,
+        infer_ivvae,
     ),
 }
 """A family is recognised here and nowhere else."""
 
 
-def build(config: str | OdvaeConfig | dict[str, Any], family: str | None = None) -> VideoVAE:
+def build(config: Any, family: str | None = None) -> VideoVAE:
     """A VAE with random weights that can be trained.
 
     `config` is a preset's name, a configuration, or a dict: of ours, or a published config.json.

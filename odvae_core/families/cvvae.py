@@ -10,7 +10,7 @@ from itertools import pairwise
 from torch import nn
 
 from ..layers.attention import FrameAttention, LinearFrameAttention, SpaceTimeAttention
-from ..layers.centred import ClipConv3d, ClipDown2x, ClipUp2x
+from ..layers.centred import ClipConv3d, ClipDown2x, ClipUp2x, Edge
 from ..layers.coder import Coder
 from ..layers.conv import FrameConv2d
 from ..layers.norm import ClipGroupNorm, FrameGroupNorm
@@ -41,7 +41,7 @@ class Parent:
 
     names: dict[str, str]
     norm_eps: float
-    space: str
+    space: Edge
     ends: str
     block: type[ResnetBlock]
     shortcut: Callable[..., nn.Module] | None

@@ -25,6 +25,7 @@ class FrameAttention(nn.Module):
     """
 
     names = ("norm", "q", "k", "v", "proj_out")
+    norm: nn.Module
 
     def __init__(self, channels: int, norm: nn.Module, conv: type[nn.Module] = CausalConv3d):
         super().__init__()
@@ -40,8 +41,8 @@ class FrameAttention(nn.Module):
         """What attention adds to its input."""
         norm, *projections, proj_out = (self.get_submodule(name) for name in self.names)
         h = norm(x, state)
-        rows = (self.to_rows(projection(h)) for projection in projections)
-        return proj_out(self.from_rows(F.scaled_dot_product_attention(*rows), x))
+        q, k, v = (self.to_rows(projection(h)) for projection in projections)
+        return proj_out(self.from_rows(F.scaled_dot_product_attention(q, k, v), x))
 
     def to_rows(self, h: Tensor) -> Tensor:
         """[B, C, T, H, W] -> [sequences, positions, C]."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from einops import rearrange
 from torch import Tensor, nn
 
 from .conv import pad_right_and_bottom
 from .resample import double_space
 from .stream import StreamState, with_neighbours, with_past
+
+Edge = Literal["zeros", "replicate"]
+"""What lies beyond a border."""
 
 
 class ClipConv3d(nn.Conv3d):
@@ -26,7 +31,7 @@ class ClipConv3d(nn.Conv3d):
         stride: int | tuple[int, int, int] = 1,
         *,
         ends: str = "causal",
-        space: str = "zeros",
+        space: Edge = "zeros",
         padding: int | None = None,
     ):
         padding = kernel // 2 if padding is None else padding
@@ -56,7 +61,7 @@ class ClipDown2x(nn.Module):
 
     growth = 1.3
 
-    def __init__(self, channels: int, time: bool, ends: str = "causal", space: str = "zeros"):
+    def __init__(self, channels: int, time: bool, ends: str = "causal", space: Edge = "zeros"):
         super().__init__()
         stride = (2 if time else 1, 2, 2)
         padding = 0 if space == "zeros" else 1
@@ -76,7 +81,7 @@ class ClipUp2x(nn.Module):
     Published as `Upsample3D`.
     """
 
-    def __init__(self, channels: int, time: bool, ends: str = "replicate", space: str = "zeros"):
+    def __init__(self, channels: int, time: bool, ends: str = "replicate", space: Edge = "zeros"):
         super().__init__()
         self.times = 2 if time else 1
         self.growth = 4.0 * self.times

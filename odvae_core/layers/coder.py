@@ -28,10 +28,11 @@ class Coder(nn.Module):
     def steps(self) -> Iterator[Step]:
         for name in self.order[:-2]:
             layer = self.get_submodule(name)
-            if hasattr(layer, "steps"):
-                yield from layer.steps()
-            else:
+            steps = getattr(layer, "steps", None)
+            if steps is None:
                 yield layer_step(layer, growth=getattr(layer, "growth", 1.0))
+            else:
+                yield from steps()
         yield layer_step(self.finish, clip_norm(self.get_submodule(self.order[-2])))
 
     def finish(self, x: Tensor, state: StreamState | None) -> Tensor:

@@ -1,10 +1,12 @@
-"""CV-VAE's configuration fields, as its authors and diffusers write them."""
+"""CV-VAE's configuration fields and keys, as its authors and diffusers write them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+from torch import Tensor
 
 from ..families.cvvae_config import CVVAE, CVVAE_SD3, CvvaeConfig, Level
 
@@ -15,6 +17,36 @@ ATTENTIONS = {
 }
 MUST_BE = {"double_z": True, "use_3d_conv": True, "in_channels": 3, "mid_block_add_attention": True}
 """Fields that the networks here have no choice in."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names of one published network: of a block's first convolution, from fine to coarse.
+
+    `doubles_time` says it of the decoder's layer behind a level, of so many levels.
+    """
+
+    base: CvvaeConfig
+    block: str
+    doubles_time: Callable[[int, int], bool]
+
+
+LAYOUTS = (
+    Layout(
+        CVVAE,
+        "encoder.down.{level}.block.{i}.conv1.weight",
+        doubles_time=lambda level, levels: level % 2 == 1,
+    ),
+    Layout(
+        CVVAE_SD3,
+        "encoder.down_blocks.{level}.resnets.{i}.conv1.weight",
+        doubles_time=lambda level, levels: (levels - 1 - level) % 2 == 0,
+    ),
+)
+"""`CVVAEModel` and `CVVAESD3Model`. Time is halved behind every other level, from the finest; it is
+doubled behind every other one, counted from the finest in the first, from the coarsest in the
+second.
+"""
 
 
 def is_cvvae_config(fields: Mapping[str, Any]) -> bool:
@@ -40,11 +72,11 @@ def cvvae_from_published(fields: Mapping[str, Any]) -> CvvaeConfig:
 
 
 def read_sd2(fields: Mapping[str, Any]) -> CvvaeConfig:
-    """Published as `CVVAEModel`: time is halved after every other level, from the finest."""
+    """Published as `CVVAEModel`."""
     multipliers, width = fields["ch_mult"], fields.get("ch", 128)
     return replace(
         CVVAE,
-        levels=make_levels([width * m for m in multipliers], lambda level: level % 2 == 1),
+        levels=make_levels([width * m for m in multipliers], LAYOUTS[0].doubles_time),
         blocks=fields.get("num_res_blocks", 2),
         z_channels=fields.get("z_channels", 4),
         encoder_attention=translate(fields, "encoder_attn_type", "vanilla-xformers"),
@@ -55,25 +87,27 @@ def read_sd2(fields: Mapping[str, Any]) -> CvvaeConfig:
 
 
 def read_sd3(fields: Mapping[str, Any]) -> CvvaeConfig:
-    """Published as `CVVAESD3Model`: time is doubled in every other turn of the decoder."""
+    """Published as `CVVAESD3Model`."""
     channels = fields["block_out_channels"]
     return replace(
         CVVAE_SD3,
-        levels=make_levels(channels, lambda level: (len(channels) - 1 - level) % 2 == 0),
+        levels=make_levels(channels, LAYOUTS[1].doubles_time),
         blocks=fields.get("layers_per_block", 2),
         z_channels=fields.get("out_channels", 16),
         norm_groups=fields.get("norm_num_groups", 32),
     )
 
 
-def make_levels(channels: list[int], doubles_time: Any) -> tuple[Level, ...]:
-    """Levels that halve time after every other one; `doubles_time` says it of the decoder's."""
+def make_levels(
+    channels: Sequence[int], doubles_time: Callable[[int, int], bool]
+) -> tuple[Level, ...]:
+    """The levels of so many channels, from fine to coarse, as published."""
     coarsest = len(channels) - 1
     return tuple(
         Level(
             count,
             "" if i == coarsest else "space" if i % 2 else "joint",
-            "" if i == 0 else "joint" if doubles_time(i) else "space",
+            "" if i == 0 else "joint" if doubles_time(i, len(channels)) else "space",
         )
         for i, count in enumerate(channels)
     )
@@ -85,3 +119,63 @@ def translate(fields: Mapping[str, Any], name: str, default: str) -> str:
     if kind not in ATTENTIONS:
         raise ValueError(f"got {name} = {kind!r}; known are {', '.join(map(repr, ATTENTIONS))}")
     return ATTENTIONS[kind]
+
+
+def is_cvvae(tensors: Mapping[str, Tensor]) -> bool:
+    """Tell whether these are a CV-VAE's: 3D convolutions under a 2D VAE's names."""
+    found = (tensors.get(layout.block.format(level=0, i=0)) for layout in LAYOUTS)
+    return any(weight is not None and weight.ndim == 5 for weight in found)
+
+
+def infer_cvvae(tensors: Mapping[str, Tensor]) -> tuple[CvvaeConfig, tuple[str, ...]]:
+    """The wiring of a CV-VAE's weights, and what they can't tell, as sentences.
+
+    Raises `ValueError` where too little is there.
+    """
+    layout = next(item for item in LAYOUTS if item.block.format(level=0, i=0) in tensors)
+    channels = [block.shape[0] for block in list_weights(tensors, layout.block, level=None, i=0)]
+    blocks = list_weights(tensors, layout.block, level=0, i=None)
+    second = read(tensors, layout.block.format(level=0, i=0).replace("conv1", "conv2"))
+    config = replace(
+        layout.base,
+        levels=make_levels(channels, layout.doubles_time),
+        blocks=len(blocks),
+        z_channels=read(tensors, "decoder.conv_in.weight").shape[1],
+        second_conv="3d" if second.ndim == 5 else "2d",
+        encoder_attention=read_attention(tensors, "encoder"),
+        decoder_attention=read_attention(tensors, "decoder"),
+        attention_resolutions=read_resolutions(tensors, len(channels)),
+    )
+    return config, ("its encoder is causal and its decoder centred in time, as published",)
+
+
+def list_weights(
+    tensors: Mapping[str, Tensor], name: str, level: int | None, i: int | None
+) -> list[Tensor]:
+    """The weights under a name as its one open number counts up."""
+    found: list[Tensor] = []
+    while True:
+        count = len(found)
+        key = name.format(level=count if level is None else level, i=count if i is None else i)
+        if key not in tensors:
+            return found
+        found.append(tensors[key])
+
+
+def read(tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    """A weight that the wiring is read from."""
+    if name not in tensors:
+        raise ValueError(f"its wiring can't be read: {name} is missing")
+    return tensors[name]
+
+
+def read_attention(tensors: Mapping[str, Tensor], coder: str) -> str:
+    """The kind of a coder's attention."""
+    return "space-time" if f"{coder}.mid.attn_1.q_t.weight" in tensors else "frame"
+
+
+def read_resolutions(tensors: Mapping[str, Tensor], levels: int) -> tuple[int, ...]:
+    """The nominal resolutions of the levels with attention."""
+    names = "encoder.down.{}.attn.0.q.weight", "decoder.up.{}.attn.0.q.weight"
+    found = (i for i in range(levels) if any(name.format(i) in tensors for name in names))
+    return tuple(sorted(CvvaeConfig.resolution // 2**i for i in found))

@@ -1,0 +1,90 @@
+"""IV-VAE's constructor arguments and keys, as its authors write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from ..families.ivvae_config import PRESETS, IvvaeConfig
+
+
+def is_ivvae_config(fields: Mapping[str, Any]) -> bool:
+    """Tell whether a dict holds the arguments of the authors' `VAutoencoder3d`."""
+    return "dim_mult" in fields and "z_dim" in fields
+
+
+def ivvae_from_published(fields: Mapping[str, Any]) -> IvvaeConfig:
+    """The configuration that the authors' arguments describe.
+
+    Raises `ValueError` on what can't be built.
+    """
+    multipliers = tuple(fields["dim_mult"])
+    halves_time = [False] * (len(multipliers) - 3) + [True, True]
+    if list(fields.get("temperal_downsample", halves_time)) != halves_time:
+        raise ValueError(
+            f"got temperal_downsample = {fields['temperal_downsample']}; "
+            f"its groups of four frames need {halves_time}"
+        )
+    if fields.get("attn_scales"):
+        raise ValueError(f"got attn_scales = {fields['attn_scales']}; an IV-VAE here has none")
+    return IvvaeConfig(
+        fields["z_dim"],
+        fields.get("dim", IvvaeConfig.width),
+        fields.get("scale_factor", IvvaeConfig.latent_scale),
+        fields.get("shift_factor", IvvaeConfig.latent_shift),
+        multipliers,
+        fields.get("num_res_blocks", IvvaeConfig.blocks),
+    )
+
+
+def is_ivvae(tensors: Mapping[str, Tensor]) -> bool:
+    """Tell whether these are an IV-VAE's."""
+    return "encoder.conv1.conv_2d.weight" in tensors
+
+
+def infer_ivvae(tensors: Mapping[str, Tensor]) -> tuple[IvvaeConfig, tuple[str, ...]]:
+    """The wiring of an IV-VAE's weights, and what they can't tell, as sentences.
+
+    Raises `ValueError` where too little is there.
+    """
+    branches = 2 if "encoder.conv1.conv_3d.weight" in tensors else 1
+    width = tensors["encoder.conv1.conv_2d.weight"].shape[0]
+    levels = read_levels(tensors)
+    if "decoder.conv1.conv.weight" not in tensors or not all(levels):
+        raise ValueError("its wiring can't be read: a level or decoder.conv1 is missing")
+    config = IvvaeConfig(
+        tensors["decoder.conv1.conv.weight"].shape[1],
+        width,
+        multipliers=tuple(sizes[0] // (branches * width) for sizes in levels),
+        blocks=len(levels[0]),
+        branches=branches,
+    )
+    return scale_as_published(config)
+
+
+def read_levels(tensors: Mapping[str, Tensor]) -> list[list[int]]:
+    """The channels of the encoder's residual blocks, level by level."""
+    levels: list[list[int]] = [[]]
+    for i in range(len(tensors)):
+        gamma = tensors.get(f"encoder.downsamples.{i}.residual.3.gamma")
+        if gamma is not None:
+            levels[-1].append(gamma.shape[0])
+        elif f"encoder.downsamples.{i}.resample_2d.1.weight" in tensors:
+            levels.append([])
+    return levels
+
+
+def scale_as_published(config: IvvaeConfig) -> tuple[IvvaeConfig, tuple[str, ...]]:
+    """With the scale and shift of the published file of such a wiring, and a sentence that says so.
+
+    They are in no file; a wiring that was never published has none.
+    """
+    for name, preset in PRESETS.items():
+        scale = {"latent_scale": preset.latent_scale, "latent_shift": preset.latent_shift}
+        if preset.branches == 2 and replace(config, **scale) == preset:
+            sentence = f"latents are scaled by {preset.latent_scale} and shifted by "
+            return preset, (f"{sentence}{preset.latent_shift}, as published for {name}",)
+    return config, ("latents are neither scaled nor shifted",)
