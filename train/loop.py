@@ -122,10 +122,11 @@ def train(config: Config) -> None:
     run, stopping = Run(config), Stopping()
     run.resume()
     samples = Samples(load_footage(config.data), config.data, config.run.seed)
-    crops = cut_held_out(config.data, config.evaluation)
+    main = run.accelerator.is_main_process
+    crops = cut_held_out(config.data, config.evaluation) if main else {}
     run.journal.write("start", step=run.step, **describe(config, run.vae))
     rhythm, saved = config.run, run.step
-    bar = tqdm(total=config.steps, initial=run.step, disable=not run.accelerator.is_main_process)
+    bar = tqdm(total=config.steps, initial=run.step, disable=not main)
     while run.step < config.steps and not stopping.agreed(run.accelerator):
         values = run.advance(samples)
         bar.update()

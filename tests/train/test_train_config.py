@@ -1,0 +1,95 @@
+"""Configurations of runs, and the command that reads them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from train.config import Config, ConfigError, build, load_config, override
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "train" / "configs").glob("*.toml")), ids=str)
+def test_every_shipped_configuration_loads(path):
+    config = load_config(path, [])
+    assert config.steps == config.phases[-1].until_step
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"optimizer": {}}, "unknown key optimizer"),
+        ({"data": {"rendred": 0.5}}, "unknown key data.rendred"),
+        ({"phases": [{"until_step": 1}]}, "missing"),
+    ],
+)
+def test_an_unknown_or_missing_key_is_an_error_that_names_it(table, words):
+    with pytest.raises(ConfigError, match=words):
+        build(Config, table)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"run": {"seed": "zero"}}, r"run\.seed is 'zero'"),
+        ({"run": {"seed": True}}, r"run\.seed is True"),
+        ({"optimiser": {"betas": [0.9]}}, r"optimiser\.betas has 1 values; it takes 2"),
+        ({"data": {"clips": "a.mp4"}}, r"data\.clips is 'a\.mp4'"),
+    ],
+)
+def test_a_value_of_another_type_is_an_error_that_names_it(table, words):
+    with pytest.raises(ConfigError, match=words):
+        build(Config, table)
+
+
+def test_a_whole_number_serves_where_a_fraction_is_wanted():
+    assert build(Config, {"loss": {"l2": 2}}).loss.l2 == 2.0
+
+
+def test_a_setting_is_toml_or_else_plain_text():
+    table = {"run": {"seed": 0, "folder": "runs/tiny"}}
+    for setting in ("run.seed=3", "data.path=/my clips/a", 'data.clips=["x.mp4"]', "model.images=true"):
+        override(table, setting)
+    config = build(Config, table)
+    assert (config.run.seed, config.run.folder) == (3, "runs/tiny")
+    assert (config.data.path, config.data.clips) == ("/my clips/a", ("x.mp4",))
+    assert config.model.images
+
+
+def test_a_setting_without_a_value_is_an_error():
+    with pytest.raises(ConfigError, match=r"section\.key=value"):
+        override({}, "run.seed")
+
+
+def test_phases_that_end_before_their_predecessors_are_an_error():
+    phase = {"batch": 1, "frames": 1, "size": 16}
+    with pytest.raises(ConfigError, match=r"phases end at steps \[5, 5\]"):
+        build(Config, {"phases": [phase | {"until_step": 5}, phase | {"until_step": 5}]})
+
+
+def test_a_step_belongs_to_the_first_phase_that_has_not_ended():
+    phases = [{"until_step": end, "batch": end, "frames": 1, "size": 16} for end in (2, 5)]
+    config = build(Config, {"phases": phases})
+    assert [config.phase_at(step).batch for step in range(5)] == [2, 2, 5, 5, 5]
+
+
+def test_help_and_configuration_need_no_torch():
+    code = (
+        "import sys, train.__main__ as command\n"
+        "from train.config import load_config\n"
+        "load_config(command.Path('train/configs/tiny.toml'), [])\n"
+        "assert 'torch' not in sys.modules and 'odvae_core' not in sys.modules\n"
+        "command.main(['--help'])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "--config" in result.stdout
+
+
+def test_a_bad_configuration_ends_the_command_with_a_sentence():
+    command = [sys.executable, "-m", "train", "--config", "train/configs/tiny.toml", "--set", "a.b=1"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith("train: unknown key a;")
