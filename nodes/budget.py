@@ -8,15 +8,12 @@ import comfy.model_management as mm
 import comfy.sd
 import torch
 
-from ..odvae_core.schedules import Direction, Schedule, Stream, Sweep, Whole, Windows
+from ..odvae_core import memory
+from ..odvae_core.schedules import Direction, Schedule, Stream, Whole, Windows
 from ..odvae_core.tiling import Tiles
 from ..odvae_core.vae import VideoVAE
 from .cut import Cut, network_of
 from .foreign import ForeignVAE
-
-STREAM_FRAMES = (17, 9, 5)
-WINDOW_FRAMES = (33, 17, 9, 5)
-"""Video frames that auto works on at a time, the best first."""
 
 Choice = tuple[Schedule, Tiles | None]
 
@@ -24,18 +21,23 @@ Choice = tuple[Schedule, Tiles | None]
 def list_cuts(
     vae: comfy.sd.VAE, network: VideoVAE, way: str, shape: tuple[int, ...], cut: Cut
 ) -> Iterator[Choice]:
-    """The cuts to try, the best first; each is asked for when the one before ran out of memory."""
+    """The cuts to try, the best first; each is asked for when the one before ran out of memory.
+
+    auto makes room for the whole clip, and chooses once the VAE is loaded: what then fits.
+    """
     tiles = cut.tiles_for(*picture_size(network, way, shape))
     if isinstance(network, ForeignVAE):
         yield from list_foreign_cuts(vae, network, way, shape, cut, tiles)
         return
-    direction = direction_of(network, way)
+    shape = within_tile(network, way, shape, tiles)
     if cut.schedule != "auto":
-        make_room(vae, estimate(vae, way, shape, vae.vae_dtype))
-        yield cut.schedule_for(direction, park=vae.device.type != "cpu"), tiles
+        schedule = cut.schedule_for(direction_of(network, way), park=vae.device.type != "cpu")
+        make_room(vae, memory.need(network, way == "encode", shape, schedule, None).device)
+        yield schedule, tiles
         return
-    make_room(vae, estimate(vae, way, shape, vae.vae_dtype))
-    yield from ((schedule, tiles) for schedule in (Whole(), Sweep(frames=9), Sweep(frames=5)))
+    make_room(vae, memory.need(network, way == "encode", shape, Whole(), None).device)
+    for fitting in memory.fitting_cuts(network, way == "encode", shape, *list_memory(vae)):
+        yield fitting.schedule, fitting.tiles or tiles
 
 
 def list_foreign_cuts(
@@ -50,11 +52,13 @@ def list_foreign_cuts(
     if cut.schedule != "auto":
         yield cut.schedule_for(direction_of(network, way), park=False), tiles
         return
-    need = getattr(vae, f"memory_used_{way}")(shape, vae.vae_dtype)
+    need = getattr(vae, f"memory_used_{way}")(
+        within_tile(network, way, shape, tiles), vae.vae_dtype
+    )
     make_room(vae, need)
-    if need <= mm.get_free_memory(vae.device):
+    if need <= list_memory(vae)[0]:
         yield Whole(), tiles
-    yield from ((Windows(frames), tiles) for frames in WINDOW_FRAMES)
+    yield from ((Windows(frames), tiles) for frames in memory.CUTS)
 
 
 def list_file_cuts(
@@ -67,11 +71,38 @@ def list_file_cuts(
     direction = direction_of(network, way)
     tiles = cut.tiles_for(*size)
     if cut.schedule != "auto":
+        make_room(vae, 0)
         yield cut.schedule_for(direction, park=True), tiles
         return
-    streams = direction.streams_exactly and not isinstance(network, ForeignVAE)
-    for frames in STREAM_FRAMES if streams else WINDOW_FRAMES:
-        yield (Stream(frames) if streams else Windows(frames)), tiles
+    foreign = isinstance(network, ForeignVAE)
+    kind = Stream if direction.streams_exactly and not foreign else Windows
+    first = (kind(memory.CUTS[0]), tiles)
+    make_room(vae, 0 if foreign else need_of_file(network, way, size, first).device)
+    available = list_memory(vae)
+    on_cpu = vae.device.type == "cpu"
+    for choice in list_pieces(kind, tiles):
+        if foreign or memory.fits(need_of_file(network, way, size, choice), *available, on_cpu):
+            yield choice
+
+
+def list_pieces(kind: type[Stream | Windows], tiles: Tiles | None) -> Iterator[Choice]:
+    """Fewer and fewer frames at a time, then smaller and smaller tiles."""
+    yield from ((kind(frames), tiles) for frames in memory.CUTS)
+    for side in memory.TILE_SIZES:
+        if tiles is None or side < tiles.size:
+            yield kind(memory.CUTS[-1]), Tiles(side, side // 8)
+
+
+def need_of_file(network: VideoVAE, way: str, size: tuple[int, int], choice: Choice) -> memory.Need:
+    """What a streamed clip takes, however long it is: as much as one of three pieces."""
+    schedule, tiles = choice
+    direction = direction_of(network, way)
+    scale = direction.pixels_in / max(direction.pixels_in, direction.pixels_out)
+    height, width = (max(1, round(side * scale)) for side in size)
+    first, later = direction.cut(schedule.frames)
+    channels = 3 if way == "encode" else network.latent_channels
+    shape = (1, channels, first + 2 * later, height, width)
+    return memory.need(network, way == "encode", shape, schedule, tiles)
 
 
 def make_room(vae: comfy.sd.VAE, need: float) -> None:
@@ -80,13 +111,28 @@ def make_room(vae: comfy.sd.VAE, need: float) -> None:
     mm.load_models_gpu([vae.patcher], memory_required=need, force_full_load=vae.disable_offload)
 
 
-def estimate(vae: comfy.sd.VAE, way: str, shape: tuple[int, ...], dtype: torch.dtype) -> float:
-    """Bytes that the best cut of this clip needs on the device, capped at what the device has."""
+def list_memory(vae: comfy.sd.VAE) -> tuple[int, int]:
+    """Bytes that are free on the VAE's device, by ComfyUI's count, and on the host."""
+    _, host = memory.available_memory(torch.device("cpu"))
+    return (host if vae.device.type == "cpu" else int(mm.get_free_memory(vae.device))), host
+
+
+def estimate(vae: comfy.sd.VAE, way: str, shape: tuple[int, ...]) -> float:
+    """Bytes that the best cut of this clip takes on the device, capped at what the device has."""
     network = network_of(vae)
-    height, width = picture_size(network, way, shape)
-    frames = shape[2] * (1 if way == "encode" else network.temporal_compression)
-    whole = 4 * 128 * frames * height * width * mm.dtype_size(dtype)
-    return min(whole, mm.get_total_memory(vae.device))
+    need = memory.need(network, way == "encode", shape, Whole(), None)
+    return min(need.device, mm.get_total_memory(vae.device))
+
+
+def within_tile(
+    network: VideoVAE, way: str, shape: tuple[int, ...], tiles: Tiles | None
+) -> tuple[int, ...]:
+    """The shape of one tile of the clip."""
+    if tiles is None:
+        return shape
+    scale = 1 if way == "encode" else network.spatial_compression
+    side = tiles.size // scale
+    return (*shape[:3], min(shape[3], side), min(shape[4], side))
 
 
 def picture_size(network: VideoVAE, way: str, shape: tuple[int, ...]) -> tuple[int, int]:

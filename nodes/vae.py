@@ -58,8 +58,8 @@ class OdvaeVAE(comfy.sd.VAE):
         self.process_input = lambda image: image * 2.0 - 1.0
         # In place and returned: ComfyUI 0.33 ignores what it returns, the older versions use it.
         self.process_output = lambda image: image.add_(1.0).div_(2.0).clamp_(0.0, 1.0)
-        self.memory_used_encode = lambda shape, dtype: estimate(self, "encode", shape, dtype)
-        self.memory_used_decode = lambda shape, dtype: estimate(self, "decode", shape, dtype)
+        self.memory_used_encode = lambda shape, dtype: estimate(self, "encode", shape)
+        self.memory_used_decode = lambda shape, dtype: estimate(self, "decode", shape)
 
     def _set_network(self, network: VideoVAE, dtype: torch.dtype | None) -> None:
         self.working_dtypes = WORKING_DTYPES

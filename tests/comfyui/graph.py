@@ -37,7 +37,7 @@ class Node(str):
 class Graph(dict[str, Any]):
     """An API prompt: `add` a node with its inputs; the rest are the nodes' defaults."""
 
-    def add(self, kind: str, **inputs: Any) -> Node:
+    def add(self, kind: str, /, **inputs: Any) -> Node:
         node = Node(len(self) + 1)
         given = {
             name: value[0] if isinstance(value, Node) else value for name, value in inputs.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from fractions import Fraction
 from pathlib import Path
 
@@ -99,10 +100,16 @@ class TestOutOfMemory(io.ComfyNode):
             if inputs[0].ndim == 5 and inputs[0].shape[2] > limit:
                 raise torch.cuda.OutOfMemoryError("injected by a test")
 
-        for module in vae.first_stage_model.modules():
+        # ComfyUI keeps the VAE that came in for the next prompt, so it stays as it is.
+        short = copy.copy(vae)
+        short.first_stage_model = copy.deepcopy(vae.first_stage_model)
+        short.patcher = comfy.model_patcher.ModelPatcher(
+            short.first_stage_model, vae.device, mm.vae_offload_device()
+        )
+        for module in short.first_stage_model.modules():
             if not list(module.children()):
                 module.register_forward_pre_hook(refuse)
-        return io.NodeOutput(vae)
+        return io.NodeOutput(short)
 
 
 class TestForeignVae(io.ComfyNode):
