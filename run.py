@@ -143,7 +143,8 @@ def demo_arguments(arguments):
     OUTPUT.mkdir(exist_ok=True)
     result = OUTPUT / f"{clip.stem}-reconstructed.mp4"
     beside = OUTPUT / f"{clip.stem}-side-by-side.mp4"
-    return ["odvae_core", "reconstruct", str(clip), str(result), "--side-by-side", str(beside)]
+    call = ["odvae_core", "reconstruct", str(clip), str(result), "--side-by-side", str(beside)]
+    return [*call, "--overwrite"]
 
 
 def main(arguments):

@@ -156,6 +156,7 @@ def test_demo_writes_beside_each_other_what_it_made_of_a_clip(run, tmp_path, mon
         str(tmp_path / "output" / "my clip-reconstructed.mp4"),
         "--side-by-side",
         str(tmp_path / "output" / "my clip-side-by-side.mp4"),
+        "--overwrite",
     ]
 
 
