@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import odvae_core
 from ..odvae_core.families import odvae_config
-from ..odvae_core.inflate import MODES, Inflation, Proof, inflate
+from ..odvae_core.inflation import MODES, Inflation, Proof, inflate
 from ..odvae_core.tensorfile import hash_file
 from .convert import to_image
 from .feedback import tell

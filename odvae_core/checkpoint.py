@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .build import choose_families, name_preset
+from .registry import choose_families, name_preset
 from .config import to_dict
 from .design import FORMAT, Design, find_design, locate
 from .published import SECTIONS, select_weights, strip_owner

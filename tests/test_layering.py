@@ -36,7 +36,7 @@ RULES = {
     ),
     "nodes": Rule(
         relative=("nodes", "odvae_core"),
-        absolute=("comfy*", "folder_paths", "torch", "numpy", "PIL"),
+        absolute=("comfy*", "folder_paths", "server", "torch", "numpy", "PIL"),
     ),
     "train": Rule(
         relative=("train",),
@@ -62,9 +62,9 @@ FLOORS = (
     ("vae",),
     ("families",),
     ("published",),
-    ("build",),
+    ("registry",),
     ("design",),
-    ("checkpoint", "inflate", "metrics", "video"),
+    ("checkpoint", "inflation", "latents", "metrics", "video"),
     ("__init__",),
     ("commands", "cli", "__main__"),
 )

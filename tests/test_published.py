@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from odvae_core.build import read_config
+from odvae_core.registry import read_config
 from odvae_core.design import build_empty, find_mismatch
 from odvae_core.families.odvae_config import PRESETS, Level, OdvaeConfig
 from odvae_core.published import (

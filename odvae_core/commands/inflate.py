@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ..checkpoint import save
-from ..inflate import Inflation, inflate
+from ..inflation import Inflation, inflate
 from .clips import check_outputs
 from .model import DTYPES
 from .result import Result

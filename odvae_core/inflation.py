@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .build import build, read_config
+from .registry import build, read_config
 from .checkpoint import read_tensors
 from .families.odvae_config import SD_VAE, OdvaeConfig
 from .published import to_ldm

@@ -1,4 +1,4 @@
-"""odvae_core/inflate.py: what a video VAE inherits from a 2D VAE, and what it can't."""
+"""odvae_core/inflation.py: what a video VAE inherits from a 2D VAE, and what it can't."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import torch
 
 import odvae_core as odvae
 from odvae_core.families.odvae_config import PRESETS
-from odvae_core.inflate import average_inflate, center_inflate, tail_inflate
+from odvae_core.inflation import average_inflate, center_inflate, tail_inflate
 from odvae_core.layers.conv import CausalConv3d
 from tests.golden import read_case
 

@@ -1,9 +1,9 @@
-"""odvae_core/build.py: from a name or a configuration to a network."""
+"""odvae_core/registry.py: from a name or a configuration to a network."""
 
 import pytest
 
 import odvae_core as odvae
-from odvae_core.build import FAMILIES, family_of, name_preset, read_config
+from odvae_core.registry import FAMILIES, family_of, name_preset, read_config
 from odvae_core.config import to_dict
 from odvae_core.design import build_empty
 from tests.checkpoints import shrink
