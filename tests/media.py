@@ -90,9 +90,7 @@ def make_sounding_clip(
 def turn(path: Path, a: int, b: int, c: int, d: int) -> Path:
     """Write a display matrix into an MP4's video track header: x' = a x + c y, y' = b x + d y."""
     data = bytearray(path.read_bytes())
-    matrix = (
-        data.find(b"tkhd") + 4 + 4 + 20 + 16
-    )  # type, version and flags, times, layer and volume
+    matrix = data.find(b"tkhd") + 44  # behind type, version, flags, times, layer and volume
     one = 1 << 16
     struct.pack_into(">9i", data, matrix, a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
     path.write_bytes(data)

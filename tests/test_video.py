@@ -1,6 +1,5 @@
 """odvae_core/video: how clips are read."""
 
-import gc
 import weakref
 from fractions import Fraction
 from io import BytesIO
@@ -180,7 +179,7 @@ def test_options_that_cannot_be_met_are_refused(clip, options, error, text):
 
 
 def test_memory_holds_a_few_chunks_of_a_long_clip(tmp_path):
-    path = make_clip(tmp_path / "long.mp4", draw_numbers(600), options={"preset": "ultrafast"})
+    path = make_clip(tmp_path / "long.mp4", draw_numbers(600), codec="mpeg4")
     alive: list[weakref.ref] = []
     frames = 0
     with VideoReader(path) as reader:
@@ -188,7 +187,6 @@ def test_memory_holds_a_few_chunks_of_a_long_clip(tmp_path):
             alive = [tensor for tensor in alive if tensor() is not None]
             alive.append(weakref.ref(chunk.video))
             frames += chunk.video.shape[2]
-            gc.collect()
             assert len(alive) <= 2
     assert frames == 600
 

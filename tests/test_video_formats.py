@@ -1,5 +1,6 @@
 """odvae_core/video: formats of all kinds, colours, and files that are not what they should be."""
 
+import collections
 import logging
 import socket
 from pathlib import Path
@@ -56,28 +57,29 @@ def test_alpha_is_dropped_and_the_log_says_so(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    ("pix_fmt", "colorspace", "color_range", "planes", "expected"),
+    ("pix_fmt", "height", "colorspace", "color_range", "planes", "expected"),
     [
-        ("yuv420p", 1, 1, (63, 102, 240), (255, 0, 0)),
-        ("yuv420p", 5, 1, (81, 90, 240), (255, 0, 0)),
-        ("yuv420p", 2, 1, (81, 90, 240), (255, 0, 0)),
-        ("yuv420p", 5, 2, (76, 85, 255), (255, 0, 0)),
-        ("yuv420p", 1, 1, (235, 128, 128), (255, 255, 255)),
-        ("yuv420p10le", 1, 1, (940, 512, 512), (255, 255, 255)),
+        ("yuv420p", 32, 1, 1, (63, 102, 240), (255, 0, 0)),
+        ("yuv420p", 32, 5, 1, (81, 90, 240), (255, 0, 0)),
+        ("yuv420p", 32, 2, 1, (81, 90, 240), (255, 0, 0)),
+        ("yuv420p", 720, 2, 1, (63, 102, 240), (255, 0, 0)),
+        ("yuv420p", 32, 5, 2, (76, 85, 255), (255, 0, 0)),
+        ("yuv420p", 32, 1, 1, (235, 128, 128), (255, 255, 255)),
+        ("yuv420p10le", 32, 1, 1, (940, 512, 512), (255, 255, 255)),
     ],
-    ids=["709", "601", "untagged", "full range", "white", "10 bit white"],
+    ids=["709", "601", "untagged", "untagged HD", "full range", "white", "10 bit white"],
 )
 def test_colours_follow_the_files_matrix_range_and_depth(
-    tmp_path, pix_fmt, colorspace, color_range, planes, expected
+    tmp_path, pix_fmt, height, colorspace, color_range, planes, expected
 ):
     path = tmp_path / "red.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", 24)
-        stream.width = stream.height = 32
+        stream.height, stream.width = height, 32
         stream.pix_fmt = pix_fmt
         stream.codec_context.colorspace = colorspace
         stream.codec_context.color_range = color_range
-        frame = av.VideoFrame(32, 32, pix_fmt)
+        frame = av.VideoFrame(32, height, pix_fmt)
         frame.colorspace, frame.color_range = colorspace, color_range
         for plane, value in zip(frame.planes, planes, strict=True):
             dtype = np.uint16 if "10" in pix_fmt else np.uint8
@@ -94,13 +96,10 @@ def test_a_truncated_file_gives_what_decodes_and_then_an_error(tmp_path, extensi
     flags = "faststart" if extension == ".mp4" else ""
     name = tmp_path / f"clip{extension}"
     path = cut(make_clip(name, draw_noise(60), codec=codec, movflags=flags), 0.6)
-    frames = 0
-    with (
-        VideoReader(path) as reader,
-        pytest.raises(VideoError, match="breaks after|ends too early") as error,
-    ):
-        for chunk in reader.chunks(8):
-            frames += chunk.video.shape[2]
+    chunks = []
+    with pytest.raises(VideoError, match=r"breaks after|ends too early") as error:
+        collections.deque(map(chunks.append, VideoReader(path).chunks(8)))
+    frames = sum(chunk.video.shape[2] for chunk in chunks)
     assert 15 <= frames < 45
     assert str(path) in str(error.value)
     assert f"{frames} frames" in str(error.value)
@@ -140,23 +139,35 @@ def test_a_sound_file_is_refused(tmp_path):
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), "s16", "stereo")
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
-    with pytest.raises(VideoError, match="holds no picture.*audio"):
+    with pytest.raises(VideoError, match=r"holds no picture.*audio"):
         VideoReader(path)
 
 
-def test_a_playlist_cannot_reach_the_network(tmp_path):
+@pytest.mark.parametrize("opening", ["#EXTM3U\n#EXTINF:1,\n", "ffconcat version 1.0\nfile "])
+def test_a_playlist_is_refused_and_reaches_no_network(tmp_path, opening):
     """A file may name addresses; none of them is ever asked."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
         server.settimeout(0.2)
-        path = tmp_path / "list.m3u8"
-        address = f"http://127.0.0.1:{server.getsockname()[1]}/part.ts"
-        path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}\n")
-        with pytest.raises(VideoError):
+        path = tmp_path / "list.mp4"
+        path.write_text(f"{opening}http://127.0.0.1:{server.getsockname()[1]}/part.ts\n")
+        with pytest.raises(VideoError, match="a playlist"):
             VideoReader(path)
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+def test_hdr_is_read_and_the_log_says_that_it_is_not_tone_mapped(tmp_path, caplog):
+    path = tmp_path / "bright.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", 24)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p10le"
+        stream.codec_context.color_trc = av.video.reformatter.ColorTrc.SMPTE2084
+        container.mux(stream.encode(av.VideoFrame(48, 32, "yuv420p10le")))
+        container.mux(stream.encode(None))
+    assert read_video(path).shape[2] == 1
+    assert "HDR" in caplog.text
 
 
 @pytest.mark.parametrize("path", sorted(CLIPS.glob("*")) or [None], ids=lambda p: p and p.name)

@@ -16,6 +16,7 @@ Source = str | os.PathLike[str] | BytesIO
 
 # Playlists and the like may name other addresses: nothing but local files is ever opened.
 LOCAL_ONLY = {"protocol_whitelist": "file"}
+PLAYLISTS = (b"#EXTM3U", b"ffconcat")  # FFmpeg would wait minutes for parts that it may not fetch
 
 
 class VideoError(Exception):
@@ -35,8 +36,12 @@ def open_media(source: Source) -> Iterator[InputContainer]:
     """
     if isinstance(source, BytesIO):
         file = BytesIO(source.getvalue())  # shares the bytes
+        opening = file.getvalue()[:16]
     else:
         file = _existing_file(Path(source))
+        opening = _read_opening(Path(source))
+    if opening.startswith(PLAYLISTS):
+        raise VideoError(f"{name_of(source)}: is a playlist; give the video files that it names")
     try:
         container = av.open(file, "r", options=LOCAL_ONLY)
     except (FFmpegError, OSError, ValueError) as error:
@@ -78,3 +83,8 @@ def _existing_file(path: Path) -> str:
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty (0 bytes); copy or download it again")
     return str(path.absolute())
+
+
+def _read_opening(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
