@@ -1,6 +1,6 @@
-"""What no network is needed for: a clip kept as a small picture per group of frames, and brought back.
+"""What needs no network: a clip kept as one small picture per group of frames, and brought back.
 
-Groups are those of the latent grid: frame 0 alone, then four frames each; the space is an eighth a side.
+Groups are those of the latent grid: frame 0 alone, then four frames each; an eighth of each side.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def keep_group_means(video: Tensor) -> Tensor:
 
 
 def keep_nearest(video: Tensor) -> Tensor:
-    """Every frame becomes the nearest of the frames 0, 4, 8, ..., the earlier one where both are as near."""
+    """Every frame becomes the nearest of the frames 0, 4, 8, ...; of two as near, the earlier."""
     frames = torch.arange(video.shape[2])
     return video[:, :, (frames + TIME // 2 - 1) // TIME * TIME]
 

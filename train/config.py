@@ -18,8 +18,8 @@ class ConfigError(ValueError):
 class ModelConfig:
     """The network: a preset's name, and how it starts.
 
-    `images` builds the preset's 2D parent, which codes every frame for itself. `parent` is a 2D checkpoint to inflate; "" starts
-    from random weights.
+    `images` builds the preset's 2D parent, which codes every frame for itself. `parent` is a 2D
+    checkpoint to inflate; "" starts from random weights.
     """
 
     preset: str = "odvae-tiny"
@@ -32,9 +32,10 @@ class ModelConfig:
 class DataConfig:
     """Where samples come from.
 
-    `path` is a folder, `clips` and `held_out` the names of files in it. `rendered` is the part of samples that is drawn instead.
-    A real crop is cut from the clip scaled to a short side between `min_side` and `max_side` pixels, clips being kept in
-    memory at `kept_sides`, with a frame stride from 1 to `max_stride`.
+    `path` is a folder, `clips` and `held_out` the names of files in it. `rendered` is the part of
+    samples that is drawn instead. A real crop is cut from the clip scaled to a short side between
+    `min_side` and `max_side` pixels, with a frame stride from 1 to `max_stride`; clips are kept in
+    memory at `kept_sides`.
     """
 
     path: str = "clips"
@@ -49,7 +50,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the terms: absolute error, squared error, and divergence in nats, all per video value.
+    """Weights of the terms, all per video value: absolute and squared error, divergence in nats.
 
     The log variance is clamped in training only.
     """
@@ -62,7 +63,7 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """Muon; the rate rises over `warm_up` steps, then falls along a cosine to `final` times its height."""
+    """Muon; the rate rises over `warm_up` steps, then falls along a cosine to `final` of it."""
 
     learning_rate: float = 6e-3
     betas: tuple[float, float] = (0.9, 0.99)

@@ -154,7 +154,7 @@ def vary_geometry(dice: Dice, video: Tensor) -> Tensor:
 
 
 class Samples:
-    """The endless training set: `batch(step)` is the same tensor whenever and wherever it is asked."""
+    """The endless training set: `batch(step)` is the same tensor whenever it is asked for."""
 
     def __init__(self, footage: Footage, config: DataConfig, seed: int):
         self.footage, self.config, self.seed = footage, config, seed

@@ -15,7 +15,7 @@ def decay_of(half_life: float) -> float:
 
 
 class Ema:
-    """shadow = d * shadow + (1 - d) * weights, with d = min(decay, (1 + n) / (10 + n)) at update n = 0, 1, ..."""
+    """shadow = d * shadow + (1 - d) * weights; d = min(decay, (1 + n) / (10 + n)) at update n."""
 
     def __init__(self, model: nn.Module, decay: float):
         self.decay, self.updates = decay, 0

@@ -39,7 +39,7 @@ class Objective(nn.Module):
         self.vae, self.config = vae, config
 
     def forward(self, video: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Losses of a batch [B, 3, T, H, W]: `total`, and its terms `l1`, `l2` and `kl`, unweighted."""
+        """Losses of a batch [B, 3, T, H, W]: `total`, and its bare terms `l1`, `l2`, `kl`."""
         posterior = clamp_posterior(self.vae.encode(video), self.config.logvar_range)
         reconstruction = self.vae.decode(posterior.sample(generator))
         terms = {

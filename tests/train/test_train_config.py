@@ -50,7 +50,12 @@ def test_a_whole_number_serves_where_a_fraction_is_wanted():
 
 def test_a_setting_is_toml_or_else_plain_text():
     table = {"run": {"seed": 0, "folder": "runs/tiny"}}
-    for setting in ("run.seed=3", "data.path=/my clips/a", 'data.clips=["x.mp4"]', "model.images=true"):
+    for setting in (
+        "run.seed=3",
+        "data.path=/my clips/a",
+        'data.clips=["x.mp4"]',
+        "model.images=true",
+    ):
         override(table, setting)
     config = build(Config, table)
     assert (config.run.seed, config.run.folder) == (3, "runs/tiny")
@@ -89,7 +94,15 @@ def test_help_and_configuration_need_no_torch():
 
 
 def test_a_bad_configuration_ends_the_command_with_a_sentence():
-    command = [sys.executable, "-m", "train", "--config", "train/configs/tiny.toml", "--set", "a.b=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "train",
+        "--config",
+        "train/configs/tiny.toml",
+        "--set",
+        "a.b=1",
+    ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stderr.startswith("train: unknown key a;")

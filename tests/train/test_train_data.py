@@ -75,7 +75,9 @@ def test_longer_clips_are_drawn_more_often():
 def test_a_crop_at_the_clips_own_size_is_cut_and_not_resampled():
     video = torch.randint(0, 256, (2, 3, 40, 60), dtype=torch.uint8)
     crop = crop_resized(video, side=40, size=40, dice=Dice(0))
-    places = [left for left in range(21) if torch.equal(crop * 255, video[..., left : left + 40].float())]
+    places = [
+        left for left in range(21) if torch.equal(crop * 255, video[..., left : left + 40].float())
+    ]
     assert len(places) == 1
 
 

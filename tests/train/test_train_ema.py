@@ -33,9 +33,14 @@ def test_weights_come_back_after_a_swap_even_when_it_fails():
     model = make_model(1.0)
     ema = Ema(model, decay=0.5)
     nn.init.constant_(model.weight, 5.0)
-    with pytest.raises(RuntimeError, match="inside"), ema.swapped_in(model):
-        assert torch.equal(model.weight, torch.ones(1, 2))
-        raise RuntimeError("inside")
+
+    def fail_inside():
+        with ema.swapped_in(model):
+            assert torch.equal(model.weight, torch.ones(1, 2))
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail_inside()
     assert torch.equal(model.weight, torch.full((1, 2), 5.0))
 
 

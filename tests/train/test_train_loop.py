@@ -47,15 +47,15 @@ class OneBatch:
     """Samples that are always the same."""
 
     def __init__(self):
-        self.video = make_samples().batch(0, range(2), 1, 32)
+        self.video = make_samples().batch(0, range(2), 1, 16)
 
     def batch(self, step, indices, frames, size):
         return self.video
 
 
 def test_one_batch_is_learnt_by_heart(tmp_path):
-    steps = 150
-    phases = (Phase(until_step=steps, batch=2, frames=1, size=32),)
+    steps = 80
+    phases = (Phase(until_step=steps, batch=2, frames=1, size=16),)
     run = Run(configure(tmp_path, phases=phases))
     samples = OneBatch()
     errors = [run.advance(samples)["l1"] for _ in range(steps)]
