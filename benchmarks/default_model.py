@@ -69,7 +69,8 @@ def print_table(arguments: argparse.Namespace, rows: dict[str, dict[str, float]]
     size = f"{arguments.frames}x{arguments.size}x{arguments.size}"
     print(
         f"{count} crops of {size} from {len(arguments.clips)} clips, frame stride "
-        f"{arguments.stride}, columns by short side in pixels; mean of the frames' PSNR, rounded to 8 bits, in memory; "
+        f"{arguments.stride}, columns by short side in pixels; mean of the frames' "
+        "PSNR, rounded to 8 bits, in memory; "
         f"checkpoint {arguments.checkpoint}, posterior mode, Whole(), float32"
     )
     print(describe_environment())

@@ -1,7 +1,7 @@
 """Muon: momentum brought near an orthogonal matrix, so that no direction learns slowly.
 
 K. Jordan et al., 2024 (the iteration and its coefficients); J. Liu et al., arXiv 2502.16982 (the
-scale, which lets matrices share Adam's learning rate). Convolution kernels are matrices [O, I * k * ...].
+scale, which lets matrices share Adam's learning rate). A kernel is a matrix [O, I * k * ...].
 """
 
 from __future__ import annotations
