@@ -39,10 +39,18 @@ def current_commit() -> str:
         return "unknown"
 
 
+def name_places(config: Config) -> dict[str, Any]:
+    """A configuration as plain values, of its paths only the last part: a log may be published."""
+    values = asdict(config)
+    for section, key in (("data", "path"), ("model", "parent"), ("run", "folder")):
+        values[section][key] = Path(values[section][key]).name
+    return values
+
+
 def describe(config: Config, network: nn.Module) -> dict[str, Any]:
     """Configuration, commit, versions and size of a run."""
     return {
-        "config": asdict(config),
+        "config": name_places(config),
         "commit": current_commit(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
