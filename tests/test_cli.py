@@ -1,9 +1,11 @@
 """The `odvae` command, called in process on clips and models that the tests write themselves."""
 
 import dataclasses
+import io
 import json
 import subprocess
 import sys
+import time
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +16,8 @@ import torch
 
 import odvae_core as odvae
 from odvae_core import cli
-from odvae_core.commands import clips, model, reconstruct
+from odvae_core.commands import clips, measure, model, reconstruct
+from odvae_core.commands.result import Result, write_result
 from odvae_core.families.odvae_config import PRESETS
 from odvae_core.latents import LatentFile
 from odvae_core.metrics import flicker, psnr, quantize, ssim
@@ -90,7 +93,7 @@ def clip(folder):
 
 
 @pytest.fixture(scope="module")
-def clips_of_33(folder):
+def clip_folder(folder):
     """A folder with two clips of 11 frames of 24x40, a text, and a clip that is too short."""
     place = folder / "clips"
     place.mkdir()
@@ -276,24 +279,24 @@ def test_latents_with_other_channels_are_refused(tmp_path, latents, capsys):
 # evaluate, bench, info, inflate
 
 
-def test_evaluation_measures_in_memory_and_rounds_to_8_bits(checkpoint, vae, clips_of_33, capsys):
-    path = clips_of_33 / "a.mp4"
+def test_evaluation_measures_in_memory_and_rounds_to_8_bits(checkpoint, vae, clip_folder, capsys):
+    path = clip_folder / "a.mp4"
     options = ("--frames-per-clip", 5, "--size", 24, "--pieces", 2, "--checkpoint", checkpoint)
     facts = ask(capsys, "evaluate", path, *options)
     video = read_video(path)[..., 8:32]
     pieces = [video[:, :, :5], video[:, :, 5:10]]
     pairs = [(quantize(reconstruct_at_once(vae, piece)), piece) for piece in pieces]
-    for name, measure in (("psnr", psnr), ("ssim", ssim), ("flicker", flicker)):
-        expected = float(torch.stack([measure(*pair) for pair in pairs]).mean())
+    for name, score in (("psnr", psnr), ("ssim", ssim), ("flicker", flicker)):
+        expected = float(torch.stack([score(*pair) for pair in pairs]).mean())
         assert facts["mean"][name] == pytest.approx(expected, rel=1e-3), name
         assert facts["clips"][0][name] == pytest.approx(expected, rel=1e-3), name
 
 
 def test_evaluation_takes_a_folder_and_names_the_clips_that_it_leaves_out(
-    checkpoint, clips_of_33, capsys
+    checkpoint, clip_folder, capsys
 ):
     options = ("--frames-per-clip", 5, "--size", 16, "--crops", 5, "--checkpoint", checkpoint)
-    facts = ask(capsys, "evaluate", clips_of_33, *options)
+    facts = ask(capsys, "evaluate", clip_folder, *options)
     assert [Path(row["clip"]).name for row in facts["clips"]] == ["a.mp4", "b.mkv"]
     assert [row["crops"] for row in facts["clips"]] == [5, 5]
     (skipped,) = facts["skipped"]
@@ -303,10 +306,10 @@ def test_evaluation_takes_a_folder_and_names_the_clips_that_it_leaves_out(
 
 
 def test_the_protocol_is_one_line_with_all_that_the_figures_depend_on(
-    checkpoint, vae, clips_of_33, capsys
+    checkpoint, vae, clip_folder, capsys
 ):
     options = ("--frames-per-clip", 5, "--size", 16, "--stride", 2, "--checkpoint", checkpoint)
-    assert call("evaluate", clips_of_33 / "a.mp4", *options) == 0
+    assert call("evaluate", clip_folder / "a.mp4", *options) == 0
     *_, line = capsys.readouterr().out.splitlines()
     for word in ("5x16x16", "stride 2", "crops 1", "1 clips", "Stream", vae.provenance.sha256):
         assert word in line
@@ -323,10 +326,10 @@ def test_the_protocol_is_one_line_with_all_that_the_figures_depend_on(
     ],
 )
 def test_an_evaluation_that_no_clip_can_meet_is_refused(
-    checkpoint, clips_of_33, capsys, options, message
+    checkpoint, clip_folder, capsys, options, message
 ):
     few = ("--frames-per-clip", 5, "--size", 16, "--checkpoint", checkpoint)
-    assert call("evaluate", clips_of_33, *few, *options) == 2
+    assert call("evaluate", clip_folder, *few, *options) == 2
     assert message in capsys.readouterr().err
 
 
@@ -413,6 +416,53 @@ def test_a_stream_that_is_approximate_says_so(tmp_path, clip, capsys):
     captured = capsys.readouterr()
     assert "is approximate for this model" in captured.err
     assert "Stream(frames=17) (approximate)" in captured.out
+
+
+# what is shown and measured
+
+
+@pytest.mark.parametrize(
+    ("schedule", "bars"),
+    [("stream", ["reconstruct: 100%"]), ("exact", ["encode: ", "decode: ", "reconstruct: 100%"])],
+)
+def test_a_terminal_gets_bars_that_reach_the_end(
+    tmp_path, checkpoint, clip, monkeypatch, schedule, bars
+):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    options = ("--schedule", schedule, "--checkpoint", checkpoint)
+    assert call("reconstruct", clip, tmp_path / "out.mp4", *options) == 0
+    shown = sys.stderr.getvalue()
+    assert [bar for bar in bars if bar not in shown] == []
+    assert "7/7" in shown
+
+
+def test_peak_memory_is_that_of_the_moment_not_of_the_end():
+    with measure.PeakMemory(torch.device("cpu")) as memory:
+        before = memory.bytes
+        large = torch.ones(2**26)
+        time.sleep(20 * measure.SAMPLING)
+        del large
+    assert memory.bytes - before > 2**27
+
+
+def test_the_stopwatch_counts_the_maker_of_items_not_their_user():
+    def make():
+        time.sleep(0.1)
+        yield 1
+
+    watch = measure.Stopwatch()
+    for _ in watch.over(make()):
+        time.sleep(0.3)
+    assert 0.1 <= watch.seconds < 0.3
+
+
+def test_an_infinite_figure_is_legal_json(capsys):
+    write_result(Result({"psnr": float("inf"), "path": Path("a")}, []), as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"psnr": "inf", "path": "a"}
 
 
 # errors

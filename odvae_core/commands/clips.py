@@ -50,6 +50,7 @@ class Reading:
         self.times: list[Fraction] = []
 
     def chunks(self) -> Iterator[Tensor]:
+        """The pictures [1, 3, T, H, W] from the start."""
         for chunk in self.reader.chunks(READ):
             self.times += chunk.times
             yield chunk.video
@@ -65,5 +66,5 @@ def show_frames(chunks: Iterable[Tensor], title: str, total: int | None) -> Iter
     """Chunks [B, C, T, H, W] behind a bar on stderr, if that is a terminal."""
     with tqdm(desc=title, total=total, unit=" frames", disable=None) as bar:
         for chunk in chunks:
-            yield chunk
             bar.update(chunk.shape[2])
+            yield chunk

@@ -23,32 +23,39 @@ def run(options: Namespace) -> Result:
     model = open_model(options)
     file.check(model.vae)
     warn_of_another_checkpoint(file, model)
-    watch = Stopwatch()
+    seconds = write(model, file, options)
     info = file.info
-    frames = split_frames(crop_stream(model.decode(file.chunks(READ)), info.size))
-    shown = show_frames(watch.over(frames), "decode", info.frames)
-    size = (info.height, info.width)
-    with VideoWriter(
-        options.output, size, info.fps, quality=options.quality, audio_from=options.audio_from
-    ) as output:
-        for frame, time in zip(shown, file.times, strict=True):
-            output.write(frame, [time])
     facts = {
         "output": options.output,
         "frames": info.frames,
-        "size": size,
-        "frames_per_second": info.frames / watch.seconds,
+        "size": (info.height, info.width),
+        "frames_per_second": info.frames / seconds,
         "run": model.describe(),
         "checkpoint_sha256": model.vae.provenance.sha256,
     }
-    return Result(
-        facts,
-        [
-            f"wrote   {options.output} ({info.frames} frames of {info.height}x{info.width})",
-            f"speed   {facts['frames_per_second']:.1f} frames/s",
-            f"run     {facts['run']}",
-        ],
-    )
+    lines = [
+        f"wrote   {options.output} ({info.frames} frames of {info.height}x{info.width})",
+        f"speed   {facts['frames_per_second']:.1f} frames/s, reading and decoding",
+        f"run     {facts['run']}",
+    ]
+    return Result(facts, lines)
+
+
+def write(model: Model, file: LatentFile, options: Namespace) -> float:
+    """Write the video; return the seconds spent on decoding."""
+    info, watch = file.info, Stopwatch()
+    frames = split_frames(crop_stream(model.decode(file.chunks(READ)), info.size))
+    shown = show_frames(watch.over(frames), "decode", info.frames)
+    with VideoWriter(
+        options.output,
+        (info.height, info.width),
+        info.fps,
+        quality=options.quality,
+        audio_from=options.audio_from,
+    ) as output:
+        for frame, time in zip(shown, file.times, strict=True):
+            output.write(frame, [time])
+    return watch.seconds
 
 
 def warn_of_another_checkpoint(file: LatentFile, model: Model) -> None:

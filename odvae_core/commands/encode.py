@@ -7,8 +7,9 @@ import torch
 from ..fit import pad_stream
 from ..latents import LatentInfo, check_suffix, write_latents
 from ..version import read_version
+from ..video import VideoReader
 from .clips import Reading, check_outputs, open_clip, show_frames
-from .model import describe_draw, draw_latents, open_model
+from .model import Model, describe_draw, draw_latents, open_model
 from .result import Result
 
 
@@ -22,10 +23,25 @@ def run(options: Namespace) -> Result:
         shown = show_frames(reading.chunks(), "encode", reader.frame_count)
         posteriors = model.encode(pad_stream(shown, model.vae))
         latent = torch.cat(list(draw_latents(posteriors, options)), dim=2)
-    info = LatentInfo(
+    info = describe_clip(reader, model, len(reading.times), options)
+    write_latents(options.output, latent, reading.times, info)
+    facts = {"output": options.output, "shape": latent.shape, **info.to_metadata()}
+    shape = "x".join(map(str, latent.shape[1:]))
+    clip = f"{info.frames} frames of {info.height}x{info.width}"
+    lines = [
+        f"wrote   {options.output} ({clip} as {shape} numbers)",
+        f"latent  {info.posterior}",
+        f"run     {info.run}",
+    ]
+    return Result(facts, lines)
+
+
+def describe_clip(reader: VideoReader, model: Model, frames: int, options: Namespace) -> LatentInfo:
+    """What decoding needs to know."""
+    return LatentInfo(
         family=model.vae.family,
         checkpoint_sha256=model.vae.provenance.sha256,
-        frames=len(reading.times),
+        frames=frames,
         height=reader.size[0],
         width=reader.size[1],
         fps=reader.fps,
@@ -34,16 +50,4 @@ def run(options: Namespace) -> Result:
         posterior=describe_draw(options),
         run=model.describe(),
         version=read_version(),
-    )
-    write_latents(options.output, latent, reading.times, info)
-    facts = {"output": options.output, "shape": latent.shape, **info.to_metadata()}
-    shape = "x".join(map(str, latent.shape[1:]))
-    clip = f"{info.frames} frames of {info.height}x{info.width}"
-    return Result(
-        facts,
-        [
-            f"wrote   {options.output} ({clip} as {shape} numbers)",
-            f"latent  {info.posterior}",
-            f"run     {info.run}",
-        ],
     )

@@ -38,6 +38,7 @@ class Model:
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return next(self.vae.parameters()).device
 
     def encode(self, chunks: Iterable[Tensor]) -> Iterator[Posterior]:
