@@ -61,7 +61,7 @@ def check_prefix(prefix: str, base: Path) -> None:
     """Raise `ValueError` unless the prefix names a file under `base`."""
     target = base / prefix
     inside = target.resolve().is_relative_to(base.resolve()) and not Path(prefix).is_absolute()
-    if not inside or "\\" in prefix or ":" in prefix or not target.name or prefix.endswith("/"):
+    if not inside or "\\" in prefix or ":" in prefix or not Path(prefix).name or prefix[-1] == "/":
         raise ValueError(
             f"got filename_prefix {prefix!r}; it names a file within ComfyUI's output folder, as "
             "in video/clip: leave out drives, backslashes, '..' and a leading or last '/'"
