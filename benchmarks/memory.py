@@ -1,0 +1,98 @@
+"""The estimate behind `auto` against the measured peak.
+
+    python -m benchmarks.memory [--side 192] [--width 32] [--frames 17]
+
+One process a row, on the CPU in float32. A ratio under 1 would run out of memory, one far over 1
+wastes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import torch
+
+import odvae_core as odvae
+from benchmarks.environment import ROOT, describe_environment
+from benchmarks.peak import measure_peak
+from odvae_core.memory import need
+from odvae_core.registry import read_config
+
+PRESETS = ("odvae-v1.2", "odvae-stream")
+SCHEDULES = {
+    "Whole()": odvae.Whole(),
+    "Windows(9)": odvae.Windows(9),
+    "Stream(5)": odvae.Stream(5),
+    "Sweep(5)": odvae.Sweep(5),
+    "Sweep(17)": odvae.Sweep(17),
+}
+
+
+def measure(arguments: argparse.Namespace) -> tuple[int, int]:
+    """The estimated and the measured bytes of one direction."""
+    torch.manual_seed(0)
+    vae = odvae.build(replace(read_config(arguments.preset), width=arguments.width))
+    vae.eval().requires_grad_(False)
+    schedule, encode = SCHEDULES[arguments.schedule], arguments.direction == "encode"
+    shape = (1, 3, arguments.frames, arguments.side, arguments.side)
+    if not encode:
+        shape = (1, 4, 1 + (shape[2] - 1) // 4, shape[3] // 8, shape[4] // 8)
+    needed = need(vae, encode, shape, schedule, None)
+    clip = torch.rand(shape)
+    with torch.inference_mode():
+        vae.decode(vae.encode(torch.rand(1, 3, 5, 16, 16)).mean)
+        run = (
+            (lambda: vae.encode(clip, schedule).mean)
+            if encode
+            else (lambda: vae.decode(clip, schedule))
+        )
+        _, peak = measure_peak(run)
+    return needed.device + needed.host, peak
+
+
+def measure_in_child(arguments: argparse.Namespace, preset: str, name: str, direction: str) -> list:
+    words = [sys.executable, "-m", "benchmarks.memory", "--child", "--preset", preset]
+    words += ["--schedule", name, "--direction", direction, "--side", str(arguments.side)]
+    words += ["--width", str(arguments.width), "--frames", str(arguments.frames)]
+    run = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def print_table(arguments: argparse.Namespace) -> None:
+    size = f"{arguments.frames} frames of {arguments.side}x{arguments.side}"
+    print(f"width {arguments.width}, {size}, float32\n")
+    print("| preset | direction | schedule | estimate, MiB | measured, MiB | ratio |")
+    print("|---|---|---|---|---|---|")
+    for preset in PRESETS:
+        for direction in ("encode", "decode"):
+            for name in SCHEDULES:
+                needed, peak = measure_in_child(arguments, preset, name, direction)
+                print(
+                    f"| {preset} | {direction} | `{name}` | {needed / 2**20:.0f} "
+                    f"| {peak / 2**20:.0f} | {needed / peak:.2f} |",
+                    flush=True,
+                )
+    print(f"\n{describe_environment()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=17)
+    parser.add_argument("--side", type=int, default=192, help="height and width, in pixels")
+    parser.add_argument("--width", type=int, default=32, help="of the presets")
+    for name in ("--preset", "--schedule", "--direction"):
+        parser.add_argument(name, help=argparse.SUPPRESS)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(measure(arguments)))
+    else:
+        print_table(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""What each schedule costs and how far it is from the whole clip.
+
+    python -m benchmarks.schedules [--frames 17 65 257] [--preset odvae-v1.2 | --default]
+
+One process a row. Peak memory is beyond the weights, the given clip and the returned one; the
+largest tensor is what any convolution got, in millions of elements. Errors are against the whole
+clip, in dB of PSNR over its range.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+import odvae_core as odvae
+from benchmarks.environment import ROOT, describe_environment
+from benchmarks.peak import measure_peak
+from odvae_core.registry import read_config
+from odvae_core.video import read_video
+
+SCHEDULES = {
+    "Whole()": odvae.Whole(),
+    "Windows(9)": odvae.Windows(9),
+    "Stream(9)": odvae.Stream(9),
+    "Sweep(9)": odvae.Sweep(9),
+}
+HEAD = (
+    "| schedule | frames | encode peak, MiB | decode peak, MiB | largest tensor, M | seconds "
+    "| encode error | decode error |\n|---|---|---|---|---|---|---|---|"
+)
+
+
+class LargestInput:
+    """The largest tensor that a convolution got."""
+
+    def __init__(self, vae: nn.Module):
+        self.elements = 0
+        for module in vae.modules():
+            if isinstance(module, nn.Conv3d | nn.Conv2d):
+                module.register_forward_pre_hook(self.note)
+
+    def note(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.elements = max(self.elements, inputs[0].numel())
+
+
+def make_model(arguments: argparse.Namespace) -> odvae.VideoVAE:
+    """The embedded default, or a preset with random weights and shaken norms."""
+    if arguments.default:
+        return odvae.load("default")
+    torch.manual_seed(0)
+    vae = odvae.build(replace(read_config(arguments.preset), width=arguments.width))
+    with torch.no_grad():
+        for weight in vae.parameters():
+            if weight.ndim == 1:
+                weight += 0.2 * torch.randn_like(weight)
+    return vae.eval().requires_grad_(False)
+
+
+def make_clip(frames: int, side: int) -> Tensor:
+    """The sample clip, there and back as often as needed, cropped to `side` pixels."""
+    clip = read_video(ROOT / "assets" / "sample.mp4", size=(side, side))
+    swing = torch.cat([clip, clip.flip(2)[:, :, 1:-1]], dim=2)
+    return torch.cat([swing] * -(-frames // swing.shape[2]), dim=2)[:, :, :frames].contiguous()
+
+
+def compare(whole: Tensor, other: Tensor) -> float:
+    """PSNR of `other` against `whole`, over the range of `whole`; infinite where they are equal."""
+    error = (whole - other).square().mean().sqrt()
+    return float(20 * torch.log10((whole.max() - whole.min()) / error))
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, float]:
+    """One row: a direction under a schedule, then its error."""
+    vae, schedule = make_model(arguments), SCHEDULES[arguments.schedule]
+    clip = make_clip(arguments.frames[0], arguments.side)
+    encode = arguments.direction == "encode"
+    with torch.inference_mode():
+        # a small clip first: what a first call sets up for good is no part of the peak
+        vae.decode(vae.encode(clip[:, :, :5, :16, :16]).mean)
+        given = clip if encode else vae.encode(clip, odvae.Sweep(9)).mean
+
+        def run(cut: odvae.Schedule) -> Tensor:
+            return vae.encode(given, cut).mean if encode else vae.decode(given, cut)
+
+        largest, start = LargestInput(vae), time.perf_counter()
+        result, peak = measure_peak(lambda: run(schedule))
+        seconds, elements = time.perf_counter() - start, largest.elements
+        error = compare(run(odvae.Whole()), result)
+    return {"peak": peak / 2**20, "largest": elements / 1e6, "seconds": seconds, "error": error}
+
+
+def measure_in_child(arguments: argparse.Namespace, name: str, frames: int, direction: str) -> dict:
+    """`measure` in a process of its own."""
+    words = [sys.executable, "-m", "benchmarks.schedules", "--child"]
+    words += ["--schedule", name, "--frames", str(frames), "--direction", direction]
+    words += ["--side", str(arguments.side), "--width", str(arguments.width)]
+    words += ["--default"] if arguments.default else ["--preset", arguments.preset]
+    run = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def to_words(psnr: float) -> str:
+    return "equal" if psnr == float("inf") else f"{psnr:.0f} dB"
+
+
+def print_table(arguments: argparse.Namespace) -> None:
+    model = (
+        "embedded default" if arguments.default else f"{arguments.preset}, width {arguments.width}"
+    )
+    print(f"{model}, {arguments.side}x{arguments.side}, float32\n\n{HEAD}")
+    for frames in arguments.frames:
+        for name in SCHEDULES:
+            encode, decode = (
+                measure_in_child(arguments, name, frames, way) for way in ("encode", "decode")
+            )
+            print(
+                f"| `{name}` | {frames} | {encode['peak']:.0f} | {decode['peak']:.0f} "
+                f"| {max(encode['largest'], decode['largest']):.1f} "
+                f"| {encode['seconds'] + decode['seconds']:.1f} "
+                f"| {to_words(encode['error'])} | {to_words(decode['error'])} |",
+                flush=True,
+            )
+    print(f"\n{describe_environment()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, nargs="+", default=[17, 65, 257])
+    parser.add_argument("--side", type=int, default=64, help="height and width, in pixels")
+    parser.add_argument("--width", type=int, default=32, help="of the preset")
+    parser.add_argument("--preset", default="odvae-v1.2")
+    parser.add_argument("--default", action="store_true", help="the embedded default instead")
+    parser.add_argument("--schedule", help=argparse.SUPPRESS)
+    parser.add_argument("--direction", help=argparse.SUPPRESS)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(measure(arguments)))
+    else:
+        print_table(arguments)
+
+
+if __name__ == "__main__":
+    main()
