@@ -86,7 +86,7 @@ def open_model(options: Namespace) -> Model:
     if not model.streams:
         log.info("%s holds the whole clip in memory; stream and paper don't", model.schedule)
     if not model.exact:
-        log.warning("%s is approximate for this model: exact and whole are not", model.schedule)
+        log.warning("%s is approximate for this model; --schedule exact is not", model.schedule)
     return model
 
 
