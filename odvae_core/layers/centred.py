@@ -46,7 +46,7 @@ class ClipConv3d(nn.Conv3d):
         if kernel > 1 and self.ends == "causal":
             x = with_past(x, self, state, kernel, stride)
         elif kernel > 1:
-            x = with_neighbours(x, self, state, self.ends)
+            x = with_neighbours(x, self, state, self.ends, stride)
         if x.shape[2] < kernel:
             return x[:, :, :0]  # too few frames for an output yet
         return super().forward(x)

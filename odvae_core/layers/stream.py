@@ -79,23 +79,25 @@ def with_past(
     return window
 
 
-def with_neighbours(x: Tensor, layer: nn.Module, state: StreamState | None, ends: str) -> Tensor:
-    """Put around the chunk the frames that a window of three frames, centred, still needs.
+def with_neighbours(
+    x: Tensor, layer: nn.Module, state: StreamState | None, ends: str, stride: int = 1
+) -> Tensor:
+    """Put around the chunk the frames that a centred window of three frames still needs.
 
     [B, C, T, H, W] -> [B, C, T', H, W], maybe fewer than three frames. Beyond both ends of the clip
     lies a frame of "zeros", or its outermost frame again ("replicate"). The window of a chunk's
     last frame is complete only with the next chunk.
     """
+    beyond = torch.zeros_like if ends == "zeros" else torch.clone
     past = None if state is None else state.recall(layer)
-    starts = past is None or past.shape[2] == 1  # so far no window was complete
-    frames = x if past is None else torch.cat([past, x], dim=2)
+    parts = [beyond(x[:, :, :1]) if past is None else past, x]
+    if state is None or state.last:
+        parts.append(beyond(x[:, :, -1:]))
+    window = torch.cat(parts, dim=2)
     if state is not None:
-        state.remember(layer, frames[:, :, -2:])
-    before, after = frames[:, :, :1], frames[:, :, -1:]
-    if ends == "zeros":
-        before, after = torch.zeros_like(before), torch.zeros_like(after)
-    window = [before] * starts + [frames] + [after] * (state is None or state.last)
-    return torch.cat(window, dim=2)
+        given = max(0, (window.shape[2] - 3) // stride + 1)
+        state.remember(layer, window[:, :, given * stride :])
+    return window
 
 
 def keep_pace(
