@@ -175,6 +175,7 @@ class VideoVAE(nn.Module, ABC):
         height, width = (side * way.pixels_out // way.pixels_in for side in clip.shape[-2:])
         if way.pixels_in > way.pixels_out:
             height, width = clip.shape[-2:]
+        schedule.check(way, clip.requires_grad)
         count = schedule.count(way, clip.shape[2]) * count_tiles(tiles, height, width)
         return schedule.run(way, clip, tiles, Report(progress, count))
 
@@ -188,4 +189,5 @@ class VideoVAE(nn.Module, ABC):
     ) -> Iterator[Tensor]:
         if tiles is not None:
             tiles.check(self.spatial_compression)
+        schedule.check(way)
         return schedule.stream(way, chunks, tiles, Report(progress))

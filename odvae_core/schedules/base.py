@@ -50,7 +50,6 @@ class Schedule(ABC):
 
         Tiles are outside, time inside.
         """
-        self.check(way, clip)
         return over_tiles(lambda tile, _: self.run_clip(way, tile, report), way, clip, tiles)
 
     @abstractmethod
@@ -73,11 +72,14 @@ class Schedule(ABC):
             "whole clip: choose one of these, or join the chunks and use encode or decode"
         )
 
-    def check(self, way: Direction, clip: Tensor) -> None:
-        """Raise where this schedule can't cut this network or carry a gradient."""
+    def check(self, way: Direction, requires_grad: bool = False) -> None:
+        """Raise where this schedule can't cut this network, or can't carry a gradient.
+
+        `requires_grad` says whether the clip does. Called once before a pass.
+        """
         if self.carries_gradients or not torch.is_grad_enabled():
             return
-        if clip.requires_grad or any(weight.requires_grad for weight in way.coder.parameters()):
+        if requires_grad or any(weight.requires_grad for weight in way.coder.parameters()):
             raise RuntimeError(
                 f"got {self} where a gradient would be recorded; only Whole and Windows carry "
                 "gradients: use one of these, or torch.no_grad() and frozen parameters"

@@ -43,7 +43,6 @@ class Stream(Schedule):
         self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
     ) -> Iterator[Tensor]:
         """Each tile keeps its own state, parked in host memory between its turns."""
-        self.refuse(way)
         states: defaultdict[tuple[int, int], StreamState] = defaultdict(StreamState)
         cut = recut(chunks, *way.cut(self.frames))
         for chunk, last in mark_last(cut) if way.looks_ahead else ((chunk, False) for chunk in cut):
@@ -60,23 +59,19 @@ class Stream(Schedule):
             if output.shape[2]:
                 yield output
 
-    def check(self, way: Direction, clip: Tensor) -> None:
-        super().check(way, clip)
-        self.refuse(way)
-        if not way.streams_exactly:
-            log.warning(
-                "%s is approximate for this model: its norms span the clip and see only the frames "
-                "so far; Sweep is exact",
-                self,
-            )
-
-    def refuse(self, way: Direction) -> None:
-        """Raise `ValueError` where this network can't be streamed."""
+    def check(self, way: Direction, requires_grad: bool = False) -> None:
+        super().check(way, requires_grad)
         refuse_uncuttable(self, way)
         if way.unstreamable:
             raise ValueError(
                 f"got {self}, but this model can't be streamed: {way.unstreamable}; "
                 "use Sweep(), which is exact, or Windows() as its authors do"
+            )
+        if not way.streams_exactly:
+            log.warning(
+                "%s is approximate for this model: its norms span the clip and see only the frames "
+                "so far; Sweep is exact",
+                self,
             )
 
 

@@ -73,8 +73,8 @@ class Sweep(Schedule):
     def count(self, way: Direction, frames: int) -> int:
         return len(way.steps) * count_chunks(frames, *way.cut(self.frames))
 
-    def check(self, way: Direction, clip: Tensor) -> None:
-        super().check(way, clip)
+    def check(self, way: Direction, requires_grad: bool = False) -> None:
+        super().check(way, requires_grad)
         refuse_uncuttable(self, way)
 
 
