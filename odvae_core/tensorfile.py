@@ -117,6 +117,7 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         save_file(tensors, aside, metadata)
+        aside.chmod(0o666 & ~current_umask())  # safetensors writes for the owner alone
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
         aside.replace(path)
@@ -126,6 +127,13 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
         ) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def current_umask() -> int:
+    """What a new file's permissions leave out; reading it means setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def hash_file(path: Path) -> str:

@@ -212,10 +212,21 @@ def test_frames_too_small_for_ssim_are_reconstructed_without_it(tmp_path, checkp
     assert "ssim" not in facts
 
 
+def test_auto_takes_a_finer_cut_where_memory_is_short(
+    tmp_path, checkpoint, clip, capsys, monkeypatch
+):
+    def reconstruct(name, free):
+        monkeypatch.setattr("odvae_core.commands.model.available_memory", lambda _: (free, free))
+        return ask(capsys, "reconstruct", clip, tmp_path / name, "--checkpoint", checkpoint)["run"]
+
+    assert "Stream(frames=33) (exact), no tiles" in reconstruct("a.mp4", 2**40)
+    assert "Stream(frames=5) (exact), no tiles" in reconstruct("b.mp4", 5_400_000)
+
+
 def test_the_result_for_a_person_names_quality_speed_and_memory(tmp_path, checkpoint, clip, capsys):
     assert call("reconstruct", clip, tmp_path / "out.mp4", "--checkpoint", checkpoint) == 0
     text = capsys.readouterr().out
-    for word in ("7 frames of 20x36", "dB, SSIM", "frames/s", "MiB", "Stream(frames=17)"):
+    for word in ("7 frames of 20x36", "dB, SSIM", "frames/s", "MiB", "Stream(frames="):
         assert word in text
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 from tqdm import tqdm
 
+from ..fit import ClipSize
 from ..video import VideoReader
 
 READ = 8  # frames read at a time; schedules cut anew
@@ -24,6 +25,11 @@ def open_clip(options: Namespace) -> VideoReader:
         frames=options.max_frames,
         stride=options.stride,
     )
+
+
+def measure_clip(reader: VideoReader) -> ClipSize | None:
+    """The clip's size as it is read; None where the file doesn't tell its number of frames."""
+    return ClipSize(reader.frame_count, *reader.size) if reader.frame_count else None
 
 
 def check_outputs(options: Namespace, *outputs: Path | None) -> None:

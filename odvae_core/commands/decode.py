@@ -20,7 +20,7 @@ def run(options: Namespace) -> Result:
     """Decode frame by frame into the clip's own size, number of frames and times."""
     check_outputs(options, options.output)
     file = LatentFile(options.input)
-    model = open_model(options)
+    model = open_model(options, file.info.size)
     file.check(model.vae)
     warn_of_another_checkpoint(file, model)
     seconds = write(model, file, options)

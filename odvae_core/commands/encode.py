@@ -8,7 +8,7 @@ from ..fit import pad_stream
 from ..latents import LatentInfo, check_suffix, write_latents
 from ..version import read_version
 from ..video import VideoReader
-from .clips import Reading, check_outputs, open_clip, show_frames
+from .clips import Reading, check_outputs, measure_clip, open_clip, show_frames
 from .model import Model, describe_draw, draw_latents, open_model
 from .result import Result
 
@@ -18,7 +18,7 @@ def run(options: Namespace) -> Result:
     check_outputs(options, options.output)
     check_suffix(options.output)
     with open_clip(options) as reader:
-        model = open_model(options)
+        model = open_model(options, measure_clip(reader))
         reading = Reading(reader)
         shown = show_frames(reading.chunks(), "encode", reader.frame_count)
         posteriors = model.encode(pad_stream(shown, model.vae))

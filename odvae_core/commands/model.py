@@ -12,6 +12,8 @@ from tqdm import tqdm
 
 from ..checkpoint import load
 from ..constants import PUBLISHED_WINDOWS
+from ..fit import ClipSize
+from ..memory import available_memory, fitting_cuts
 from ..posterior import Posterior
 from ..schedules import Progress, Schedule, Stream, Sweep, Whole, Windows
 from ..tiling import Tiles
@@ -76,18 +78,35 @@ class Model:
         return f"{schedule}, {tiles}, {str(weight.dtype).removeprefix('torch.')} on {weight.device}"
 
 
-def open_model(options: Namespace) -> Model:
-    """Load the checkpoint and settle schedule, tiles, type and device."""
+def open_model(options: Namespace, clip: ClipSize | None = None) -> Model:
+    """Load the checkpoint and settle schedule, tiles, type and device.
+
+    `auto` takes the best cut that fits a `clip` of known size into memory.
+    """
     device = choose_device(options.device)
     vae = load(options.checkpoint, dtype=choose_dtype(options.dtype, device), device=device)
-    model = Model(
-        vae, choose_schedule(options.schedule, options.frames, vae), choose_tiles(options, vae)
-    )
+    tiles = choose_tiles(options, vae)
+    if options.schedule == "auto" and options.frames is None and tiles is None and clip is not None:
+        model = fit_model(vae, clip.padded(vae), device)
+    else:
+        model = Model(vae, choose_schedule(options.schedule, options.frames, vae), tiles)
     if not model.streams:
         log.info("%s holds the whole clip in memory; stream and paper don't", model.schedule)
-    if not model.exact:
-        log.warning("%s is approximate for this model; --schedule exact is not", model.schedule)
     return model
+
+
+def fit_model(vae: VideoVAE, clip: ClipSize, device: torch.device) -> Model:
+    """The best cut whose decoding, the dearer direction, fits into memory.
+
+    A clip from a file is never run whole where the network can be cut exactly: it may be long.
+    """
+    frames = 1 + (clip.frames - 1) // vae.temporal_compression
+    height, width = (side // vae.spatial_compression for side in (clip.height, clip.width))
+    shape = (1, vae.latent_channels, frames, height, width)
+    cuts = fitting_cuts(vae, False, shape, *available_memory(device))
+    whole = choose_way(vae) == "whole"
+    cut = next(cut for cut in cuts if whole or not isinstance(cut.schedule, Whole))
+    return Model(vae, cut.schedule, cut.tiles)
 
 
 def draw_latents(posteriors: Iterable[Posterior], options: Namespace) -> Iterator[Tensor]:

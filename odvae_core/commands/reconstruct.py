@@ -10,7 +10,14 @@ from torch import Tensor
 
 from ..fit import ClipSize, crop, pad_stream
 from ..video import VideoReader, VideoWriter
-from .clips import Reading, check_outputs, open_clip, show_frames, split_frames
+from .clips import (
+    Reading,
+    check_outputs,
+    measure_clip,
+    open_clip,
+    show_frames,
+    split_frames,
+)
 from .measure import PeakMemory, Scores, Stopwatch
 from .model import Model, draw_latents, open_model
 from .result import Result, describe_bytes
@@ -20,7 +27,7 @@ def run(options: Namespace) -> Result:
     """Write the reconstruction (and both side by side); say how near, how fast and how large."""
     check_outputs(options, options.output, options.side_by_side)
     with open_clip(options) as reader:
-        model = open_model(options)
+        model = open_model(options, measure_clip(reader))
         watch, scores = Stopwatch(), Scores()
         with PeakMemory(model.device) as memory:
             frames = watch.over(reconstruct(model, reader, options))
