@@ -147,7 +147,8 @@ def count(
     way = vae.encoding() if encoding else vae.decoding()
     side = PROBE_SIDE * way.pixels_in // vae.spatial_compression
     channels = 3 if encoding else vae.latent_channels
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+    # under inference mode a mode sees convolutions by other names
+    with torch.inference_mode(False), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         clip = torch.empty(1, channels, frames, side, side, dtype=dtype)
         with Ledger() as ledger:
             returned = schedule.run_clip(way, clip, Report(None))

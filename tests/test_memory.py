@@ -61,6 +61,13 @@ def test_the_count_of_a_long_clip_continues_that_of_short_ones():
     assert extended == pytest.approx(counted, rel=0.05)
 
 
+def test_inference_mode_changes_no_count():
+    config, schedule = PRESETS["odvae-tiny"], odvae.Whole()
+    expected = memory.count.__wrapped__(config, torch.float32, True, 5, schedule)
+    with torch.inference_mode():
+        assert memory.count.__wrapped__(config, torch.float32, True, 5, schedule) == expected
+
+
 def test_half_the_precision_needs_about_half_the_memory():
     vae = make_vae("odvae-stream")
     shape = (1, 3, 9, 64, 64)
