@@ -1,0 +1,74 @@
+"""From a 2D VAE to a video VAE: how the 3D kernels start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..checkpoint import read_tensors
+from ..families.ivvae_config import IvvaeConfig
+from ..families.odvae_config import OdvaeConfig
+from ..registry import family_of, read_config
+from ..vae import VideoVAE
+from .ivvae import inflate_branches
+from .kernels import INFLATIONS, average_inflate, center_inflate, tail_inflate
+from .odvae import inflate_sd
+from .report import Inflation, Proof
+
+__all__ = [
+    "MODES",
+    "Inflation",
+    "Proof",
+    "average_inflate",
+    "center_inflate",
+    "inflate",
+    "tail_inflate",
+]
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to start; `target` is the configuration's class of what it makes."""
+
+    target: type
+    run: Callable[[Mapping[str, Tensor], Any], VideoVAE]
+
+
+MODES = {
+    **{name: Mode(OdvaeConfig, partial(inflate_sd, mode=name)) for name in (*INFLATIONS, "random")},
+    "branches": Mode(IvvaeConfig, inflate_branches),
+}
+"""By name. Those into an OD-VAE start from the 2D SD VAE, "branches" from IV-VAE's own 2D VAE."""
+
+
+def inflate(
+    source: str | Path | Mapping[str, Tensor],
+    preset: Any = "odvae-v1.2",
+    mode: str = "tail",
+) -> VideoVAE:
+    """A video VAE that starts from a 2D VAE; its `inflation` says what it has from it.
+
+    `source` is a file or a state dict. Into an OD-VAE it holds a 2D SD VAE in LDM names, diffusers
+    names, or within a whole SD checkpoint; width, multipliers, blocks and latent channels are read
+    from it, the rest from `preset`, and the modes are "tail", "average", "center" (see the
+    functions of these names) and "random" (fresh weights, the paper's control). Into an IV-VAE it
+    holds a 2D VAE of the preset 'ivvae-2d' of half the latent channels, and the mode is "branches".
+    Raises `ValueError` on an unknown mode, one that can't make the preset, and a source that
+    doesn't fit.
+    """
+    if mode not in MODES:
+        raise ValueError(f"got mode {mode!r}; the modes are {', '.join(MODES)}")
+    config = read_config(preset)
+    fitting = [name for name, other in MODES.items() if isinstance(config, other.target)]
+    if mode not in fitting:
+        raise ValueError(
+            f"got mode {mode!r} for a preset of the family {family_of(config)}, which "
+            + (f"takes {', '.join(fitting)}" if fitting else "can't be inflated: train it")
+        )
+    tensors = read_tensors(source)[0] if isinstance(source, str | Path) else source
+    return MODES[mode].run(tensors, config)
