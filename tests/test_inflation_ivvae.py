@@ -55,9 +55,7 @@ def test_the_keyframe_path_of_a_clip_is_the_2d_vae_of_its_keyframes(vae, parent)
     torch.testing.assert_close(decoded, parent.decode(image_latent), rtol=0, atol=1e-6)
 
 
-def test_a_still_clip_is_the_2d_vaes_picture_in_every_frame_but_at_the_borders_of_groups(
-    vae, parent
-):
+def test_a_still_clip_is_the_2d_vaes_picture_in_every_frame(vae, parent):
     """The motion's kernels start in the middle, so a frame sees itself alone."""
     still = make_clip(1).expand(-1, -1, 9, -1, -1)
     decoded = vae.decode(vae.encode(still).mean)

@@ -34,6 +34,29 @@ def test_tiles_go_on_until_one_would_start_behind_the_picture():
     assert count_tiles(Tiles(8, overlap=1), 8, 15) == len(seen)
 
 
+def test_tiles_that_stop_at_the_border_go_on_until_one_reaches_it():
+    seen = []
+
+    def run(tile, key):
+        seen.append((key, tuple(tile.shape[-2:])))
+        return tile.clone()
+
+    clip = torch.rand(1, 1, 1, 8, 15)
+    torch.testing.assert_close(run_tiled(run, clip, 8, 1, (1, 1), stop_at_border=True), clip)
+    assert seen == [((0, 0), (8, 8)), ((0, 1), (8, 8))]
+    assert count_tiles(Tiles(8, overlap=1, stop_at_border=True), 8, 15) == len(seen)
+    seen.clear()
+    run_tiled(run, clip[..., :5, :], 8, 1, (1, 1), stop_at_border=True)
+    assert seen == [((0, 0), (5, 8)), ((0, 1), (5, 8))]
+
+
+def test_published_tiles_are_the_authors():
+    assert Tiles.published("odvae-v1.2") == Tiles(256, overlap=32)
+    assert Tiles.published("cvvae") == Tiles(576, overlap=128, stop_at_border=True)
+    with pytest.raises(ValueError, match=r"odvae-variant-1.*tiles are published for"):
+        Tiles.published("odvae-variant-1")
+
+
 def test_a_blend_fades_linearly_from_the_tile_before():
     before, tile = torch.zeros(1, 1, 1, 1, 4), torch.ones(1, 1, 1, 1, 6)
     faded = blend(before, tile, 4, dim=-1).flatten()
