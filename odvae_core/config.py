@@ -1,4 +1,4 @@
-"""Configurations: frozen dataclasses that go to JSON and back, where an unknown field is an error."""
+"""Configurations: frozen dataclasses that go to JSON and back; an unknown field is an error."""
 
 from __future__ import annotations
 

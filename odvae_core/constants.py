@@ -7,8 +7,8 @@ LATENT_SCALE = 0.18215
 """
 
 SD3_LATENT_SCALE, SD3_LATENT_SHIFT = 1.5305, 0.0609
-"""What the consumers of SD3's latents multiply with, after they have taken the shift away (the VAE's
-config.json in stabilityai/stable-diffusion-3-medium-diffusers).
+"""What the consumers of SD3's latents multiply with, after they have taken the shift away (the
+VAE's config.json in stabilityai/stable-diffusion-3-medium-diffusers).
 """
 
 LOGVAR_RANGE = (-30.0, 20.0)

@@ -50,5 +50,5 @@ class Posterior:
         return self.mean + self.std * torch.stack(noise, dim=2)
 
     def kl(self) -> Tensor:
-        """Divergence from the standard normal, summed over everything but the batch: [B], in nats."""
+        """Divergence from the standard normal of each clip, summed over all else: [B], in nats."""
         return 0.5 * (self.mean.square() + self.var - 1 - self.logvar).sum(dim=(1, 2, 3, 4))

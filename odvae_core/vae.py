@@ -115,7 +115,8 @@ class VideoVAE(nn.Module, ABC):
         if video.ndim != 5 or video.shape[1] != 3 or not video.is_floating_point():
             raise ValueError(
                 f"got a {video.dtype} tensor of shape {list(video.shape)}; "
-                "the encoder takes floating-point video [batch, 3, frames, height, width] in [-1, 1]"
+                "the encoder takes floating-point video [batch, 3, frames, height, width] "
+                "in [-1, 1]"
             )
         if 0 in video.shape:
             raise ValueError(f"got an empty video of shape {list(video.shape)}; it needs a frame")
@@ -144,12 +145,14 @@ class VideoVAE(nn.Module, ABC):
         if latent.ndim != 5 or not latent.is_floating_point() or 0 in latent.shape:
             raise ValueError(
                 f"got a {latent.dtype} tensor of shape {list(latent.shape)}; "
-                f"the decoder takes floating-point latents [batch, {self.latent_channels}, frames, height, width], none of these 0"
+                f"the decoder takes floating-point latents [batch, {self.latent_channels}, frames, "
+                "height, width], none of these 0"
             )
         if latent.shape[1] != self.latent_channels:
             raise ValueError(
                 f"got a latent of {latent.shape[1]} channels; "
-                f"this VAE's have {self.latent_channels}: decode it with the VAE that its model was trained with"
+                f"this VAE's have {self.latent_channels}: decode it with the VAE that its model "
+                "was trained with"
             )
 
     def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:

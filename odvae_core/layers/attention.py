@@ -13,8 +13,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .conv import CausalConv3d, FrameConv2d
+from .norm import clip_norm
 from .place import place
-from .stream import Step, StreamState, advance
+from .stream import Step, StreamState, advance, layer_step
 
 
 class FrameAttention(nn.Module):
@@ -33,6 +34,9 @@ class FrameAttention(nn.Module):
             self.names, (norm, *(conv(channels, channels, 1) for _ in range(4))), strict=True
         ):
             place(self, name, part)
+
+    def steps(self) -> Iterator[Step]:
+        yield layer_step(self, clip_norm(self.get_submodule(self.names[0])))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return x + self.attend(x, state)

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
 
-from .norm import activate
+from .norm import activate, clip_norm
 from .place import place
-from .resnet import clip_norm
 from .stream import Step, StreamState, layer_step
 
 

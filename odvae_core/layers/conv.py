@@ -12,7 +12,7 @@ from .stream import StreamState, with_past
 
 
 def per_frame(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a picture function [N, C, H, W] -> [N, C', H', W'] to every frame of [B, C, T, H, W]."""
+    """Apply a picture function [N, C, H, W] -> [N, C', H', W'] to each frame of a clip."""
     frames = function(rearrange(x, "b c t h w -> (b t) c h w"))
     return rearrange(frames, "(b t) c h w -> b c t h w", b=x.shape[0])
 
@@ -30,6 +30,7 @@ class FrameConv2d(nn.Conv2d):
     ):
         padding = kernel // 2 if padding is None else padding
         super().__init__(in_channels, out_channels, kernel, stride, padding)
+        self.growth = max(1.0, out_channels / in_channels)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return per_frame(super().forward, x)
@@ -54,6 +55,7 @@ class CausalConv3d(nn.Module):
         if padding is None:
             padding = (kernel if isinstance(kernel, int) else kernel[-1]) // 2
         self.conv = nn.Conv3d(in_channels, out_channels, kernel, stride, (0, padding, padding))
+        self.growth = max(1.0, out_channels / in_channels)
         assert self.conv.bias is not None
         nn.init.zeros_(self.conv.bias)
 

@@ -33,6 +33,11 @@ class FrameGroupNorm(nn.GroupNorm):
         return per_frame(super().forward, x)
 
 
+def clip_norm(norm: nn.Module) -> nn.Module | None:
+    """`norm` where its statistics span the clip, None where it works frame by frame."""
+    return norm if isinstance(norm, ClipGroupNorm) else None
+
+
 def activate(x: Tensor) -> Tensor:
     """SiLU, in place where no gradient is recorded: `x` is a norm's fresh output."""
     return F.silu(x, inplace=not torch.is_grad_enabled())

@@ -16,6 +16,8 @@ from .stream import StreamState, with_past
 class FrameDown2x(nn.Module):
     """Halve height and width by a 2D convolution. Published as `Downsample`."""
 
+    growth = 1.3  # a picture is padded before it is halved
+
     def __init__(self, channels: int):
         super().__init__()
         self.conv = FrameConv2d(channels, channels, stride=2, padding=0)
@@ -26,6 +28,8 @@ class FrameDown2x(nn.Module):
 
 class SpaceDown2x(nn.Module):
     """Halve height and width by a one-frame 3D convolution. Published as `SpatialDownsample2x`."""
+
+    growth = 1.3  # a picture is padded before it is halved
 
     def __init__(self, channels: int):
         super().__init__()
@@ -40,6 +44,8 @@ class JointDown2x(nn.Module):
 
     Published as `Spatial2xTime2x3DDownsample`.
     """
+
+    growth = 1.3  # a picture is padded before it is halved
 
     def __init__(self, channels: int):
         super().__init__()
@@ -86,6 +92,8 @@ class MixedTimeDown2x(nn.Module):
 class FrameUp2x(nn.Module):
     """Double height and width: nearest, then a 2D convolution. Published as `Upsample`."""
 
+    growth = 4.0
+
     def __init__(self, channels: int):
         super().__init__()
         self.conv = FrameConv2d(channels, channels)
@@ -99,6 +107,8 @@ class SpaceUp2x(nn.Module):
 
     Published as `SpatialUpsample2x`.
     """
+
+    growth = 4.0
 
     def __init__(self, channels: int):
         super().__init__()
@@ -119,6 +129,7 @@ class LinearTimeUp2x(nn.Module):
     """
 
     looks_ahead = True
+    growth = 2.0
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         past = None if state is None else state.recall(self)
@@ -141,6 +152,8 @@ class MixedTimeUp2x(nn.Module):
     Published as `TimeUpsampleRes2x`.
     """
 
+    growth = 2.0
+
     def __init__(self, channels: int, mix_factor: float = 2.0):
         super().__init__()
         self.double_time = LinearTimeUp2x()
@@ -161,6 +174,8 @@ class JointUp2x(nn.Module):
     Linear in time; in space linear as published in `Spatial2xTime2x3DUpsample`, or nearest as in
     the 2D VAE.
     """
+
+    growth = 8.0
 
     def __init__(self, channels: int, space: str = "linear"):
         super().__init__()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-from .norm import ClipGroupNorm, activate
+from .norm import activate, clip_norm
 from .place import place
 from .stream import Step, StreamState, advance, keep_pace
 
@@ -37,10 +37,7 @@ class ResnetBlock(nn.Module):
         for name, part in zip(self.names, parts, strict=False):
             place(self, name, part)
         self.changes_channels = in_channels != out_channels
-        self.growths = (
-            max(out_channels / in_channels, getattr(conv1, "growth", 1.0)),
-            getattr(conv2, "growth", 1.0),
-        )
+        self.growths = conv1.growth, conv2.growth
 
     def steps(self) -> Iterator[Step]:
         norm1, _, norm2, _, _ = self.names
@@ -66,8 +63,3 @@ class ResnetBlock(nn.Module):
 
     def _convolve(self, x: Tensor, norm: str, conv: str, state: StreamState | None) -> Tensor:
         return self.get_submodule(conv)(activate(self.get_submodule(norm)(x, state)), state)
-
-
-def clip_norm(norm: nn.Module) -> nn.Module | None:
-    """`norm` where its statistics span the clip, None where it works frame by frame."""
-    return norm if isinstance(norm, ClipGroupNorm) else None

@@ -1,4 +1,4 @@
-"""What all schedules share: the order of tiles and time, the output, the count for a progress bar."""
+"""What all schedules share: the order of tiles and time, the output, the progress."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Schedule(ABC):
         Raises `ValueError` for the schedules that need the whole clip.
         """
         raise ValueError(
-            f"got {self}; a stream of chunks takes Stream() or Windows(), since the others need the "
-            "whole clip: choose one of these, or join the chunks and use encode or decode"
+            f"got {self}; a stream of chunks takes Stream() or Windows(), since the others need "
+            "the whole clip: choose one of these, or join the chunks and use encode or decode"
         )
 
     def check(self, way: Direction, requires_grad: bool = False) -> None:
