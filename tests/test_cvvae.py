@@ -1,16 +1,18 @@
 """odvae_core/families/cvvae.py: the same, however a clip is cut, and what it refuses."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import odvae_core as odvae
 from odvae_core.families.cvvae_config import PRESETS, CvvaeConfig, Level
 from odvae_core.layers import centred
 from odvae_core.published import infer_cvvae
 from tests.contract import draw_cuts
-from tests.golden import find_cases, read_case
+from tests.golden import find_cases, make_weights, read_case
 
 TINY = CvvaeConfig(
     levels=(
@@ -207,3 +209,15 @@ def test_the_keys_tell_the_wiring_but_for_what_is_causal(kind):
     inferred, assumptions = infer_cvvae(weights)
     assert replace(inferred, **scale) == config
     assert "causal" in assumptions[0]
+
+
+@pytest.mark.parametrize("name", ["cvvae_T1_32x48", "cvvae_sd3_T1_32x48"])
+def test_a_published_folder_is_loaded_with_or_without_its_configuration(tmp_path, name):
+    case, golden = read_case(name)
+    save_file(make_weights(case), tmp_path / "diffusion_pytorch_model.safetensors")
+    alone = odvae.load(tmp_path / "diffusion_pytorch_model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(case["config"]))
+    for vae in (alone, odvae.load(tmp_path)):
+        assert vae.family == "cvvae"
+        torch.testing.assert_close(vae.encode(golden["x"]).mean, golden["mean"], rtol=0, atol=1e-4)
+    assert any("causal" in sentence for sentence in alone.provenance.assumptions)

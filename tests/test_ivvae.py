@@ -183,3 +183,19 @@ def test_published_arguments_that_can_not_be_built_are_refused(field, value):
     case, _ = read_case(find_cases("keys_ivvae_z4")[0])
     with pytest.raises(ValueError, match=f"got {field}"):
         odvae.build({**case["config"], field: value})
+
+
+def test_a_published_file_is_a_bare_state_dict_and_found_by_its_keys(tmp_path):
+    vae, clip = make_vae().float(), make_clip(5).float()
+    torch.save(vae.state_dict(), tmp_path / "ivvae_z4.pth")
+    loaded = odvae.load(tmp_path / "ivvae_z4.pth")
+    assert loaded.family == "ivvae"
+    assert torch.equal(loaded.encode(clip).mean, vae.encode(clip).mean)
+
+
+def test_a_saved_file_keeps_the_scale(tmp_path):
+    vae = make_vae().float()
+    odvae.save(vae, tmp_path / "mine.safetensors")
+    loaded = odvae.load(tmp_path / "mine.safetensors")
+    assert loaded.config == vae.config
+    assert (loaded.latent_scale, loaded.latent_shift) == (1.3196, 0.1250)

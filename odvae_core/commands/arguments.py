@@ -17,7 +17,7 @@ from .option_groups import (
     positive,
 )
 
-MODES = ("tail", "average", "center", "random")
+MODES = ("tail", "average", "center", "random", "branches")
 VIDEO_HELP = "a video to write: .mp4, .mkv or .mov"
 
 
