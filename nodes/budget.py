@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import comfy.model_management as mm
 import comfy.sd
 import torch
 
 from ..odvae_core import memory
-from ..odvae_core.schedules import Direction, Schedule, Stream, Whole, Windows
+from ..odvae_core.schedules import Direction, Schedule, Stream, Sweep, Whole, Windows
 from ..odvae_core.tiling import Tiles
 from ..odvae_core.vae import VideoVAE
-from .cut import Cut, network_of
+from .cut import Cut, network_of, window_of
 from .foreign import ForeignVAE
 
 Choice = tuple[Schedule, Tiles | None]
@@ -31,9 +32,10 @@ def list_cuts(
         return
     shape = within_tile(network, way, shape, tiles)
     if cut.schedule != "auto":
-        schedule = cut.schedule_for(direction_of(network, way), park=vae.device.type != "cpu")
-        make_room(vae, memory.need(network, way == "encode", shape, schedule, None).device)
-        yield schedule, tiles
+        schedule = cut.schedule_for(network, direction_of(network, way))
+        need = memory.need(network, way == "encode", shape, schedule, None).device
+        make_room(vae, need)
+        yield park(schedule) if need > list_memory(vae)[0] else schedule, tiles
         return
     make_room(vae, memory.need(network, way == "encode", shape, Whole(), None).device)
     for fitting in memory.fitting_cuts(network, way == "encode", shape, *list_memory(vae)):
@@ -50,7 +52,7 @@ def list_foreign_cuts(
 ) -> Iterator[Choice]:
     """Another family's VAE: whole where its own estimate fits, then the paper's windows."""
     if cut.schedule != "auto":
-        yield cut.schedule_for(direction_of(network, way), park=False), tiles
+        yield cut.schedule_for(network, direction_of(network, way)), tiles
         return
     need = getattr(vae, f"memory_used_{way}")(
         within_tile(network, way, shape, tiles), vae.vae_dtype
@@ -72,22 +74,25 @@ def list_file_cuts(
     tiles = cut.tiles_for(*size)
     if cut.schedule != "auto":
         make_room(vae, 0)
-        yield cut.schedule_for(direction, park=True), tiles
+        yield park(cut.schedule_for(network, direction)), tiles
         return
     foreign = isinstance(network, ForeignVAE)
     kind = Stream if direction.streams_exactly and not foreign else Windows
-    first = (kind(memory.CUTS[0]), tiles)
+    largest = memory.CUTS[0] if kind is Stream else window_of(network)
+    first = (kind(largest), tiles)
     make_room(vae, 0 if foreign else need_of_file(network, way, size, first).device)
     available = list_memory(vae)
     on_cpu = vae.device.type == "cpu"
-    for choice in list_pieces(kind, tiles):
+    for choice in list_pieces(kind, largest, tiles):
         if foreign or memory.fits(need_of_file(network, way, size, choice), *available, on_cpu):
             yield choice
 
 
-def list_pieces(kind: type[Stream | Windows], tiles: Tiles | None) -> Iterator[Choice]:
+def list_pieces(
+    kind: type[Stream | Windows], largest: int, tiles: Tiles | None
+) -> Iterator[Choice]:
     """Fewer and fewer frames at a time, then smaller and smaller tiles."""
-    yield from ((kind(frames), tiles) for frames in memory.CUTS)
+    yield from ((kind(frames), tiles) for frames in memory.CUTS if frames <= largest)
     for side in memory.TILE_SIZES:
         if tiles is None or side < tiles.size:
             yield kind(memory.CUTS[-1]), Tiles(side, side // 8)
@@ -103,6 +108,11 @@ def need_of_file(network: VideoVAE, way: str, size: tuple[int, int], choice: Cho
     channels = 3 if way == "encode" else network.latent_channels
     shape = (1, channels, first + 2 * later, height, width)
     return memory.need(network, way == "encode", shape, schedule, tiles)
+
+
+def park(schedule: Schedule) -> Schedule:
+    """The same, its features kept in host memory where it keeps any."""
+    return replace(schedule, park=True) if isinstance(schedule, Sweep) else schedule
 
 
 def make_room(vae: comfy.sd.VAE, need: float) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import comfy.sd
 
+from ..odvae_core.constants import PUBLISHED_WINDOWS
 from ..odvae_core.schedules import Direction, Schedule, Stream, Sweep, Whole, Windows
 from ..odvae_core.tiling import Tiles
 from ..odvae_core.vae import VideoVAE
@@ -47,21 +48,25 @@ class Cut:
                 "layers can't be run piece by piece: choose auto, whole or paper"
             )
 
-    def schedule_for(self, way: Direction, park: bool) -> Schedule:
-        """The schedule asked for by any word but auto; `park` keeps an exact one's features in
-        RAM."""
+    def schedule_for(self, network: VideoVAE, way: Direction) -> Schedule:
+        """The schedule asked for by any word but auto."""
         size = {"frames": self.frames} if self.frames else {}
         if self.schedule == "whole":
             return Whole()
         if self.schedule == "paper":
-            return Windows(**size)
+            return Windows(self.frames or window_of(network))
         if self.schedule == "stream" or way.streams_exactly:
             return Stream(**size)
-        return Sweep(**size, park=park)
+        return Sweep(**size)
 
     def tiles_for(self, height: int, width: int) -> Tiles | None:
         """The tiles of a picture of so many pixels; none where it is no larger than one tile."""
         return Tiles(self.tile, self.overlap) if 0 < self.tile < max(height, width) else None
+
+
+def window_of(network: VideoVAE) -> int:
+    """Video frames of a family's own windows: the paper's, where its authors publish no others."""
+    return PUBLISHED_WINDOWS.get(network.family, (Windows().frames,))[0]
 
 
 def network_of(vae: comfy.sd.VAE) -> VideoVAE:

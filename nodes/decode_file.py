@@ -91,7 +91,7 @@ class DecodeToVideoFile(io.ComfyNode):
                 io.Video.Input(
                     "video",
                     optional=True,
-                    tooltip="Take sound and frame times from this video: for latents that came "
+                    tooltip="Take sound and frame rate from this video: for latents that came "
                     "from disk and know no other.",
                 ),
             ],

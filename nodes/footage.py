@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from io import BytesIO
 from typing import Any
 
 from comfy_api.latest import InputImpl
@@ -71,11 +73,22 @@ def open_footage(video: Any) -> Footage:
     parts = video.get_components()
     check_image(parts.images, "video")
     rate = Fraction(parts.frame_rate).limit_denominator(100_000)
-    # Sound in memory has no file of its own: ComfyUI encodes the clip, we take that one's sound.
-    sound = video.get_stream_source() if parts.audio else None
+    sound = write_sound(parts.audio) if parts.audio else None
     return Footage(
         tuple(parts.images.shape[1:3]), rate, len(parts.images), sound, images=parts.images
     )
+
+
+def write_sound(audio: dict[str, Any]) -> BytesIO:
+    """AUDIO, [1, channels, samples] in [-1, 1], as a WAV file of 16 bit."""
+    waveform = audio["waveform"][0].clamp(-1, 1).mul(2**15 - 1).round().short()
+    content = BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(waveform.shape[0])
+        file.setsampwidth(2)
+        file.setframerate(int(audio["sample_rate"]))
+        file.writeframes(waveform.T.contiguous().cpu().numpy().astype("<i2").tobytes())
+    return content
 
 
 def count_before(times: list[Fraction], end: Fraction) -> int:

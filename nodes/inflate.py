@@ -11,7 +11,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from .. import odvae_core
-from ..odvae_core.families import odvae_config
+from ..odvae_core.families import ivvae_config, odvae_config
 from ..odvae_core.inflation import MODES, Inflation, Proof, inflate
 from ..odvae_core.tensorfile import hash_file
 from .convert import to_image
@@ -20,10 +20,14 @@ from .models import check_prefix, find_2d_vae, list_2d_vaes, place_output
 from .schema import advanced, make_schema
 from .vae import OdvaeVAE
 
-NO_TARGETS = ("odvae-stream", "odvae-tiny", "sd-vae")
-"""Presets that aren't offered after the first: named already, only smaller, no video VAE."""
+NO_TARGETS = ("odvae-stream", "odvae-tiny", "sd-vae", "ivvae-2d")
+"""Presets that aren't offered after the first: named already, only smaller, no video VAEs."""
 
-PRESETS = ["odvae-stream", *(name for name in odvae_config.PRESETS if name not in NO_TARGETS)]
+PRESETS = [
+    "odvae-stream",
+    *(name for name in odvae_config.PRESETS if name not in NO_TARGETS),
+    *(name for name in ivvae_config.PRESETS if name not in NO_TARGETS),
+]
 ENLARGED = 4
 """How many times larger than life the proof is shown."""
 
@@ -62,7 +66,8 @@ class TailInflate(io.ComfyNode):
                     default="tail",
                     tooltip="Where the image kernel goes. tail: the newest frame (the paper's "
                     "choice). average: shared out over all frames. center: the middle one. "
-                    "random: 3D layers start anew.",
+                    "random: nothing is inherited, the paper's control. branches: into an "
+                    "IV-VAE, from its own 2D VAE.",
                 ),
                 io.String.Input(
                     "filename_prefix",

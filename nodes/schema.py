@@ -82,16 +82,16 @@ def cut_inputs(schedule_tooltip: str) -> list[io.Input]:
 
 SCHEDULE_TOOLTIP = (
     "How the clip is cut in time. auto: the whole clip if it fits, else the largest exact cut "
-    "that does, and on out-of-memory the next smaller one. whole: no cut. paper: windows that "
-    "share one frame, as the authors do; not equal to the whole clip. exact: equal to the whole "
-    "clip, slab by slab, features parked in RAM. stream: the least memory; exact for models with "
-    "per-frame norms, approximate for the others."
+    "that fits, else an approximate one, and on out-of-memory the next smaller one. whole: no "
+    "cut. paper: windows that share one frame, as the authors do; not equal to the whole clip. "
+    "exact: equal to the whole clip, piece by piece, its features parked in RAM if need be. "
+    "stream: the least memory; exact for models with per-frame norms, approximate for the others."
 )
 FILE_SCHEDULE_TOOLTIP = (
     "How the clip is cut in time. auto: stream where that is exact, else paper. stream and paper "
-    "hold a few frames only, whatever the clip's length; paper, and stream on models with clip "
-    "norms, are approximate. exact and whole hold the whole clip in RAM (12 bytes a pixel and "
-    "frame), exact its features too."
+    "hold a few frames only, whatever the clip's length; paper, and stream on models with norms "
+    "over the clip, are approximate. exact and whole hold the whole clip in RAM (up to 24 bytes a "
+    "pixel and frame), exact its features too."
 )
 
 
@@ -110,6 +110,7 @@ def posterior_inputs() -> list[io.Input]:
                 default=0,
                 min=0,
                 max=0xFFFFFFFFFFFFFFFF,
+                control_after_generate=False,  # else the page would draw a new one with every run
                 tooltip="For sample only: the same seed gives the same latent, however the clip "
                 "is cut.",
             )

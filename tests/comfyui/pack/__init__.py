@@ -16,6 +16,8 @@ from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.wan.vae import WanVAE
 from comfy_api.latest import ComfyExtension, InputImpl, Types, io
 
+import nodes
+
 
 class TestImage(io.ComfyNode):
     """An IMAGE from a file in the input folder."""
@@ -213,9 +215,35 @@ class TestVideo(io.ComfyNode):
         return io.NodeOutput(InputImpl.VideoFromComponents(parts))
 
 
+class TestVhsFormats(io.ComfyNode):
+    """Offers the load formats that other packs have left for VideoHelperSuite, as its nodes do."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        formats = list(getattr(nodes, "VHSLoadFormats", {}))
+        return io.Schema(
+            node_id="TestVhsFormats",
+            category="test",
+            inputs=[io.Combo.Input("format", options=formats)],
+            outputs=[],
+        )
+
+    @classmethod
+    def execute(cls, format) -> io.NodeOutput:
+        return io.NodeOutput()
+
+
 class TestPack(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [TestImage, TestLatent, TestDump, TestOutOfMemory, TestForeignVae, TestVideo]
+        return [
+            TestImage,
+            TestLatent,
+            TestDump,
+            TestOutOfMemory,
+            TestForeignVae,
+            TestVideo,
+            TestVhsFormats,
+        ]
 
 
 async def comfy_entrypoint() -> TestPack:
