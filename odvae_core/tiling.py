@@ -96,20 +96,15 @@ def run_tiled(
     above: dict[int, Tensor] = {}
     tops, lefts = (tile_starts(side, size, overlap, stop_at_border) for side in clip.shape[-2:])
     for row, top in enumerate(tops):
-        left_strip: Tensor | None = None
+        beside: Tensor | None = None
         for column, left in enumerate(lefts):
             tile = run(clip[..., top : top + size, left : left + size], (row, column))
             if output is None:
                 output = tile.new_empty(*tile.shape[:3], height, width)
-            if column in above:
-                tile = blend(above[column], tile, extent, dim=-2)
-            if left_strip is not None:
-                tile = blend(left_strip, tile, extent, dim=-1)
-            above[column] = strip(tile, extent, dim=-2)
-            left_strip = strip(tile, extent, dim=-1)
-            output[..., row * keep :, column * keep :][..., : tile.shape[-2], : tile.shape[-1]] = (
-                tile
-            )
+            tile = blend(beside, blend(above.get(column), tile, extent, dim=-2), extent, dim=-1)
+            above[column], beside = strip(tile, extent, dim=-2), strip(tile, extent, dim=-1)
+            place = output[..., row * keep :, column * keep :]
+            place[..., : tile.shape[-2], : tile.shape[-1]] = tile
     assert output is not None
     return output
 
@@ -120,10 +115,10 @@ def strip(tile: Tensor, extent: int, dim: int) -> Tensor:
     return tile.narrow(dim, tile.shape[dim] - extent, extent).clone()
 
 
-def blend(before: Tensor, tile: Tensor, extent: int, dim: int) -> Tensor:
+def blend(before: Tensor | None, tile: Tensor, extent: int, dim: int) -> Tensor:
     """Fade from the strip `before` into the first rows (dim -2) or columns (dim -1) of `tile`."""
-    extent = min(extent, before.shape[dim], tile.shape[dim])
-    if not extent:
+    extent = 0 if before is None else min(extent, before.shape[dim], tile.shape[dim])
+    if before is None or not extent:
         return tile
     ramp = torch.arange(extent, device=tile.device, dtype=tile.dtype) / extent
     ramp = ramp.view(-1, *[1] * (-1 - dim))
