@@ -74,7 +74,7 @@ class TemporalTiledEncode(io.ComfyNode):
         seed: int,
     ) -> io.NodeOutput:
         node = cls.hidden.unique_id
-        network = network_of(vae)
+        network, cut = network_of(vae), Cut(schedule, frames, tile, overlap)
         check_posterior(posterior, network)
         check_image(image)
         if image.shape[-1] == 4:
@@ -84,7 +84,7 @@ class TemporalTiledEncode(io.ComfyNode):
         found = encode_clip(
             vae,
             pad(video, network),
-            Cut(schedule, frames, tile, overlap),
+            cut,
             Progress(),
             lambda text: tell(node, text),
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import sys
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import comfy.model_management as mm
@@ -112,6 +114,35 @@ class TestOutOfMemory(io.ComfyNode):
             if not list(module.children()):
                 module.register_forward_pre_hook(refuse)
         return io.NodeOutput(short)
+
+
+class TestFreeMemory(io.ComfyNode):
+    """Pretend that so many megabytes are free, from here on; 0 ends the pretence."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestFreeMemory",
+            category="test",
+            inputs=[io.Vae.Input("vae"), io.Float.Input("megabytes", default=0.0)],
+            outputs=[io.Vae.Output()],
+            is_output_node=True,
+            not_idempotent=True,
+        )
+
+    @classmethod
+    def execute(cls, vae, megabytes) -> io.NodeOutput:
+        name = next(name for name in sys.modules if name.endswith(".odvae_core.memory"))
+        measured, free = available_memory(name), int(megabytes * 2**20)
+        pretended = (lambda device: (free, free)) if free else measured
+        sys.modules[name].available_memory = pretended
+        return io.NodeOutput(vae)
+
+
+@lru_cache
+def available_memory(name: str):
+    """The pack's own function, remembered when it is first asked for."""
+    return sys.modules[name].available_memory
 
 
 class TestForeignVae(io.ComfyNode):
@@ -240,6 +271,7 @@ class TestPack(ComfyExtension):
             TestLatent,
             TestDump,
             TestOutOfMemory,
+            TestFreeMemory,
             TestForeignVae,
             TestVideo,
             TestVhsFormats,
