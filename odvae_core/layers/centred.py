@@ -7,7 +7,7 @@ from typing import Literal
 from einops import rearrange
 from torch import Tensor, nn
 
-from .conv import pad_right_and_bottom
+from .conv import Conv3d, pad_right_and_bottom
 from .resample import double_space
 from .stream import StreamState, with_neighbours, with_past
 
@@ -15,7 +15,7 @@ Edge = Literal["zeros", "replicate"]
 """What lies beyond a border."""
 
 
-class ClipConv3d(nn.Conv3d):
+class ClipConv3d(Conv3d):
     """A 3D convolution that is causal, or centred in time.
 
     `ends` is "causal" (the first frame is repeated before the clip) or, for a centred one, what

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -36,6 +37,35 @@ class FrameConv2d(nn.Conv2d):
         return per_frame(super().forward, x)
 
 
+class Conv3d(nn.Conv3d):
+    """`nn.Conv3d` with oneDNN's kernel on the CPU, also for small inputs.
+
+    PyTorch leaves a single small clip in float32 to a kernel that unfolds it, which takes many
+    times the time and the memory (benchmarks/conv3d.py). Kernels of 1 are better off there.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.kernel_size == (1, 1, 1) or not suits_onednn(input):
+            return super()._conv_forward(input, weight, bias)
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            around = self._reversed_padding_repeated_twice
+            input, padding = F.pad(input, around, mode=self.padding_mode), (0, 0, 0)
+        return torch.mkldnn_convolution(
+            input, weight, bias, padding, self.stride, self.dilation, self.groups
+        )
+
+
+def suits_onednn(x: Tensor) -> bool:
+    """Whether `x` is on the CPU, in float32, and to stay so."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and torch.backends.mkldnn.is_available()
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
 class CausalConv3d(nn.Module):
     """A 3D convolution that sees no later frame: before the clip its first frame is repeated.
 
@@ -54,7 +84,7 @@ class CausalConv3d(nn.Module):
         super().__init__()
         if padding is None:
             padding = (kernel if isinstance(kernel, int) else kernel[-1]) // 2
-        self.conv = nn.Conv3d(in_channels, out_channels, kernel, stride, (0, padding, padding))
+        self.conv = Conv3d(in_channels, out_channels, kernel, stride, (0, padding, padding))
         self.growth = max(1.0, out_channels / in_channels)
         assert self.conv.bias is not None
         nn.init.zeros_(self.conv.bias)

@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from .conv import Conv3d
 from .stream import StreamState
 
 
-class GroupCausalConv3d(nn.Conv3d):
+class GroupCausalConv3d(Conv3d):
     """A 3D convolution over groups of `group` frames behind the clip's first. Kernels of 1 or 3.
 
     Left of a group lies the last frame of the one before, right of it zeros; the first frame has

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .conv import CausalConv3d, FrameConv2d, pad_right_and_bottom
+from .conv import CausalConv3d, Conv3d, FrameConv2d, pad_right_and_bottom
 from .stream import StreamState, with_past
 
 
@@ -78,7 +78,7 @@ class MixedTimeDown2x(nn.Module):
 
     def __init__(self, channels: int, mix_factor: float = 2.0):
         super().__init__()
-        self.conv = nn.Conv3d(channels, channels, 3, (2, 1, 1), (0, 1, 1))
+        self.conv = Conv3d(channels, channels, 3, (2, 1, 1), (0, 1, 1))
         self.mix_factor = nn.Parameter(torch.tensor([mix_factor]))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:

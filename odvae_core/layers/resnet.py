@@ -37,7 +37,7 @@ class ResnetBlock(nn.Module):
         for name, part in zip(self.names, parts, strict=False):
             place(self, name, part)
         self.changes_channels = in_channels != out_channels
-        self.growths = conv1.growth, conv2.growth
+        self.growths: tuple[float, float] = (conv1.growth, conv2.growth)  # pyright: ignore
 
     def steps(self) -> Iterator[Step]:
         norm1, _, norm2, _, _ = self.names

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .conv import FrameConv2d, per_frame
+from .conv import Conv3d, FrameConv2d, per_frame
 from .group_causal import GroupCausalConv3d, with_groups
 from .resnet import ResnetBlock
 from .stream import StreamState
@@ -133,7 +133,7 @@ class SeparatedDown2x(nn.Module):
         for name in self.names:
             halve = nn.Conv2d(half, half, 3, stride=2)
             self.add_module(name, nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), halve))
-        self.time_conv = nn.Conv3d(half, half, (2, 1, 1), (2, 1, 1)) if time else None
+        self.time_conv = Conv3d(half, half, (2, 1, 1), (2, 1, 1)) if time else None
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         h = over_branches(self, self.names, x)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from odvae_core.layers.conv import CausalConv3d, FrameConv2d
+from odvae_core.layers.conv import CausalConv3d, Conv3d, FrameConv2d
 from tests.contract import assert_cutting_changes_nothing, random_clip
 
 
@@ -36,3 +36,29 @@ def test_before_the_clip_a_causal_convolution_sees_copies_of_frame_0():
 
 def test_the_bias_of_a_causal_convolution_starts_at_zero():
     assert not CausalConv3d(3, 3).conv.bias.any()
+
+
+@pytest.mark.parametrize("space", ["zeros", "replicate"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_fast_kernel_gives_pytorchs_numbers_and_gradients(space, stride):
+    ours = Conv3d(4, 5, 3, stride, padding=(0, 1, 1), padding_mode=space)
+    theirs = torch.nn.Conv3d(4, 5, 3, stride, padding=(0, 1, 1), padding_mode=space)
+    theirs.load_state_dict(ours.state_dict())
+    clip = random_clip(4, 5)[:1].float()
+    torch.testing.assert_close(ours(clip), theirs(clip))
+    for layer in (ours, theirs):
+        layer(clip).square().sum().backward()
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-4, atol=1e-3)
+
+
+def test_a_small_clip_is_convolved_without_unfolding_it():
+    with torch.profiler.profile() as profile:
+        Conv3d(4, 4, 3, padding=(0, 1, 1))(random_clip(4, 5)[:1].float())
+    names = {event.name for event in profile.events()}
+    assert "aten::mkldnn_convolution" in names
+    assert "aten::slow_conv3d_forward" not in names
+
+
+def test_autocast_still_convolves_in_half_precision():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Conv3d(4, 4, 3)(random_clip(4, 5)[:1].float()).dtype == torch.bfloat16
