@@ -2,7 +2,7 @@
 
     python -m benchmarks.conv3d
 
-One small clip in float32, as a schedule's chunk is; both in one process, in turns, the best of five.
+One small clip in float32, as a schedule gives; both in one process, in turns, the best of five.
 """
 
 from __future__ import annotations
