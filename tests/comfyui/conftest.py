@@ -1,32 +1,43 @@
-"""One ComfyUI for the whole session, with two small models in its folders."""
+"""One ComfyUI for the whole session, with small models of the family in its folders."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 import odvae_core
+from odvae_core.families.cvvae_config import CVVAE
+from odvae_core.registry import read_config
 from tests.comfyui.server import Server, find_comfyui
 
-MODELS = {"stream.safetensors": "odvae-tiny", "clip.safetensors": "odvae-v1.2"}
+OD = {"width": 32, "blocks": 1}
+CV = {"levels": tuple(replace(level, channels=32) for level in CVVAE.levels), "blocks": 1}
+MODELS = {
+    "stream.safetensors": ("odvae-stream", OD),
+    "clip.safetensors": ("odvae-v1.2", OD),
+    "cvvae.safetensors": (
+        "cvvae",
+        {"levels": tuple(replace(level, channels=32) for level in CVVAE.levels), "blocks": 1},
+    ),
+    "ivvae.safetensors": ("ivvae-z4", {"width": 8, "blocks": 1}),
+}
 
 
-def make_network(preset: str) -> odvae_core.VideoVAE:
+def make_network(preset: str, changes: dict[str, Any] = OD) -> odvae_core.VideoVAE:
     """A narrow network of a preset with the same random weights every time."""
-    from dataclasses import replace
-
-    from odvae_core.families.odvae_config import PRESETS
-
     torch.manual_seed(0)
-    return odvae_core.build(replace(PRESETS[preset], width=32, blocks=1))
+    return odvae_core.build(replace(read_config(preset), **changes))
 
 
 @pytest.fixture(scope="session")
 def networks(tmp_path_factory):
     """The models by file name, as the core loads them, in float32."""
     folder = tmp_path_factory.mktemp("models")
-    for name, preset in MODELS.items():
-        odvae_core.save(make_network(preset), folder / name)
+    for name, design in MODELS.items():
+        odvae_core.save(make_network(*design), folder / name)
     return {name: odvae_core.load(folder / name) for name in MODELS}
 
 

@@ -143,7 +143,13 @@ class Server:
             content = answer.read()
         return json.loads(content) if content else None
 
-    def run(self, prompt: dict[str, Any], on_progress: Any = None, **extra: Any) -> Run:
+    def run(
+        self,
+        prompt: dict[str, Any],
+        on_progress: Any = None,
+        seconds: float = RUN_SECONDS,
+        **extra: Any,
+    ) -> Run:
         """Run an API prompt to its end; `on_progress` is called at every step of a bar."""
         client = uuid.uuid4().hex
         with Listener(self.port, client, on_progress) as listener:
@@ -152,7 +158,7 @@ class Server:
                 queued = self.post("/prompt", body)
             except urllib.error.HTTPError as refusal:
                 return Run("invalid", error=json.loads(refusal.read()))
-            history = self._wait_for(queued["prompt_id"])
+            history = self._wait_for(queued["prompt_id"], seconds)
         status = history["status"]
         ends = ("execution_error", "execution_interrupted")
         error = next((data for kind, data in status["messages"] if kind in ends), None)
@@ -172,8 +178,8 @@ class Server:
     def interrupt(self) -> None:
         self.post("/interrupt", {})
 
-    def _wait_for(self, prompt: str) -> dict[str, Any]:
-        deadline = time.monotonic() + RUN_SECONDS
+    def _wait_for(self, prompt: str, seconds: float) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             history = self.get(f"/history/{prompt}").get(prompt)
             if history and history["status"].get("status_str"):
@@ -182,7 +188,7 @@ class Server:
             if self.process.poll() is not None:
                 raise RuntimeError(f"ComfyUI died:\n{self.read_log()[-4000:]}")
             time.sleep(0.05)
-        raise TimeoutError(f"no end after {RUN_SECONDS} s:\n{self.read_log()[-4000:]}")
+        raise TimeoutError(f"no end after {seconds} s:\n{self.read_log()[-4000:]}")
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError):

@@ -1,0 +1,114 @@
+"""Peak memory of a ComfyUI server that encodes and decodes video files, by their length.
+
+    python -m benchmarks.comfyui_files [--frames 100 1000] [--checkpoint default|FILE]
+
+Each clip, 320x240, goes through Encode Video File and Decode to Video File with schedule auto; the
+peak is the resident set of the server's process during the run, on Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.environment import describe_environment
+from odvae_core.video import VideoWriter
+from tests.comfyui.graph import Graph
+from tests.comfyui.server import Server, find_comfyui
+
+HEIGHT, WIDTH, RATE, PIECE = 240, 320, 24, 20
+RUN_SECONDS = 3600
+
+
+def write_clip(path: Path, frames: int) -> None:
+    """A clip of drifting waves, so many frames long."""
+    with VideoWriter(path, (HEIGHT, WIDTH), RATE) as writer:
+        for piece in render(frames):
+            writer.write(piece)
+
+
+def render(frames: int) -> Iterator[Tensor]:
+    """[1, 3, T, H, W] in [-1, 1], some frames at a time."""
+    y, x = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
+    for first in range(0, frames, PIECE):
+        time = torch.arange(first, min(first + PIECE, frames)).view(-1, 1, 1)
+        waves = [torch.sin((x + k * time) / (9 + k) + y / (14 - k)) for k in (1, 2, 3)]
+        yield torch.stack(waves)[None] * 0.9
+
+
+def run_clip(server: Server, name: str, checkpoint: str) -> None:
+    """Encode and decode one file. Raises `RuntimeError` where the graph fails."""
+    graph = Graph()
+    vae = graph.add("ODVAELoad", checkpoint=checkpoint, dtype="auto")
+    video = graph.add("LoadVideo", file=name)
+    latent = graph.add("ODVAEEncodeVideoFile", video=video, vae=vae)
+    graph.add("ODVAEDecodeToVideoFile", latent=latent, vae=vae)
+    run = server.run(graph, seconds=RUN_SECONDS)
+    if run.status != "success":
+        raise RuntimeError(run.message)
+
+
+def read_status(process: int, field: str) -> float:
+    """Megabytes of a field of the process's status."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise KeyError(f"{field} of process {process}")
+
+
+def forget_peak(process: int) -> None:
+    """Start measuring the peak anew."""
+    Path(f"/proc/{process}/clear_refs").write_text("5")
+
+
+def measure(server: Server, lengths: list[int], checkpoint: str) -> None:
+    """Print a row for every length, after a first short run that loads all there is to load."""
+    print("frames  seconds  peak MB")
+    for frames in [lengths[0], *lengths]:
+        name = f"clip-{frames}-{time.monotonic_ns()}.mp4"
+        write_clip(server.base / "input" / name, frames)
+        forget_peak(server.process.pid)
+        start = time.monotonic()
+        run_clip(server, name, checkpoint)
+        seconds, peak = time.monotonic() - start, read_status(server.process.pid, "VmHWM")
+        print(f"{frames:6}  {seconds:7.1f}  {peak:7.0f}", flush=True)
+
+
+def offer(server: Server, checkpoint: str) -> str:
+    """The name by which Load OD-VAE lists a file, which is put where it looks, or the default."""
+    if checkpoint == "default":
+        return checkpoint
+    file = Path(checkpoint).resolve()
+    (server.base / "models/vae" / file.name).symlink_to(file)
+    return file.name
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, nargs="+", default=[100, 1000])
+    parser.add_argument("--checkpoint", default="default", help="default, or a file")
+    options = parser.parse_args()
+    comfyui, reason = find_comfyui()
+    if comfyui is None:
+        print(reason, file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(comfyui, Path(folder))
+        try:
+            server.start()
+            measure(server, options.frames, offer(server, options.checkpoint))
+            print(f"ComfyUI {server.version}; {describe_environment()}")
+        finally:
+            server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

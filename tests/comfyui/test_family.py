@@ -1,0 +1,82 @@
+"""CV-VAE and IV-VAE work in every node as OD-VAE does."""
+
+import pytest
+import torch
+
+from odvae_core import Stream, Sweep, Windows
+from odvae_core.fit import ClipSize, crop, pad
+from odvae_core.video import VideoWriter, read_video
+from tests.comfyui.graph import Graph
+from tests.comfyui.tensors import CLOSE, make_frames, make_latent, to_image, to_video
+
+pytestmark = pytest.mark.comfyui
+CUTS = {
+    "cvvae.safetensors": {"paper": Windows(9), "exact": Sweep(9)},
+    "ivvae.safetensors": {"paper": Windows(9), "exact": Stream(9), "stream": Stream(9)},
+}
+FAMILY = pytest.mark.parametrize("checkpoint", CUTS)
+
+
+@FAMILY
+def test_the_tiled_nodes_give_what_the_core_gives(comfy, networks, checkpoint):
+    graph, network = Graph(), networks[checkpoint]
+    image, latent = make_frames(18, 36, 32), make_latent(5)
+    vae = graph.add("ODVAELoad", checkpoint=checkpoint)
+    source = graph.add("TestImage", file=comfy.put(image))
+    latents = graph.add("TestLatent", file=comfy.put(latent))
+    for word in CUTS[checkpoint]:
+        cut = {"schedule": word, "frames": 9}
+        encoded = graph.add("ODVAETemporalTiledEncode", image=source, vae=vae, **cut)
+        graph.add("TestDump", value=encoded, name=f"encoded-{word}")
+        decoded = graph.add("ODVAETemporalTiledDecode", latent=latents, vae=vae, **cut)
+        graph.add("TestDump", value=decoded, name=f"decoded-{word}")
+    run = comfy.run(graph)
+    assert run.status == "success", run.message
+    for word, schedule in CUTS[checkpoint].items():
+        expected = network.encode(pad(to_video(image), network), schedule).mode()
+        torch.testing.assert_close(comfy.take(f"encoded-{word}"), expected, **CLOSE)
+        expected = to_image(network.decode(latent, schedule))
+        torch.testing.assert_close(comfy.take(f"decoded-{word}"), expected, **CLOSE)
+
+
+@FAMILY
+def test_the_core_nodes_decode_a_batch_of_frames_as_one_clip_to_four_frames_each(
+    comfy, networks, checkpoint
+):
+    graph, latent = Graph(), make_latent(3)
+    vae = graph.add("ODVAELoad", checkpoint=checkpoint)
+    frames = graph.add("TestLatent", file=comfy.put(latent[0].movedim(1, 0)))
+    graph.add("TestDump", value=graph.add("VAEDecode", vae=vae, samples=frames), name="frames")
+    apart = graph.add("ODVAELoad", checkpoint=checkpoint, latents_4d="separate images")
+    graph.add("TestDump", value=graph.add("VAEDecode", vae=apart, samples=frames), name="apart")
+    run = comfy.run(graph)
+    assert run.status == "success", run.message
+    expected = to_image(networks[checkpoint].decode(latent))
+    assert len(expected) == 9
+    torch.testing.assert_close(comfy.take("frames"), expected, **CLOSE)
+    expected = to_image(networks[checkpoint].decode(latent[0].movedim(1, 0).unsqueeze(2)))
+    torch.testing.assert_close(comfy.take("apart"), expected, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "schedule"),
+    [("cvvae.safetensors", Windows(17)), ("ivvae.safetensors", Stream(33))],
+)
+def test_files_go_through_windows_or_streams_by_themselves(comfy, networks, checkpoint, schedule):
+    path, network, graph = comfy.base / "input/family.mp4", networks[checkpoint], Graph()
+    with VideoWriter(path, (32, 40), 12, quality=1) as writer:
+        writer.write(to_video(make_frames(20, 32, 40)))
+    vae = graph.add("ODVAELoad", checkpoint=checkpoint)
+    video = graph.add("LoadVideo", file=path.name)
+    latent = graph.add("ODVAEEncodeVideoFile", video=video, vae=vae)
+    graph.add("TestDump", value=latent, name="latent")
+    film = graph.add("ODVAEDecodeToVideoFile", latent=latent, vae=vae, quality=0)
+    run = comfy.run(graph)
+    assert run.status == "success", run.message
+    with torch.inference_mode():
+        expected = network.encode(pad(read_video(path), network), schedule).mode()
+        decoded = crop(network.decode(expected, schedule), ClipSize(20, 32, 40)).clamp(-1, 1)
+    torch.testing.assert_close(comfy.take("latent"), expected, **CLOSE)
+    (saved,) = run.outputs[film]["images"]
+    written = read_video(comfy.base / "output" / saved["subfolder"] / saved["filename"])
+    assert (written - decoded).mean(dim=1).abs().mean() < 0.06
