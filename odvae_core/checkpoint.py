@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .registry import choose_families, name_preset
 from .config import to_dict
 from .design import FORMAT, Design, find_design, locate
 from .published import SECTIONS, select_weights, strip_owner
+from .registry import choose_families, name_preset
 from .tensorfile import CheckpointError, hash_file, read_tensor_file, write_safetensors
 from .vae import VideoVAE
 from .version import read_version

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .registry import FAMILIES, Family, choose_families, family_of, read_config
 from .published import is_sd_vae, name_stranger, order_weights
+from .registry import FAMILIES, Family, choose_families, family_of, read_config
 from .tensorfile import CheckpointError
 from .vae import VideoVAE
 

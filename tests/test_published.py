@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from odvae_core.registry import read_config
 from odvae_core.design import build_empty, find_mismatch
 from odvae_core.families.odvae_config import PRESETS, Level, OdvaeConfig
 from odvae_core.published import (
@@ -19,6 +18,7 @@ from odvae_core.published import (
     strip_owner,
     to_ldm,
 )
+from odvae_core.registry import read_config
 from tests.checkpoints import build_small
 from tests.golden import find_cases, read_case
 
