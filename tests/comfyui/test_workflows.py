@@ -1,0 +1,205 @@
+"""Every workflow's API twin runs in a real ComfyUI and gives what the core gives."""
+
+import json
+import tomllib
+
+import av
+import pytest
+import torch
+
+import odvae_core
+from odvae_core import Stream
+from odvae_core.inflation import inflate
+from odvae_core.metrics import psnr
+from odvae_core.video import read_video
+from tests.comfyui.conftest import make_network
+from tests.comfyui.server import ROOT, Server, find_comfyui
+from tests.comfyui.stage import (
+    CHECKPOINTS,
+    FRAMES,
+    SAMPLE,
+    VAE,
+    WORKFLOWS,
+    furnish,
+    list_workflows,
+    read_prompt,
+)
+from tests.comfyui.tensors import CLOSE, to_image, to_video
+
+pytestmark = pytest.mark.comfyui
+PREFIX = "ODVAE"
+FRONTEND_ONLY = "MarkdownNote"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    """A ComfyUI that has what the workflows name, or a skip with the reason."""
+    comfyui, reason = find_comfyui()
+    if comfyui is None:
+        pytest.skip(reason)
+    server = Server(comfyui, tmp_path_factory.mktemp("stage"))
+    furnish(server)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+class Played:
+    """A workflow that ran: `take` reads what a node gave, by the kind of the node."""
+
+    def __init__(self, stage: Server, name: str):
+        self.stage, self.prompt = stage, read_prompt(name)
+        self.kinds = {}
+        for number, node in list(self.prompt.items()):
+            self.kinds.setdefault(node["class_type"], []).append(number)
+        self.run = None
+
+    def play(self, *watched: tuple[str, int]):
+        """Run it, and keep these outputs, each a kind of node and its output's number."""
+        for kind, slot in watched:
+            for i, number in enumerate(self.kinds[kind]):
+                dump = {"value": [number, slot], "name": f"{kind}-{slot}-{i}"}
+                self.prompt[f"dump {kind} {slot} {i}"] = {"class_type": "TestDump", "inputs": dump}
+        self.run = self.stage.run(self.prompt)
+        assert self.run.status == "success", self.run.message
+        return self
+
+    def take(self, kind: str, slot: int = 0, i: int = 0) -> torch.Tensor:
+        return self.stage.take(f"{kind}-{slot}-{i}")
+
+    def file(self, kind: str):
+        """The file that the node of this kind wrote."""
+        (saved,) = next(iter(self.run.outputs[self.kinds[kind][0]].values()))[:1]
+        return self.stage.base / "output" / saved["subfolder"] / saved["filename"]
+
+
+def count_frames(path) -> int:
+    with av.open(str(path)) as file:
+        return sum(1 for _ in file.decode(video=0))
+
+
+CLIP = ("GetVideoComponents", 0)
+ENCODED, DECODED = ("ODVAETemporalTiledEncode", 0), ("ODVAETemporalTiledDecode", 0)
+"""The clip, its latent and its frames, by the nodes that most workflows have."""
+
+
+@pytest.fixture(scope="module")
+def clip(stage):
+    """The sample that the workflows load, [1, 3, 13, 48, 64]."""
+    return read_video(stage.base / SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def default():
+    return odvae_core.load("default", dtype=torch.float32)
+
+
+@torch.inference_mode()
+def test_reconstruct_and_compare_gives_the_core_s_clip_and_its_psnr(stage, default):
+    played = Played(stage, "reconstruct_and_compare")
+    played.play(CLIP, ENCODED, DECODED, ("ODVAECompareVideos", 3))
+    clip = to_video(played.take(*CLIP))
+    latent = default.encode(clip).mode()
+    torch.testing.assert_close(played.take(*ENCODED), latent, **CLOSE)
+    expected = to_image(default.decode(latent))
+    torch.testing.assert_close(played.take(*DECODED), expected, **CLOSE)
+    (text,) = played.run.outputs["dump ODVAECompareVideos 3 0"]["text"]
+    measured = psnr(to_video(expected), clip).mean().item()
+    assert float(text.split()[0]) == pytest.approx(measured, abs=0.01)
+    assert count_frames(played.file("SaveVideo")) == FRAMES
+
+
+@torch.inference_mode()
+def test_long_video_file_to_file_gives_the_core_s_streamed_clip(stage, clip, default):
+    played = Played(stage, "long_video_file_to_file").play(("ODVAEEncodeVideoFile", 0))
+    latent = default.encode(clip, Stream()).mode()
+    torch.testing.assert_close(played.take("ODVAEEncodeVideoFile"), latent, **CLOSE)
+    written = read_video(played.file("ODVAEDecodeToVideoFile"))
+    assert psnr(written, default.decode(latent, Stream()).clamp(-1, 1)).min() > 30  # lossy file
+
+
+@torch.inference_mode()
+def test_tail_inflate_gives_the_core_s_inflated_vae_beside_the_image_vae(stage):
+    played = Played(stage, "tail_inflate_an_image_vae")
+    played.play(CLIP, ENCODED, DECODED, ("VAEDecode", 0))
+    clip = to_video(played.take(*CLIP))
+    inflated = inflate(stage.base / VAE, "odvae-stream")
+    latent = inflated.encode(clip).mode()
+    torch.testing.assert_close(played.take(*ENCODED), latent, **CLOSE)
+    torch.testing.assert_close(played.take(*DECODED), to_image(inflated.decode(latent)), **CLOSE)
+    image = make_network("sd-vae").eval()
+    pictures = torch.cat([image.decode(image.encode(x).mode()) for x in clip.split(1, dim=2)], 2)
+    torch.testing.assert_close(played.take("VAEDecode"), to_image(pictures), **CLOSE)
+
+
+@torch.inference_mode()
+def test_image_to_video_decodes_svd_s_frames_at_four_frames_each(stage):
+    played = Played(stage, "image_to_video_with_svd").play(("KSampler", 0), DECODED)
+    sampled = played.take("KSampler")
+    assert sampled.shape == (3, 4, 6, 8)
+    assert sampled.std() > 0
+    inflated = inflate(stage.base / VAE, "odvae-stream")
+    expected = to_image(inflated.decode(sampled.movedim(0, 1)[None]))
+    torch.testing.assert_close(played.take(*DECODED), expected, **CLOSE)
+    assert count_frames(played.file("SaveVideo")) == 1 + 4 * 2
+
+
+@torch.inference_mode()
+def test_video_to_video_samples_the_clip_s_own_latent_frames(stage):
+    played = Played(stage, "video_to_video_with_sd15")
+    played.play(("ImageScale", 0), ENCODED, ("KSampler", 0), DECODED)
+    inflated = inflate(stage.base / CHECKPOINTS[1], "odvae-stream")
+    latent = inflated.encode(to_video(played.take("ImageScale"))).mode()
+    torch.testing.assert_close(played.take(*ENCODED), latent, **CLOSE)
+    sampled = played.take("KSampler")
+    assert sampled.shape == (1 + FRAMES // 4, 4, 6, 8)
+    assert (sampled - latent[0].movedim(1, 0)).abs().mean() > 0.01
+    expected = to_image(inflated.decode(sampled.movedim(0, 1)[None]))
+    torch.testing.assert_close(played.take(*DECODED), expected, **CLOSE)
+    assert count_frames(played.file("SaveVideo")) == FRAMES
+
+
+@torch.inference_mode()
+def test_latents_come_back_from_disk_as_they_went(stage, default):
+    written = Played(stage, "latents_to_disk").play(("ODVAEEncodeVideoFile", 0))
+    latent = written.take("ODVAEEncodeVideoFile")
+    read = Played(stage, "latents_from_disk").play(("LoadLatent", 0))
+    torch.testing.assert_close(read.take("LoadLatent"), latent, atol=0, rtol=0)
+    film = read_video(read.file("ODVAEDecodeToVideoFile"))
+    assert psnr(film, default.decode(latent, Stream()).clamp(-1, 1)).min() > 30
+
+
+@pytest.mark.parametrize("name", list_workflows())
+def test_a_graph_is_its_api_twin_drawn(name):
+    graph = json.loads((WORKFLOWS / f"{name}.json").read_text())
+    prompt = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text())
+    drawn = [node for node in graph["nodes"] if node["type"] != FRONTEND_ONLY]
+    assert {str(node["id"]): node["type"] for node in drawn} == {
+        number: node["class_type"] for number, node in prompt.items()
+    }
+    links = {(str(to), str(start), slot) for _, start, slot, to, _, _ in graph["links"]}
+    assert links == {
+        (number, *value)
+        for number, node in prompt.items()
+        for value in node["inputs"].values()
+        if isinstance(value, list)
+    }
+
+
+@pytest.mark.parametrize("name", list_workflows())
+def test_a_graph_says_which_pack_its_nodes_come_from(name):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    graph = json.loads((WORKFLOWS / f"{name}.json").read_text())
+    ours = [node for node in graph["nodes"] if node["type"].startswith(PREFIX)]
+    assert ours
+    for node in ours:
+        assert node["properties"]["cnr_id"] == project["name"]
+        assert node["properties"]["ver"] == project["version"]
+
+
+@pytest.mark.parametrize("name", list_workflows())
+def test_a_graph_has_a_thumbnail_and_an_api_twin(name):
+    assert (WORKFLOWS / f"{name}.jpg").stat().st_size < 100_000
+    assert (WORKFLOWS / "api" / f"{name}.json").is_file()
