@@ -27,45 +27,21 @@ class CompareVideos(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return make_schema(
-            node_id="ODVAECompareVideos",
-            display_name="Compare Videos (OD-VAE)",
-            description="Measures a clip against its reference: PSNR, SSIM and flicker of every "
-            "frame, and both side by side with their amplified difference.",
-            search_aliases=["psnr", "ssim", "flicker", "video quality", "difference"],
-            is_output_node=True,
+            "ODVAECompareVideos",
             inputs=[
-                io.Image.Input("reference", tooltip="The frames as they should be."),
-                io.Image.Input(
-                    "image", tooltip="The frames to judge: as many, and of the same size."
-                ),
-                advanced(
-                    io.Float.Input(
-                        "amplify",
-                        default=4.0,
-                        min=1.0,
-                        max=100.0,
-                        step=0.5,
-                        tooltip="How many times the difference is made stronger in the "
-                        "side-by-side picture.",
-                    )
-                ),
+                io.Image.Input("reference"),
+                io.Image.Input("image"),
+                advanced(io.Float.Input("amplify", default=4.0, min=1.0, max=100.0, step=0.5)),
             ],
             outputs=[
-                io.String.Output(
-                    display_name="report", tooltip="The means, and a line for every frame."
-                ),
-                io.Image.Output(display_name="plot", tooltip="The three measures over the frames."),
-                io.Image.Output(
-                    display_name="side_by_side",
-                    tooltip="Of every frame: the reference, the judged clip, their amplified "
-                    "difference.",
-                ),
-                io.Float.Output(
-                    display_name="psnr",
-                    tooltip="Mean PSNR over the frames in dB; 100 where the clips are identical.",
-                ),
+                io.String.Output(),
+                io.Image.Output(),
+                io.Image.Output(),
+                io.Float.Output(),
             ],
             hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+            search_aliases=["psnr", "ssim", "flicker", "video quality", "difference"],
         )
 
     @classmethod

@@ -13,7 +13,7 @@ from .convert import read_size, to_clips, to_image
 from .cut import Cut, check_cut, network_of
 from .feedback import Progress, tell
 from .running import decode_clip
-from .schema import SCHEDULE_TOOLTIP, cut_inputs, latent_input, make_schema, vae_input
+from .schema import cut_inputs, make_schema
 
 
 class TemporalTiledDecode(io.ComfyNode):
@@ -22,20 +22,11 @@ class TemporalTiledDecode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return make_schema(
-            node_id="ODVAETemporalTiledDecode",
-            display_name="Temporal-Tiled Decode (OD-VAE)",
-            description="Decodes a latent of any length, cut so that it fits the memory, without "
-            "flicker between the cuts, and trims it to the frames and pixels of the clip that "
-            "was encoded.",
-            search_aliases=["vae decode video", "decode tiled", "latent to video"],
-            inputs=[latent_input(), vae_input(), *cut_inputs(SCHEDULE_TOOLTIP)],
-            outputs=[
-                io.Image.Output(
-                    display_name="image",
-                    tooltip="The frames; of several clips one after the other.",
-                )
-            ],
+            "ODVAETemporalTiledDecode",
+            inputs=[io.Latent.Input("latent"), io.Vae.Input("vae"), *cut_inputs()],
+            outputs=[io.Image.Output()],
             hidden=[io.Hidden.unique_id],
+            search_aliases=["vae decode video", "decode tiled", "latent to video"],
         )
 
     @classmethod

@@ -28,14 +28,7 @@ from .feedback import Progress, tell
 from .footage import AT_A_TIME, open_footage
 from .models import place_output
 from .running import Say, count_steps, describe, take_first_that_fits
-from .schema import (
-    FILE_SCHEDULE_TOOLTIP,
-    advanced,
-    cut_inputs,
-    latent_input,
-    make_schema,
-    vae_input,
-)
+from .schema import advanced, cut_inputs, make_schema
 
 DEFAULT_RATE = Fraction(24)
 """Frames per second of a clip that knows no other."""
@@ -47,56 +40,20 @@ class DecodeToVideoFile(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return make_schema(
-            node_id="ODVAEDecodeToVideoFile",
-            display_name="Decode to Video File (OD-VAE)",
-            description="Decodes a latent straight into an H.264 file in the output folder, in "
-            "memory that does not grow with its length. The sound and the frame times of the "
-            "encoded video come along, and so does the graph.",
-            search_aliases=[
-                "long video decode",
-                "stream decode",
-                "latent to video file",
-                "save video",
-            ],
-            is_output_node=True,
+            "ODVAEDecodeToVideoFile",
             inputs=[
-                latent_input(),
-                vae_input(),
-                *cut_inputs(FILE_SCHEDULE_TOOLTIP),
-                io.String.Input(
-                    "filename_prefix",
-                    default="video/ODVAE",
-                    tooltip="Folder and beginning of the file's name within ComfyUI's output "
-                    "folder; a number is added.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=0.0,
-                    min=0.0,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip="Frames per second. 0 keeps the frame times of the encoded video, or "
-                    "takes 24 where there are none.",
-                ),
-                advanced(
-                    io.Int.Input(
-                        "quality",
-                        default=18,
-                        min=0,
-                        max=51,
-                        tooltip="H.264's constant rate factor: 0 is lossless, 18 looks lossless, "
-                        "28 is small.",
-                    )
-                ),
-                io.Video.Input(
-                    "video",
-                    optional=True,
-                    tooltip="Take sound and frame rate from this video: for latents that came "
-                    "from disk and know no other.",
-                ),
+                io.Latent.Input("latent"),
+                io.Vae.Input("vae"),
+                *cut_inputs(),
+                io.String.Input("filename_prefix", default="video/ODVAE"),
+                io.Float.Input("fps", default=0.0, min=0.0, max=1000.0, step=0.01),
+                advanced(io.Int.Input("quality", default=18, min=0, max=51)),
+                io.Video.Input("video", optional=True),
             ],
-            outputs=[io.Video.Output(display_name="video", tooltip="The file that was written.")],
+            outputs=[io.Video.Output()],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+            search_aliases=["long video decode", "latent to video file", "save video"],
         )
 
     @classmethod

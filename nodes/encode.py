@@ -14,14 +14,7 @@ from .cut import Cut, check_cut, network_of
 from .feedback import Progress, tell, warn
 from .foreign import ForeignVAE
 from .running import encode_clip
-from .schema import (
-    POSTERIORS,
-    SCHEDULE_TOOLTIP,
-    cut_inputs,
-    make_schema,
-    posterior_inputs,
-    vae_input,
-)
+from .schema import POSTERIORS, cut_inputs, make_schema, posterior_inputs
 
 
 class TemporalTiledEncode(io.ComfyNode):
@@ -30,29 +23,16 @@ class TemporalTiledEncode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return make_schema(
-            node_id="ODVAETemporalTiledEncode",
-            display_name="Temporal-Tiled Encode (OD-VAE)",
-            description="Encodes a clip of any length and size, cut so that it fits the memory. "
-            "The clip's own size rides along in the latent, so that decoding gives as many "
-            "frames and pixels back.",
-            search_aliases=["vae encode video", "encode tiled", "video to latent"],
+            "ODVAETemporalTiledEncode",
             inputs=[
-                io.Image.Input(
-                    "image",
-                    tooltip="The frames of one clip, any number and any size; a single frame is "
-                    "an image. Alpha is dropped.",
-                ),
-                vae_input(),
-                *cut_inputs(SCHEDULE_TOOLTIP),
+                io.Image.Input("image"),
+                io.Vae.Input("vae"),
+                *cut_inputs(),
                 *posterior_inputs(),
             ],
-            outputs=[
-                io.Latent.Output(
-                    display_name="latent",
-                    tooltip="One clip, [1, channels, frames, height, width], unscaled.",
-                )
-            ],
+            outputs=[io.Latent.Output()],
             hidden=[io.Hidden.unique_id],
+            search_aliases=["vae encode video", "encode tiled", "video to latent"],
         )
 
     @classmethod

@@ -23,13 +23,7 @@ from .encode import Draw, check_posterior
 from .feedback import Progress, tell
 from .footage import AT_A_TIME, Footage, open_footage
 from .running import Say, count_steps, describe, take_first_that_fits
-from .schema import (
-    FILE_SCHEDULE_TOOLTIP,
-    cut_inputs,
-    make_schema,
-    posterior_inputs,
-    vae_input,
-)
+from .schema import cut_inputs, make_schema, posterior_inputs
 
 
 class EncodeVideoFile(io.ComfyNode):
@@ -38,27 +32,16 @@ class EncodeVideoFile(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return make_schema(
-            node_id="ODVAEEncodeVideoFile",
-            display_name="Encode Video File (OD-VAE)",
-            description="Encodes a video straight from its file, in memory that does not grow "
-            "with its length. Its size, its frame times and where its sound is ride along in the "
-            "latent.",
-            search_aliases=["long video encode", "stream encode", "video file to latent"],
+            "ODVAEEncodeVideoFile",
             inputs=[
-                io.Video.Input(
-                    "video", tooltip="A video of any length and size, as from Load Video."
-                ),
-                vae_input(),
-                *cut_inputs(FILE_SCHEDULE_TOOLTIP),
+                io.Video.Input("video"),
+                io.Vae.Input("vae"),
+                *cut_inputs(),
                 *posterior_inputs(),
             ],
-            outputs=[
-                io.Latent.Output(
-                    display_name="latent",
-                    tooltip="One clip, [1, channels, frames, height, width], unscaled.",
-                )
-            ],
+            outputs=[io.Latent.Output()],
             hidden=[io.Hidden.unique_id],
+            search_aliases=["long video encode", "stream encode", "video file to latent"],
         )
 
     @classmethod
@@ -85,9 +68,7 @@ class EncodeVideoFile(io.ComfyNode):
         found = encode_footage(
             vae, footage, cut, lambda: Draw(posterior, seed), lambda text: tell(node, text)
         )
-        return io.NodeOutput(
-            make_latent(found.latent, found.size, times=found.times, rate=footage.rate, video=video)
-        )
+        return io.NodeOutput(make_latent(found.latent, found.size, times=found.times, video=video))
 
 
 @dataclass

@@ -38,65 +38,18 @@ class TailInflate(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return make_schema(
-            node_id="ODVAETailInflate",
-            display_name="Tail-Inflate Checkpoint (OD-VAE)",
-            description="Grows a video VAE out of a Stable Diffusion VAE: the image kernels "
-            "become the newest frame of the 3D ones. Writes the file to output/vae, where Load "
-            "OD-VAE finds it at once.",
-            search_aliases=["2d to 3d vae", "inflate vae", "tail initialization"],
-            is_output_node=True,
+            "ODVAETailInflate",
             inputs=[
-                io.Combo.Input(
-                    "checkpoint",
-                    options=list_2d_vaes(),
-                    tooltip="A 2D VAE in models/vae, or a Stable Diffusion checkpoint that holds "
-                    "one.",
-                ),
-                io.Combo.Input(
-                    "preset",
-                    options=PRESETS,
-                    default=PRESETS[0],
-                    tooltip="The video VAE to make. With odvae-stream the result equals the 2D "
-                    "VAE on every still clip; the published designs differ from it where they "
-                    "upsample.",
-                ),
-                io.Combo.Input(
-                    "mode",
-                    options=list(MODES),
-                    default="tail",
-                    tooltip="Where the image kernel goes. tail: the newest frame (the paper's "
-                    "choice). average: shared out over all frames. center: the middle one. "
-                    "random: nothing is inherited, the paper's control. branches: into an "
-                    "IV-VAE, from its own 2D VAE.",
-                ),
-                io.String.Input(
-                    "filename_prefix",
-                    default="tail-inflated",
-                    tooltip="Beginning of the file's name within output/vae.",
-                ),
-                advanced(
-                    io.Boolean.Input(
-                        "overwrite",
-                        default=False,
-                        tooltip="Off: a number is added to the name, and no file is ever "
-                        "replaced. On: the file is called exactly as you say, and replaced if it "
-                        "exists.",
-                    )
-                ),
+                io.Combo.Input("checkpoint", options=list_2d_vaes()),
+                io.Combo.Input("preset", options=PRESETS, default=PRESETS[0]),
+                io.Combo.Input("mode", options=list(MODES), default="tail"),
+                io.String.Input("filename_prefix", default="tail-inflated"),
+                advanced(io.Boolean.Input("overwrite", default=False)),
             ],
-            outputs=[
-                io.Vae.Output(display_name="vae", tooltip="The new video VAE."),
-                io.String.Output(
-                    display_name="report",
-                    tooltip="Where the file is, which layers were inherited exactly, and how "
-                    "close the new VAE is to the 2D one.",
-                ),
-                io.Image.Output(
-                    display_name="proof",
-                    tooltip="A test picture, through the 2D VAE, and through the new one.",
-                ),
-            ],
+            outputs=[io.Vae.Output(), io.String.Output(), io.Image.Output()],
             hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+            search_aliases=["2d to 3d vae", "inflate vae", "tail initialization"],
         )
 
     @classmethod

@@ -26,45 +26,16 @@ class EmptyLatent(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return make_schema(
-            node_id="ODVAEEmptyLatent",
-            display_name="Empty OD-VAE Latent",
-            description="An empty video latent of a size that is spelled in pixels and frames. "
-            "Any size and number is legal: decoding trims to it.",
-            search_aliases=["empty video latent", "new latent"],
+            "ODVAEEmptyLatent",
             inputs=[
-                io.Int.Input(
-                    "width", default=512, min=8, max=8192, tooltip="Width of the video in pixels."
-                ),
-                io.Int.Input(
-                    "height", default=512, min=8, max=8192, tooltip="Height of the video in pixels."
-                ),
-                io.Int.Input(
-                    "frames",
-                    default=33,
-                    min=1,
-                    max=100_000,
-                    tooltip="Frames of the video; four of them share a latent frame.",
-                ),
-                io.Int.Input(
-                    "batch_size",
-                    default=1,
-                    min=1,
-                    max=4096,
-                    tooltip="How many clips to make at once.",
-                ),
-                io.Vae.Input(
-                    "vae",
-                    optional=True,
-                    tooltip="The VAE that will decode the result, for its latent channels and "
-                    "compression. Without one: 4 channels, 4 times in time, 8 times in space.",
-                ),
+                io.Int.Input("width", default=512, min=8, max=8192),
+                io.Int.Input("height", default=512, min=8, max=8192),
+                io.Int.Input("frames", default=33, min=1, max=100_000),
+                io.Int.Input("batch_size", default=1, min=1, max=4096),
+                io.Vae.Input("vae", optional=True),
             ],
-            outputs=[
-                io.Latent.Output(
-                    display_name="latent",
-                    tooltip="Zeros, [batch, channels, frames, height, width].",
-                )
-            ],
+            outputs=[io.Latent.Output()],
+            search_aliases=["empty video latent", "new latent"],
         )
 
     @classmethod
@@ -93,28 +64,13 @@ class FramesToLatentVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return make_schema(
-            node_id="ODVAEFramesToLatentVideo",
-            display_name="Frames to Latent Video (OD-VAE)",
-            description="Latent frames as a batch, as SVD and AnimateDiff sample them, become "
-            "the frames of a latent video.",
-            search_aliases=["4d to 5d latent", "svd latent", "animatediff latent"],
+            "ODVAEFramesToLatentVideo",
             inputs=[
-                io.Latent.Input(
-                    "latent", tooltip="Latent frames as a batch, [frames, channels, height, width]."
-                ),
-                io.Int.Input(
-                    "clips",
-                    default=1,
-                    min=1,
-                    max=4096,
-                    tooltip="How many clips of equal length the batch holds, one after the other.",
-                ),
+                io.Latent.Input("latent"),
+                io.Int.Input("clips", default=1, min=1, max=4096),
             ],
-            outputs=[
-                io.Latent.Output(
-                    display_name="latent", tooltip="[clips, channels, frames, height, width]."
-                )
-            ],
+            outputs=[io.Latent.Output()],
+            search_aliases=["4d to 5d latent", "svd latent", "animatediff latent"],
         )
 
     @classmethod
@@ -135,22 +91,10 @@ class LatentVideoToFrames(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return make_schema(
-            node_id="ODVAELatentVideoToFrames",
-            display_name="Latent Video to Frames (OD-VAE)",
-            description="The frames of a latent video become a batch, as SVD, AnimateDiff and "
-            "image models sample them.",
+            "ODVAELatentVideoToFrames",
+            inputs=[io.Latent.Input("latent")],
+            outputs=[io.Latent.Output()],
             search_aliases=["5d to 4d latent", "svd latent", "animatediff latent"],
-            inputs=[
-                io.Latent.Input(
-                    "latent", tooltip="A latent video, [clips, channels, frames, height, width]."
-                )
-            ],
-            outputs=[
-                io.Latent.Output(
-                    display_name="latent",
-                    tooltip="[clips x frames, channels, height, width], clip after clip.",
-                )
-            ],
         )
 
     @classmethod

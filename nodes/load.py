@@ -20,58 +20,16 @@ class LoadOdvae(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        files = [DEFAULT, *list_vaes()]
         return make_schema(
-            node_id="ODVAELoad",
-            display_name="Load OD-VAE",
-            description="Loads any published OD-VAE, CV-VAE or IV-VAE file, one of your own "
-            "training or inflation, or the small model that comes with this pack, as a VAE that "
-            "ComfyUI's own VAE nodes take too.",
-            search_aliases=[
-                "load video vae",
-                "open-sora-plan vae",
-                "cv-vae",
-                "iv-vae",
-                "causal vae",
-            ],
+            "ODVAELoad",
             inputs=[
-                io.Combo.Input(
-                    "checkpoint",
-                    options=[DEFAULT, *list_vaes()],
-                    default=DEFAULT,
-                    tooltip="A file in models/vae (subfolders too) or output/vae. default is the "
-                    "small demonstration model that comes with this pack.",
-                ),
-                io.Combo.Input(
-                    "dtype",
-                    options=list(DTYPES),
-                    default="auto",
-                    tooltip="Number format of the weights and the arithmetic. auto: what ComfyUI "
-                    "chooses for this device; fp32 is the most accurate and takes twice the "
-                    "memory.",
-                ),
-                advanced(
-                    io.Combo.Input(
-                        "latents_4d",
-                        options=list(MEANINGS),
-                        default=MEANINGS[0],
-                        display_name="4D latents are",
-                        tooltip="What a latent without a time axis means when this VAE decodes "
-                        "it. one clip: its batch is the clip's frames, as SVD and AnimateDiff "
-                        "give them. separate images: each is a picture.",
-                    )
-                ),
+                io.Combo.Input("checkpoint", options=files, default=DEFAULT),
+                io.Combo.Input("dtype", options=list(DTYPES), default="auto"),
+                advanced(io.Combo.Input("latents_4d", options=list(MEANINGS), default=MEANINGS[0])),
             ],
-            outputs=[
-                io.Vae.Output(
-                    display_name="vae",
-                    tooltip="Works in the OD-VAE nodes and in ComfyUI's own VAE nodes.",
-                ),
-                io.String.Output(
-                    display_name="info",
-                    tooltip="What was found: family, version, parameters, sha256, latent "
-                    "channels and scale.",
-                ),
-            ],
+            outputs=[io.Vae.Output(), io.String.Output()],
+            search_aliases=["load video vae", "open-sora-plan vae", "cv-vae", "iv-vae"],
         )
 
     @classmethod
