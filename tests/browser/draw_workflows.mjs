@@ -15,7 +15,7 @@ const CORE = { cnr_id: 'comfy-core', ver: '0.3.64' }
 
 const NARROW = 320
 const SHOWN = { // width and height of nodes that show something once they ran
-  LoadVideo: [340, 360],
+  LoadVideo: [340, 380],
   SaveVideo: [440, 440],
   PreviewAny: [420, 240],
   ODVAECompareVideos: [440, 460],
@@ -75,11 +75,12 @@ try {
   for (const [name, layout] of Object.entries(layouts)) {
     const prompt = JSON.parse(fs.readFileSync(path.join(folder, 'api', `${name}.json`), 'utf8'))
     await comfy.openPrompt(page, prompt)
+    await comfy.setWidgets(page, { control_after_generate: 'fixed' })
     await page.evaluate(arrange, { ...layout, shown: SHOWN, narrow: NARROW, gap: 20, head: 50, top: 30 })
     const graph = finish(await page.evaluate(() => window.app.graph.serialize()))
     fs.writeFileSync(path.join(folder, `${name}.json`), `${JSON.stringify(graph, null, 2)}\n`)
     await comfy.openGraph(page, graph)
-    await comfy.takePicture(page, path.join(shots, `${name}.png`))
+    await comfy.takePicture(page, path.join(shots, `${name}.png`), { graphOnly: true })
   }
 } finally {
   await browser.close()

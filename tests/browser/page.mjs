@@ -106,9 +106,27 @@ export function clearGraph(page) {
   return page.evaluate(() => window.app.graph.clear())
 }
 
-// Fit the graph into the window and keep a picture of it.
-export async function takePicture(page, path) {
+// Fit the graph into the window and keep a picture: of the window, or of nothing but the graph.
+export async function takePicture(page, path, { graphOnly = false } = {}) {
   await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView'))
   await page.waitForTimeout(1500)
-  await page.screenshot({ path })
+  await page.screenshot({ path, clip: graphOnly ? await frameGraph(page) : undefined })
+}
+
+// The rectangle of the window that the graph's groups and nodes fill.
+function frameGraph(page) {
+  return page.evaluate((margin) => {
+    const { graph, canvas } = window.app
+    const { scale, offset } = canvas.ds
+    const boxes = [...graph._nodes, ...graph._groups].map(({ pos, size }) => [...pos, pos[0] + size[0], pos[1] + size[1]])
+    const [left, top] = [0, 1].map((i) => Math.min(...boxes.map((box) => box[i])) - margin)
+    const [right, bottom] = [2, 3].map((i) => Math.max(...boxes.map((box) => box[i])) + margin)
+    const { x, y } = canvas.canvas.getBoundingClientRect()
+    return {
+      x: x + (left + offset[0]) * scale,
+      y: y + (top + offset[1]) * scale,
+      width: (right - left) * scale,
+      height: (bottom - top) * scale,
+    }
+  }, 20)
 }

@@ -1,0 +1,63 @@
+"""Every graph opens and runs in ComfyUI's own page, in a headless Chromium.
+
+The pictures are kept in the folder that BROWSER_SHOTS names, else beside pytest's other files.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.browser.scripts import find_obstacle, run_script
+from tests.comfyui.server import Server, find_comfyui
+from tests.comfyui.stage import SMALL, WORKFLOWS, furnish, list_workflows
+
+pytestmark = pytest.mark.comfyui
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What became of every graph in the page, or a skip with the reason."""
+    comfyui, reason = find_comfyui()
+    obstacle = find_obstacle() if comfyui else reason
+    if comfyui is None or obstacle:
+        pytest.skip(obstacle)
+    shots = Path(os.environ.get("BROWSER_SHOTS") or tmp_path_factory.mktemp("shots"))
+    server = Server(comfyui, tmp_path_factory.mktemp("page"))
+    furnish(server)
+    try:
+        server.start()
+        address = f"http://127.0.0.1:{server.port}"
+        printed = run_script("run_workflows.mjs", address, WORKFLOWS, shots, json.dumps(SMALL))
+    finally:
+        server.stop()
+    return json.loads(printed) | {"shots": shots}
+
+
+@pytest.mark.parametrize("name", list_workflows())
+def test_a_graph_opens_without_unknown_nodes_and_runs(seen, name):
+    found = seen["workflows"][name]
+    assert found["missing"] == []
+    assert found["status"] == "success", found.get("message")
+    assert (seen["shots"] / f"{name}.png").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("name", list_workflows())
+def test_the_page_queues_what_the_api_twin_says(seen, name):
+    twin = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text())
+    queued = seen["workflows"][name]["prompt"]
+    assert queued.keys() == twin.keys()
+    for number, node in twin.items():
+        assert queued[number]["class_type"] == node["class_type"]
+        # A newer ComfyUI adds inputs of its own to its nodes.
+        assert queued[number]["inputs"] | node["inputs"] == queued[number]["inputs"]
+
+
+def test_a_video_that_our_nodes_wrote_restores_its_graph_when_dropped(seen):
+    assert "ODVAEDecodeToVideoFile" in seen["drop"]["expected"]
+    assert seen["drop"]["restored"] == seen["drop"]["expected"]
+
+
+def test_the_page_reports_no_error(seen):
+    assert seen["errors"] == []
