@@ -18,7 +18,7 @@ export async function openPage(url) {
   })
   const page = await browser.newPage({ viewport: SIZE })
   const errors = []
-  page.on('pageerror', (error) => errors.push(String(error)))
+  page.on('pageerror', (error) => errors.push(error.stack))
   await page.goto(url, { waitUntil: 'domcontentloaded' })
   await page.waitForFunction(
     () => window.app?.graph && window.app?.canvas && window.LiteGraph?.registered_node_types?.ODVAELoad
@@ -83,7 +83,9 @@ export function runGraph(page) {
       }), { once: true })
       setTimeout(() => resolve({ status: 'timeout' }), limit)
     })
-    if (await window.app.queuePrompt(0, 1) === false) return { status: 'invalid', outputs }
+    await window.app.queuePrompt(0, 1)
+    const refused = Object.values(window.app.lastNodeErrors ?? {})
+    if (refused.length) return { status: 'invalid', message: JSON.stringify(refused), outputs }
     return { ...await end, outputs }
   }, RUN_MS)
 }

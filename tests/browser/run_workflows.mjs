@@ -32,9 +32,11 @@ async function runWorkflow(name) {
 
 try {
   for (const name of names) found.workflows[path.parse(name).name] = await runWorkflow(name)
-  await comfy.clearGraph(page)
-  await comfy.dropFile(page, saved.file)
-  found.drop = { expected: saved.types, restored: (await comfy.describeGraph(page)).types }
+  if (saved) {
+    await comfy.clearGraph(page)
+    await comfy.dropFile(page, saved.file)
+    found.drop = { expected: saved.types, restored: (await comfy.describeGraph(page)).types }
+  }
   found.errors = errors
   console.log(JSON.stringify(found))
 } finally {
