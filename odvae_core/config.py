@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar, get_args, get_type_hints
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -32,11 +34,45 @@ def from_dict(cls: type[T], fields: dict[str, Any]) -> T:
         raise ValueError(f"{cls.__name__} can't be built: {error}") from None
 
 
+def check_fields(part: Any, choices: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> None:
+    """Raise `ValueError` where a field of a configuration holds what no network can be built of.
+
+    A whole number is a count, so it is 1 or more; `choices` are the words that a field takes.
+    """
+    for name, hint in get_type_hints(type(part)).items():
+        value = getattr(part, name)
+        if name in choices and value not in choices[name]:
+            raise ValueError(
+                f"got {name} = {value!r}; it is one of {', '.join(map(repr, choices[name]))}"
+            )
+        if not _fits(value, hint):
+            raise ValueError(f"got {name} = {value!r}; it is {_describe(hint)}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        filled = bool(value) or not dataclasses.is_dataclass(inner)
+        return isinstance(value, tuple) and filled and all(_fits(item, inner) for item in value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int | float if hint is float else hint)
+
+
+def _describe(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        if dataclasses.is_dataclass(inner):
+            return f"a list of at least one {inner.__name__}"  # pyright: ignore
+        return f"a list, each item {_describe(inner)}"
+    return {int: "a whole number, 1 or more", float: "a number", str: "a word"}[hint]
+
+
 def _value(hint: Any, value: Any) -> Any:
     """JSON knows no tuples and no dataclasses: turn lists and dicts back."""
-    if not isinstance(value, list | tuple):
+    if get_origin(hint) is not tuple or not isinstance(value, list | tuple):
         return value
     inner = get_args(hint)[0]
-    if dataclasses.is_dataclass(inner):
-        return tuple(from_dict(inner, item) for item in value)  # pyright: ignore[reportArgumentType]
-    return tuple(value)
+    if not dataclasses.is_dataclass(inner):
+        return tuple(value)
+    return tuple(from_dict(inner, item) if isinstance(item, dict) else item for item in value)  # pyright: ignore

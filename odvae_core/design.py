@@ -92,7 +92,7 @@ def find_design(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: Source, family: str | None
 ) -> Design:
     """The network that weights fit. Raises `ValueError` where there is none or no `family` one."""
-    if metadata.get("format", "").isdigit():
+    if metadata.get("format", "").isdecimal():
         design = design_of_metadata(metadata)
     else:
         refuse_strangers(tensors)
@@ -118,9 +118,11 @@ def design_of_metadata(metadata: Mapping[str, str]) -> Design:
         )
     if not {"config", "family"} <= set(metadata):
         raise ValueError("its metadata has no config or no family: export it again")
-    return make_design(
-        json.loads(metadata["config"]), metadata["family"], "configuration in its metadata"
-    )
+    try:
+        fields = json.loads(metadata["config"])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its metadata's config is no JSON ({error}): export it again") from error
+    return make_design(fields, metadata["family"], "configuration in its metadata")
 
 
 def refuse_strangers(tensors: Mapping[str, Tensor]) -> None:

@@ -49,3 +49,23 @@ def test_a_last_level_that_halves_is_refused():
     levels = (*PRESETS["odvae-v1.2"].levels[:3], Level(4, "3d", "joint", "", "3d", "joint", ""))
     with pytest.raises(ValueError, match="last level halves nothing"):
         OdvaeConfig(levels)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("width", 0, "a whole number, 1 or more"),
+        ("width", [128], "a whole number, 1 or more"),
+        ("blocks", -1, "a whole number, 1 or more"),
+        ("z_channels", 1.5, "a whole number, 1 or more"),
+        ("z_channels", True, "a whole number, 1 or more"),
+        ("attention_resolutions", 32, "a list, each item a whole number"),
+        ("levels", [], "a list of at least one Level"),
+        ("levels", ["2d"], "a list of at least one Level"),
+        ("levels", {}, "a list of at least one Level"),
+        ("norm", ["clip"], "it is one of 'clip', 'frame'"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_with_the_rule(field, value, rule):
+    with pytest.raises(ValueError, match=rf"got {field} = .*{rule}"):
+        from_dict(OdvaeConfig, {**to_dict(PRESETS["odvae-v1.2"]), field: value})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..config import check_fields
 from ..constants import LATENT_SCALE, SD3_LATENT_SCALE, SD3_LATENT_SHIFT
 
 CHOICES = {
@@ -60,7 +61,7 @@ class CvvaeConfig:
 
     def __post_init__(self):
         for part in (*self.levels, self):
-            check_choices(part)
+            check_fields(part, CHOICES)
         if self.levels[-1].down or self.levels[0].up:
             raise ValueError("the coarsest level's down and the finest level's up must be ''")
         if self.parent == "sd3" and not self._attends_plainly:
@@ -95,16 +96,6 @@ class CvvaeConfig:
     @property
     def time_halvings(self) -> int:
         return sum(level.down == "joint" for level in self.levels)
-
-
-def check_choices(part: Level | CvvaeConfig) -> None:
-    """Raise `ValueError` where a field holds a word that it doesn't know."""
-    for name, choices in CHOICES.items():
-        value = getattr(part, name, choices[0])
-        if value not in choices:
-            raise ValueError(
-                f"got {name} = {value!r}; it is one of {', '.join(map(repr, choices))}"
-            )
 
 
 CVVAE = CvvaeConfig(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..config import check_fields
+
 
 @dataclass(frozen=True)
 class IvvaeConfig:
@@ -24,6 +26,7 @@ class IvvaeConfig:
     branches: int = 2
 
     def __post_init__(self):
+        check_fields(self)
         if self.branches not in (1, 2):
             raise ValueError(f"got branches = {self.branches}; it is 2, or 1 for the 2D VAE")
         if self.z_channels % self.branches:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..config import check_fields
+
 CHOICES = {
     "encoder": ("2d", "3d", "half"),
     "decoder": ("2d", "3d", "half"),
@@ -79,7 +81,7 @@ class OdvaeConfig:
 
     def __post_init__(self):
         for part in (*self.levels, self):
-            check_choices(part)
+            check_fields(part, CHOICES)
         if self.levels[-1].down or self.levels[-1].down_time:
             raise ValueError("the last level halves nothing: its down and down_time must be ''")
         for level in self.levels:
@@ -113,16 +115,6 @@ class OdvaeConfig:
 
 def doubles_time(level: Level) -> int:
     return level.up.startswith("joint") + bool(level.up_time)
-
-
-def check_choices(part: Level | OdvaeConfig) -> None:
-    """Raise `ValueError` where a field holds a word that it doesn't know."""
-    for name, choices in CHOICES.items():
-        value = getattr(part, name, choices[0])
-        if value not in choices:
-            raise ValueError(
-                f"got {name} = {value!r}; it is one of {', '.join(map(repr, choices))}"
-            )
 
 
 V1_2 = OdvaeConfig(
