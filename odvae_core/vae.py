@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from .posterior import Posterior
-from .schedules import Direction, Progress, Report, Schedule, Whole
+from .schedules import Direction, Progress, Report, Schedule, Stream, Whole
 from .tiling import Tiles, count_tiles
 
-WHOLE = Whole()
+WHOLE, STREAM = Whole(), Stream()
 
 
 class VideoVAE(nn.Module, ABC):
-    """A VAE for clips [B, 3, T, H, W] in [-1, 1] of 1 + ck frames, c being its temporal
-    compression.
+    """A VAE for clips [B, 3, 1 + ck, H, W] in [-1, 1], c being its temporal compression.
 
     A family gives the modules, under their published names, and the steps that run them. Clips stay
     where they are: chunks go to the network's device and type, results come back on the clip's.
@@ -53,9 +52,10 @@ class VideoVAE(nn.Module, ABC):
         tiles: Tiles | None = None,
         progress: Progress | None = None,
     ) -> Posterior:
-        """Video [B, 3, 1 + ck, H, W] in [-1, 1] -> posterior of latents [B, C, 1 + k, H / s, W /
-        s], unscaled.
+        """Posterior of a video's latents, unscaled.
 
+        [B, 3, 1 + ck, H, W] in [-1, 1] -> [B, C, 1 + k, H / s, W / s], s being the spatial
+        compression.
         Raises `ValueError` for other frame counts and sizes: `odvae_core.fit` pads them.
         """
         self.check_video(video)
@@ -69,8 +69,11 @@ class VideoVAE(nn.Module, ABC):
         tiles: Tiles | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Latents [B, C, 1 + k, H, W], unscaled -> video [B, 3, 1 + ck, sH, sW]; values may pass
-        [-1, 1] a little."""
+        """Video of latents, unscaled.
+
+        [B, C, 1 + k, H, W] -> [B, 3, 1 + ck, sH, sW]; values may pass [-1, 1] a little. Raises
+        `ValueError` for a tensor that is no latent of this VAE.
+        """
         self.check_latent(latent)
         return self._run(self.decoding(), latent, schedule, tiles, progress)
 
@@ -81,34 +84,33 @@ class VideoVAE(nn.Module, ABC):
     def encode_stream(
         self,
         chunks: Iterable[Tensor],
-        schedule: Schedule = WHOLE,
+        schedule: Schedule = STREAM,
         tiles: Tiles | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Posterior]:
-        """Consecutive pieces of one clip, of any length -> posteriors of consecutive latent frames.
+        """Posteriors of consecutive latent frames, from consecutive pieces of one clip.
 
-        Memory doesn't grow with the clip's length. The clip must have 1 + ck frames in all.
+        The pieces [B, 3, T, H, W] are of any length, but have 1 + ck frames in all, else the last
+        step raises `ValueError`. Memory doesn't grow with the clip's length.
         """
-        for moments in self._stream(
-            self.encoding(), self._checked(chunks), schedule, tiles, progress
-        ):
+        way = self.encoding()
+        checked = check_pieces(chunks, self.check_video, self.check_frames)
+        for moments in self._stream(way, checked, schedule, tiles, progress):
             yield self.posterior(moments)
 
     def decode_stream(
         self,
         chunks: Iterable[Tensor],
-        schedule: Schedule = WHOLE,
+        schedule: Schedule = STREAM,
         tiles: Tiles | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Tensor]:
-        """Consecutive latent frames of one clip -> consecutive pieces of its video."""
+        """Consecutive pieces of a video, from consecutive latent frames of one clip.
 
-        def checked() -> Iterator[Tensor]:
-            for chunk in chunks:
-                self.check_latent(chunk)
-                yield chunk
-
-        yield from self._stream(self.decoding(), checked(), schedule, tiles, progress)
+        The latents are [B, C, T, H, W], of any length. Memory doesn't grow with the clip's length. Raises `ValueError` as `decode` does.
+        """
+        checked = check_pieces(chunks, self.check_latent, self.check_latent_frames)
+        yield from self._stream(self.decoding(), checked, schedule, tiles, progress)
 
     def check_video(self, video: Tensor) -> None:
         """Raise `ValueError` where this is no video that the encoder takes, whatever its length."""
@@ -124,14 +126,21 @@ class VideoVAE(nn.Module, ABC):
         for name, side in (("height", video.shape[3]), ("width", video.shape[4])):
             if side % step:
                 smaller, larger = side // step * step, (side // step + 1) * step
+                cure = (
+                    f"crop it to {smaller} or pad it to {larger}"
+                    if smaller
+                    else f"pad it to {step}"
+                )
                 raise ValueError(
                     f"got a {name} of {side} pixels; the encoder takes multiples of {step}: "
-                    f"crop it to {smaller} or pad it to {larger}, as odvae_core.fit does"
+                    f"{cure}, as odvae_core.fit does"
                 )
 
     def check_frames(self, frames: int) -> None:
         """Raise `ValueError` where a clip hasn't 1 + ck frames."""
         step = self.temporal_compression
+        if not frames:
+            raise ValueError(f"got 0 frames; the encoder takes 1 + {step}k: give at least one")
         if (frames - 1) % step:
             shorter = 1 + (frames - 1) // step * step
             raise ValueError(
@@ -155,15 +164,10 @@ class VideoVAE(nn.Module, ABC):
                 "was trained with"
             )
 
-    def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        frames = 0
-        for chunk in chunks:
-            if chunk.ndim == 5 and not chunk.shape[2]:
-                continue
-            self.check_video(chunk)
-            frames += chunk.shape[2]
-            yield chunk
-        self.check_frames(frames)
+    def check_latent_frames(self, frames: int) -> None:
+        """Raise `ValueError` where a clip of latents has no frame."""
+        if not frames:
+            raise ValueError("got 0 latent frames; the decoder takes 1 + k: give at least one")
 
     def _run(
         self,
@@ -178,7 +182,8 @@ class VideoVAE(nn.Module, ABC):
         height, width = (side * way.pixels_out // way.pixels_in for side in clip.shape[-2:])
         if way.pixels_in > way.pixels_out:
             height, width = clip.shape[-2:]
-        schedule.check(way, clip.requires_grad)
+        schedule.check(way)
+        schedule.check_gradient(way, clip)
         count = schedule.count(way, clip.shape[2]) * count_tiles(tiles, height, width)
         return schedule.run(way, clip, tiles, Report(progress, count))
 
@@ -193,4 +198,32 @@ class VideoVAE(nn.Module, ABC):
         if tiles is not None:
             tiles.check(self.spatial_compression)
         schedule.check(way)
-        return schedule.stream(way, chunks, tiles, Report(progress))
+        checked = (schedule.check_gradient(way, chunk) for chunk in chunks)
+        return schedule.stream(way, checked, tiles, Report(progress))
+
+
+def check_pieces(
+    chunks: Iterable[Tensor],
+    check_chunk: Callable[[Tensor], None],
+    check_frames: Callable[[int], None],
+) -> Iterator[Tensor]:
+    """The pieces of a clip that hold a frame, each checked, and at the end their frames in all.
+
+    Raises `ValueError` where a piece differs from the first in more than its number of frames.
+    """
+    frames, first = 0, None
+    for chunk in chunks:
+        if chunk.ndim == 5 and not chunk.shape[2]:
+            continue
+        check_chunk(chunk)
+        picture = (*chunk.shape[:2], *chunk.shape[3:])
+        first = first or picture
+        if picture != first:
+            raise ValueError(
+                f"got a chunk of shape {list(chunk.shape)} in a clip of batch {first[0]} and "
+                f"{first[2]}x{first[3]}; the chunks of one clip differ in frames only: "
+                "start another stream for another clip"
+            )
+        frames += chunk.shape[2]
+        yield chunk
+    check_frames(frames)

@@ -222,50 +222,6 @@ def test_an_interrupted_pass_leaves_nothing_behind(schedule):
     assert torch.equal(vae.encode(clip, schedule).mean, before)
 
 
-@pytest.mark.parametrize("lengths", [(1,) * 17, (17,), (3, 0, 7, 2, 5), (16, 1)])
-@pytest.mark.parametrize("schedule", [odvae.Stream(5), odvae.Windows(9)])
-def test_a_stream_of_chunks_equals_the_clip_in_one_piece(schedule, lengths):
-    vae, clip = make_vae("odvae-tiny"), make_clip(17)
-    posteriors = list(vae.encode_stream(clip.split(lengths, dim=2), schedule))
-    latent = torch.cat([posterior.mean for posterior in posteriors], dim=2)
-    torch.testing.assert_close(latent, vae.encode(clip, schedule).mean)
-    chunks = list(vae.decode_stream(latent.split([2, 3], dim=2), schedule))
-    torch.testing.assert_close(torch.cat(chunks, dim=2), vae.decode(latent, schedule))
-
-
-def test_tiles_of_a_stream_of_chunks_equal_those_of_the_clip():
-    vae, clip = make_vae("odvae-tiny"), make_clip(9, 24, 24)
-    tiles = odvae.Tiles(16, overlap=8)
-    chunks = list(vae.encode_stream(clip.split(4, dim=2), odvae.Stream(5), tiles))
-    latent = torch.cat([posterior.mean for posterior in chunks], dim=2)
-    torch.testing.assert_close(latent, vae.encode(clip, odvae.Whole(), tiles).mean)
-    video = torch.cat(list(vae.decode_stream([latent], odvae.Stream(5), tiles)), dim=2)
-    torch.testing.assert_close(video, vae.decode(latent, odvae.Whole(), tiles))
-
-
-@pytest.mark.parametrize("schedule", [odvae.Whole(), odvae.Sweep()])
-def test_a_stream_of_chunks_needs_a_schedule_that_needs_no_whole_clip(schedule):
-    with pytest.raises(ValueError, match=r"takes Stream\(\) or Windows\(\)"):
-        list(make_vae("odvae-tiny").encode_stream([make_clip(5)], schedule))
-
-
-def test_a_stream_that_ends_at_an_illegal_length_says_so():
-    with pytest.raises(ValueError, match="got 7 frames"):
-        list(make_vae("odvae-tiny").encode_stream([make_clip(7)], odvae.Stream(5)))
-
-
-def test_a_stream_of_a_causal_encoder_gives_a_latent_as_soon_as_its_frames_are_there():
-    vae, clip, read = make_vae("odvae-tiny"), make_clip(13), []
-
-    def chunks():
-        for chunk in clip.split([5, 4, 4], dim=2):
-            read.append(chunk)
-            yield chunk
-
-    next(vae.encode_stream(chunks(), odvae.Stream(5)))
-    assert len(read) == 1
-
-
 def test_a_slab_is_cut_finer_where_a_tensor_would_outgrow_its_index(monkeypatch):
     vae, clip = make_vae("odvae-v1.2"), make_clip(17, 16, 16)
     whole = both_ways(vae, clip, odvae.Whole())

@@ -72,18 +72,19 @@ class Schedule(ABC):
             "the whole clip: choose one of these, or join the chunks and use encode or decode"
         )
 
-    def check(self, way: Direction, requires_grad: bool = False) -> None:
-        """Raise where this schedule can't cut this network, or can't carry a gradient.
+    def check(self, way: Direction) -> None:  # noqa: B027
+        """Raise `ValueError` where this schedule can't cut this network. Called before a pass."""
 
-        `requires_grad` says whether the clip does. Called once before a pass.
-        """
+    def check_gradient(self, way: Direction, clip: Tensor) -> Tensor:
+        """The clip, or a chunk of it; raises `RuntimeError` where it can't carry its gradient."""
         if self.carries_gradients or not torch.is_grad_enabled():
-            return
-        if requires_grad or any(weight.requires_grad for weight in way.coder.parameters()):
+            return clip
+        if clip.requires_grad or any(weight.requires_grad for weight in way.coder.parameters()):
             raise RuntimeError(
                 f"got {self} where a gradient would be recorded; only Whole and Windows carry "
                 "gradients: use one of these, or torch.no_grad() and frozen parameters"
             )
+        return clip
 
 
 def over_tiles(

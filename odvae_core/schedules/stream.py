@@ -59,8 +59,7 @@ class Stream(Schedule):
             if output.shape[2]:
                 yield output
 
-    def check(self, way: Direction, requires_grad: bool = False) -> None:
-        super().check(way, requires_grad)
+    def check(self, way: Direction) -> None:
         refuse_uncuttable(self, way)
         if way.unstreamable:
             raise ValueError(

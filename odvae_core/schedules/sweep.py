@@ -73,8 +73,7 @@ class Sweep(Schedule):
     def count(self, way: Direction, frames: int) -> int:
         return len(way.steps) * count_chunks(frames, *way.cut(self.frames))
 
-    def check(self, way: Direction, requires_grad: bool = False) -> None:
-        super().check(way, requires_grad)
+    def check(self, way: Direction) -> None:
         refuse_uncuttable(self, way)
 
 
