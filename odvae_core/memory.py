@@ -27,9 +27,6 @@ from .schedules import Direction, Report, Schedule, Stream, Sweep, Whole, Window
 from .tiling import Tiles
 from .vae import VideoVAE
 
-MARGIN = 1.1
-"""The measured peak over the counted one, and what allocators waste (benchmarks/memory.py)."""
-
 PARKED_SHARE = 0.7
 """Of the available host memory, how much parked features may take."""
 
@@ -110,7 +107,7 @@ def need(
         height, width = min(height, tiles.size), min(width, tiles.size)
     dtype = next(vae.parameters()).dtype
     counted = count_frames(vae.config, dtype, encoding, frames, schedule)
-    scale = batch * height * width / PROBE_SIDE**2 * MARGIN
+    scale = batch * height * width / PROBE_SIDE**2
     return Need(int(counted["meta"] * scale), int(counted["cpu"] * scale))
 
 
