@@ -17,8 +17,6 @@ export async function openPage(url) {
     args: ['--no-sandbox', '--disable-dev-shm-usage', '--enable-unsafe-swiftshader', '--no-proxy-server'],
   })
   const page = await browser.newPage({ viewport: SIZE })
-  const errors = []
-  page.on('pageerror', (error) => errors.push(error.stack))
   await page.goto(url, { waitUntil: 'domcontentloaded' })
   await page.waitForFunction(
     () => window.app?.graph && window.app?.canvas && window.LiteGraph?.registered_node_types?.ODVAELoad
@@ -26,6 +24,8 @@ export async function openPage(url) {
     null,
     { timeout: 120_000 },
   )
+  const errors = [] // from here on: what the page says of itself while it starts is none of ours
+  page.on('pageerror', (error) => errors.push(error.stack))
   return { browser, page, errors }
 }
 

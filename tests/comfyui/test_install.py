@@ -62,7 +62,11 @@ def comfyui(tmp_path_factory):
     if subprocess.run([python, "-c", "import cm_cli"], capture_output=True).returncode:
         pytest.skip(f"no comfyui-manager in {python}; pip install it there, or set COMFYUI_PYTHON")
     folder = tmp_path_factory.mktemp("workspace") / "ComfyUI"
-    shutil.copytree(original, folder, ignore=lambda place, names: LEFT_OUT, symlinks=True)
+
+    def leave_out(place, names):
+        return LEFT_OUT if Path(place) == original else ()
+
+    shutil.copytree(original, folder, ignore=leave_out, symlinks=True)
     (folder / "custom_nodes").mkdir()
     (folder / ".venv").symlink_to(python.parents[1], target_is_directory=True)
     return folder

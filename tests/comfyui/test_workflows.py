@@ -171,6 +171,14 @@ def test_latents_come_back_from_disk_as_they_went(stage, default):
     assert psnr(film, default.decode(latent, Stream()).clamp(-1, 1)).min() > 30
 
 
+def test_the_template_browser_offers_every_graph_with_its_thumbnail(stage):
+    assert sorted(stage.get("/workflow_templates")["odvae"]) == sorted(list_workflows())
+    for name in list_workflows():
+        address = f"/api/workflow_templates/odvae/{name}"
+        assert stage.get(f"{address}.json")["nodes"]
+        assert stage.get(f"{address}.jpg") == (WORKFLOWS / f"{name}.jpg").read_bytes()
+
+
 @pytest.mark.parametrize("name", list_workflows())
 def test_a_graph_is_its_api_twin_drawn(name):
     graph = json.loads((WORKFLOWS / f"{name}.json").read_text())
