@@ -118,8 +118,8 @@ def save(
 
     `dtype` is float32, float16 or bfloat16 (None: the VAE's own). `metadata` is kept beside the
     configuration; `source` and `source_sha256` name what the weights came from, by default the file
-    that they were loaded from. Raises `CheckpointError` on weights that aren't finite or a file
-    that can't be written, and `ValueError` on bad metadata.
+    that they were loaded or inflated from. Raises `CheckpointError` on weights that aren't finite
+    or a file that can't be written, and `ValueError` on bad metadata.
     """
     for name, value in metadata.items():
         if name in RESERVED or not isinstance(value, str):
@@ -213,14 +213,21 @@ def store(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 def describe_vae(vae: VideoVAE) -> dict[str, str]:
     """The metadata by which a file explains itself."""
-    described = {
+    return {
         "format": str(FORMAT),
         "family": vae.family,
         "config": json.dumps(to_dict(vae.config)),
         "version": read_version(),
-        "source": "odvae_core.build",
+        **name_source(vae),
     }
+
+
+def name_source(vae: VideoVAE) -> dict[str, str]:
+    """What a VAE's weights came from, with the sha256 where it was a file."""
     if vae.provenance is not None:
-        described["source"] = vae.provenance.path.name
-        described["source_sha256"] = vae.provenance.sha256
-    return described
+        return {"source": vae.provenance.path.name, "source_sha256": vae.provenance.sha256}
+    if vae.inflation is None:
+        return {"source": "odvae_core.build"}
+    if vae.inflation.source is None:
+        return {"source": "odvae_core.inflate"}
+    return {"source": vae.inflation.source.name, "source_sha256": vae.inflation.source_sha256}

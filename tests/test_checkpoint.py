@@ -13,6 +13,7 @@ from odvae_core.checkpoint import read_tensors
 from odvae_core.config import to_dict
 from odvae_core.design import locate
 from odvae_core.families.odvae_config import PRESETS
+from odvae_core.tensorfile import hash_file
 from odvae_core.version import read_version
 from tests.checkpoints import build_small
 from tests.golden import make_weights, read_case
@@ -126,6 +127,17 @@ def test_a_saved_copy_names_the_file_that_it_came_from(file, tmp_path):
     metadata = read_metadata(tmp_path / "copy.safetensors")
     assert metadata["source"] == file.name
     assert metadata["source_sha256"] == loaded.provenance.sha256
+
+
+def test_what_was_inflated_names_the_2d_vae_that_it_came_from(tmp_path):
+    parent, file = build_small("sd-vae"), tmp_path / "child.safetensors"
+    odvae.save(parent, tmp_path / "parent.safetensors")
+    odvae.save(odvae.inflate(tmp_path / "parent.safetensors", "odvae-stream"), file)
+    assert read_metadata(file)["source"] == "parent.safetensors"
+    assert read_metadata(file)["source_sha256"] == hash_file(tmp_path / "parent.safetensors")
+    odvae.save(odvae.inflate(parent.state_dict(), "odvae-stream"), file)
+    assert read_metadata(file)["source"] == "odvae_core.inflate"
+    assert "source_sha256" not in read_metadata(file)
 
 
 def test_the_source_may_be_named_by_the_caller(vae, tmp_path):

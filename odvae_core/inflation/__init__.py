@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 from torch import Tensor
 
 from ..checkpoint import read_tensors
+from ..design import locate
 from ..families.ivvae_config import IvvaeConfig
 from ..families.odvae_config import OdvaeConfig
 from ..registry import family_of, read_config
+from ..tensorfile import hash_file
 from ..vae import VideoVAE
 from .ivvae import inflate_branches
 from .kernels import INFLATIONS, average_inflate, center_inflate, tail_inflate
@@ -70,5 +72,9 @@ def inflate(
             f"got mode {mode!r} for a preset of the family {family_of(config)}, which "
             + (f"takes {', '.join(fitting)}" if fitting else "can't be inflated: train it")
         )
-    tensors = read_tensors(source)[0] if isinstance(source, str | Path) else source
-    return MODES[mode].run(tensors, config)
+    if not isinstance(source, str | Path):
+        return MODES[mode].run(source, config)
+    vae = MODES[mode].run(read_tensors(source)[0], config)
+    file = locate(source).weights
+    vae.inflation = replace(vae.inflation, source=file, source_sha256=hash_file(file))
+    return vae

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -36,8 +37,11 @@ class Proof:
 
 @dataclass(frozen=True)
 class Inflation:
-    """What an inflated VAE has from its 2D parent: state dict keys, and sentences on what can't be
-    equal."""
+    """What an inflated VAE has from its 2D parent.
+
+    `copied`, `inflated` and `fresh` are keys of its state dict; `differences` say in sentences what
+    can't be equal. `source` is the parent's file, with its sha256; None where it was a state dict.
+    """
 
     mode: str
     copied: tuple[str, ...]
@@ -45,6 +49,8 @@ class Inflation:
     fresh: tuple[str, ...]
     differences: tuple[str, ...]
     proof: Proof
+    source: Path | None = None
+    source_sha256: str | None = None
 
 
 @torch.no_grad()
