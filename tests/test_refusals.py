@@ -104,6 +104,19 @@ def test_weights_of_no_vae_are_refused_with_their_first_keys(refusal):
     assert "its 9 keys are layer.0.weight, layer.1.weight, " in text
 
 
+def test_a_pickle_without_tensors_is_refused(tmp_path):
+    for content in ({}, {"epoch": 1}, [torch.zeros(2)]):
+        torch.save(content, tmp_path / "vae.ckpt")
+        with pytest.raises(odvae.CheckpointError, match="holds no tensors: give a file of weights"):
+            odvae.load(tmp_path / "vae.ckpt")
+
+
+def test_a_trainers_averages_beside_the_weights_are_no_part_of_the_vae(tmp_path, weights):
+    averages = {"model_ema.decay": torch.tensor(0.9), "model_ema.num_updates": torch.tensor(3)}
+    torch.save({"state_dict": {**weights, **averages}}, tmp_path / "vae.ckpt")
+    assert odvae.load(tmp_path / "vae.ckpt").state_dict().keys() == weights.keys()
+
+
 def test_a_file_of_losses_alone_is_refused(refusal):
     assert "holds no tensors of a VAE" in refusal({"loss.weight": torch.rand(2)})
 
@@ -118,7 +131,8 @@ def test_metadata_of_an_unknown_family_or_field_is_refused(refusal, weights):
     fields = json.dumps({**json.loads(metadata["config"]), "colour": "red"})
     assert "no field colour" in refusal(weights, {**metadata, "config": fields})
     assert "without fields" in refusal(weights, {**metadata, "config": "[]"})
-    assert "Expecting" in refusal(weights, {**metadata, "config": "{broken"})
+    for broken in ("{broken", "[" * 100_000):
+        assert "config is no JSON" in refusal(weights, {**metadata, "config": broken})
 
 
 def test_metadata_of_another_configuration_is_refused(refusal, weights):

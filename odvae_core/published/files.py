@@ -22,7 +22,7 @@ WRAPPERS = re.compile(r"(^|\.)(module|_orig_mod)\.")
 OWNERS = ("first_stage_model.", "vae.")
 """What the VAE is called within a diffusion model."""
 
-EXTRAS = re.compile(r"^(\w*loss\w*|dics_model|disc_model|discriminator)\.")
+EXTRAS = re.compile(r"^(\w*loss\w*|dics_model|disc_model|discriminator|model_ema)\.")
 """What a trainer keeps beside the VAE."""
 
 STRANGERS = {
@@ -42,7 +42,7 @@ def select_weights(tensors: Mapping[str, Tensor], weights: str) -> tuple[dict[st
     """The VAE's weights within a file's tensors, by their plain names, and the section they lay in.
 
     `weights` is "ema" (the averaged ones where the file has them) or "raw". Raises `ValueError`
-    where the file has no raw ones.
+    where the file has none, or no raw ones.
     """
     order = (*SECTIONS["ema"], *SECTIONS["raw"]) if weights == "ema" else SECTIONS["raw"]
     averaged = SECTIONS["ema"]
@@ -54,7 +54,9 @@ def select_weights(tensors: Mapping[str, Tensor], weights: str) -> tuple[dict[st
         }
         if inside:
             return {WRAPPERS.sub(r"\1", key): inside[key] for key in inside}, section.rstrip(".")
-    raise ValueError("it holds averaged (EMA) weights only; ask for weights='ema'")
+    if tensors:
+        raise ValueError("it holds averaged (EMA) weights only; ask for weights='ema'")
+    raise ValueError("it holds no tensors: give a file of weights")
 
 
 def strip_owner(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
