@@ -127,6 +127,11 @@ def test_files_that_are_no_video_are_refused(tmp_path, content, text):
     assert str(path) in str(error.value)
 
 
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(VideoError, match="is a folder; give a video file in it"):
+        read_video(tmp_path)
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(VideoError, match=r"nowhere\.mp4: no such file"):
         VideoReader(tmp_path / "nowhere.mp4")

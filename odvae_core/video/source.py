@@ -78,6 +78,8 @@ def tick_of(stream: Stream) -> Fraction:
 
 def _existing_file(path: Path) -> str:
     """The absolute name, which FFmpeg cannot take for an address, of a file that is not empty."""
+    if path.is_dir():
+        raise VideoError(f"{path}: is a folder; give a video file in it")
     if not path.is_file():
         raise VideoError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
