@@ -1,9 +1,8 @@
 """Numbers that come from outside, each with its source."""
 
 LATENT_SCALE = 0.18215
-"""What the consumers of SD-like latents multiply with (Rombach et al.
-
-2022; Open-Sora-Plan's CausalVAEModelWrapper).
+"""What the consumers of SD-like latents multiply with (Rombach et al. 2022; Open-Sora-Plan's
+CausalVAEModelWrapper).
 """
 
 SD3_LATENT_SCALE, SD3_LATENT_SHIFT = 1.5305, 0.0609

@@ -25,8 +25,7 @@ class ClipSize:
         return cls(*video.shape[-3:])
 
     def padded(self, vae: VideoVAE) -> ClipSize:
-        """The smallest size not below this one that `vae` encodes: 1 + ck frames, sides that are
-        multiples."""
+        """The smallest size not below this one that `vae` encodes."""
         time, space = vae.temporal_compression, vae.spatial_compression
         return ClipSize(
             1 + -(-(self.frames - 1) // time) * time,
@@ -36,11 +35,10 @@ class ClipSize:
 
 
 def pad(video: Tensor, vae: VideoVAE) -> Tensor:
-    """Extend a clip [B, C, T, H, W] to `ClipSize.padded`: the last frame is repeated, the edges are
-    mirrored.
+    """Extend a clip [B, C, T, H, W] to the size that `ClipSize.padded` gives.
 
-    Rows are added at the bottom and columns on the right. A clip of a legal size comes back as it
-    is.
+    The last frame is repeated; rows are added at the bottom and columns on the right, mirrored at
+    the edge. A clip of a legal size comes back as it is.
     """
     size = ClipSize.of(video)
     target = size.padded(vae)
@@ -53,8 +51,7 @@ def crop(video: Tensor, size: ClipSize) -> Tensor:
 
 
 def pad_stream(chunks: Iterable[Tensor], vae: VideoVAE) -> Iterator[Tensor]:
-    """`pad` for a clip that comes in chunks: the frames missing at its end come as a chunk of their
-    own."""
+    """`pad` for a clip that comes in chunks: the frames that it misses come as a last chunk."""
     frames, last = 0, None
     for chunk in chunks:
         padded = pad_picture(chunk, ClipSize.of(chunk).padded(vae))
@@ -76,8 +73,7 @@ def crop_stream(chunks: Iterable[Tensor], size: ClipSize) -> Iterator[Tensor]:
 
 
 def pad_picture(video: Tensor, target: ClipSize) -> Tensor:
-    """Mirror the bottom and the right edge of every frame until it has the target's height and
-    width."""
+    """Mirror every frame's bottom and right edge up to the target's height and width."""
     for dim, length in ((-2, target.height), (-1, target.width)):
         if video.shape[dim] != length:
             video = video.index_select(dim, _mirrored(video.shape[dim], length, video.device))
@@ -85,10 +81,7 @@ def pad_picture(video: Tensor, target: ClipSize) -> Tensor:
 
 
 def _mirrored(length: int, target: int, device: torch.device) -> Tensor:
-    """Positions 0 ...
-
-    length - 1, then back and forth (the edge itself not twice) up to `target` of them.
-    """
+    """`target` positions from 0 to length - 1, and back and forth; the edge comes once."""
     period = max(1, 2 * (length - 1))
     position = torch.arange(target, device=device) % period
     return torch.where(position < length, position, period - position)

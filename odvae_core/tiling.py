@@ -13,10 +13,10 @@ from .constants import PUBLISHED_TILES
 
 @dataclass(frozen=True)
 class Tiles:
-    """Square tiles of `size` pixels that overlap by `overlap`; both are multiples of the spatial
-    compression.
+    """Square tiles of `size` pixels that overlap by `overlap`.
 
-    Attention and norms see their tile only, so tiles never equal the whole picture. The authors'
+    Both are multiples of the spatial compression, else a pass raises `ValueError`. Attention and
+    norms see their tile only, so tiles never equal the whole picture. The authors'
     v1.2 defaults are Tiles(256, overlap=32), v1.0's and v1.1's Tiles(256, overlap=64). Tiles go on
     until one would start behind the picture, so the last may lie wholly in its neighbour; with
     `stop_at_border` until one reaches the border.
@@ -44,7 +44,7 @@ class Tiles:
             raise ValueError(
                 f"got tiles of {self.size} pixels that overlap by {self.overlap}; "
                 "the overlap must be at least 0 and smaller than the tile: "
-                f"try an overlap of {max(self.size // 8, 0)}"
+                "try Tiles(256, overlap=32)"
             )
 
     def check(self, compression: int) -> None:
@@ -85,18 +85,17 @@ def run_tiled(
 ) -> Tensor:
     """Run a clip [B, C, T, H, W] tile by tile and blend what comes out.
 
-    `size` and `overlap` count input pixels; an output has `scale` = (multiply, divide) times as
-    many. `run` gets a tile and its (row, column). Each tile is blended with the finished tile
-    above, then with the finished one to its left; only their overlapping strips are kept.
+    `size` and `overlap` count input pixels; an output has `scale` = (multiply, divide) as many.
+    `run` gets a tile and its (row, column). Each is blended with the finished tile above, then with
+    the finished one to its left; only their overlapping strips are kept.
     """
     multiply, divide = scale
     extent, keep = overlap * multiply // divide, (size - overlap) * multiply // divide
-    height, width = clip.shape[-2] * multiply // divide, clip.shape[-1] * multiply // divide
-    output: Tensor | None = None
-    above: dict[int, Tensor] = {}
+    height, width = (side * multiply // divide for side in clip.shape[-2:])
     tops, lefts = (tile_starts(side, size, overlap, stop_at_border) for side in clip.shape[-2:])
+    output, above = None, {}
     for row, top in enumerate(tops):
-        beside: Tensor | None = None
+        beside = None
         for column, left in enumerate(lefts):
             tile = run(clip[..., top : top + size, left : left + size], (row, column))
             if output is None:

@@ -107,7 +107,8 @@ class VideoVAE(nn.Module, ABC):
     ) -> Iterator[Tensor]:
         """Consecutive pieces of a video, from consecutive latent frames of one clip.
 
-        The latents are [B, C, T, H, W], of any length. Memory doesn't grow with the clip's length. Raises `ValueError` as `decode` does.
+        The latents are [B, C, T, H, W], of any length. Memory doesn't grow with the clip's length.
+        Raises `ValueError` as `decode` does.
         """
         checked = check_pieces(chunks, self.check_latent, self.check_latent_frames)
         yield from self._stream(self.decoding(), checked, schedule, tiles, progress)

@@ -1,5 +1,4 @@
-"""OD-VAE (arXiv 2409.01199): one wiring for the published models, the paper's variants and the 2D
-SD VAE."""
+"""OD-VAE (arXiv 2409.01199): one wiring for all published models, variants and the 2D SD VAE."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Every OD-VAE as a table: the published models, the paper's variants, and the 2D VAE that they
-grew out of."""
+"""Every OD-VAE as a table: the published models, the paper's variants, and their 2D parent."""
 
 from __future__ import annotations
 

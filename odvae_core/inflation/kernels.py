@@ -26,8 +26,10 @@ def average_inflate(weight: Tensor, frames: int) -> Tensor:
 
 
 def center_inflate(weight: Tensor, frames: int) -> Tensor:
-    """[O, I, H, W] -> [O, I, frames, H, W]: the image kernel in the middle: a causal convolution so
-    inflated lags a frame."""
+    """[O, I, H, W] -> [O, I, frames, H, W]: the image kernel in the middle, zeros around.
+
+    A causal convolution of three frames so inflated lags a frame.
+    """
     inflated = weight.new_zeros(*weight.shape[:2], frames, *weight.shape[2:])
     inflated[:, :, frames // 2] = weight
     return inflated

@@ -59,9 +59,9 @@ class FrameAttention(nn.Module):
 
 
 class ScrambledAttention(FrameAttention):
-    """`AttnBlock3D` as published with v1.0: it reshapes where it should transpose, so channels mix
-    with frames.
+    """Attention that mixes channels with frames: it reshapes where it should transpose.
 
+    Published as `AttnBlock3D`.
     The weights of v1.0 were trained with it. With one frame it equals `FrameAttention`; with more,
     the clip can't be cut.
     """
@@ -79,9 +79,7 @@ class ScrambledAttention(FrameAttention):
 class TemporalAttention(FrameAttention):
     """Attention among the frames of each position, over the whole clip.
 
-    Published as `TemporalAttnBlock`.
-
-    In a stream it withholds the clip until `state.last`.
+    In a stream it withholds the clip until `state.last`. Published as `TemporalAttnBlock`.
     """
 
     looks_ahead = True

@@ -48,6 +48,7 @@ class Conv3d(nn.Conv3d):
         if self.kernel_size == (1, 1, 1) or not suits_onednn(input):
             return super()._conv_forward(input, weight, bias)
         padding = self.padding
+        assert not isinstance(padding, str)
         if self.padding_mode != "zeros":
             around = self._reversed_padding_repeated_twice
             input, padding = F.pad(input, around, mode=self.padding_mode), (0, 0, 0)

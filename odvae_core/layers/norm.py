@@ -11,8 +11,10 @@ from .stream import StreamState
 
 
 class ClipGroupNorm(nn.GroupNorm):
-    """GroupNorm over (C / groups, T, H, W): its statistics span the clip, so no cut is exact
-    without them."""
+    """GroupNorm over (C / groups, T, H, W).
+
+    Its statistics span the clip, so no cut is exact without them.
+    """
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         if state is None:

@@ -58,9 +58,8 @@ class JointDown2x(nn.Module):
 class AverageTimeDown2x(nn.Module):
     """Halve time: each output frame is the mean of three input frames, the last being its own.
 
-    Published as `TimeDownsample2x`.
-
     [B, C, 1 + 2n, H, W] -> [B, C, 1 + n, H, W]; frame 0 is averaged with copies of itself.
+    Published as `TimeDownsample2x`.
     """
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
@@ -121,11 +120,9 @@ class SpaceUp2x(nn.Module):
 class LinearTimeUp2x(nn.Module):
     """Double time by linear interpolation: [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, H, W].
 
-    Published as `TimeUpsample2x`.
-
     Frame 0 stays; the others are interpolated among themselves, so every output frame looks half a
     frame ahead. In a stream the one frame that can't be known yet is withheld until the next chunk,
-    or until `state.last`.
+    or until `state.last`. Published as `TimeUpsample2x`.
     """
 
     looks_ahead = True
@@ -168,11 +165,10 @@ class MixedTimeUp2x(nn.Module):
 
 
 class JointUp2x(nn.Module):
-    """Double time, height and width, then a causal convolution: [B, C, 1 + n, H, W] -> [B, C, 1 +
-    2n, 2H, 2W].
+    """Double time, height and width, then a causal convolution.
 
-    Linear in time; in space linear as published in `Spatial2xTime2x3DUpsample`, or nearest as in
-    the 2D VAE.
+    [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, 2H, 2W]. Linear in time; in space linear as published
+    in `Spatial2xTime2x3DUpsample`, or nearest as in the 2D VAE.
     """
 
     growth = 8.0

@@ -184,8 +184,7 @@ class SeparatedUp2x(nn.Module):
 
 
 class MergeKeyframes(nn.Module):
-    """The clip's first frame and the first of every four from the keyframes' half, else the
-    motion's.
+    """The keyframes' half for frame 0 and the first of every later four, else the motion's.
 
     [B, 6, 1 + 4n, H, W] -> [B, 3, 1 + 4n, H, W].
     """

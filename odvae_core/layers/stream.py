@@ -1,5 +1,4 @@
-"""The contract of every layer: cut the clip as you like, the joined outputs are the whole-clip
-output.
+"""The contract of every layer: however a clip is cut, the joined outputs are the whole clip's.
 
 A layer is called with a chunk of the clip and the `StreamState` of the pass that it belongs to, or
 with the whole clip and no state. It may give fewer frames than it got, even none, and gives them

@@ -21,10 +21,9 @@ log = logging.getLogger(__name__)
 class Stream(Schedule):
     """Depth first: memory doesn't grow with the clip's length, which needn't be known.
 
-    `frames` is 1 + 4k.
-
-    Equal to the whole clip where every norm works frame by frame. Where a norm's statistics span
-    the clip, those of the frames seen so far are used: an approximation, and logged as one.
+    `frames` is 1 + 4k, of video. Equal to the whole clip where every norm works frame by frame.
+    Where a norm's statistics span the clip, those of the frames seen so far are used: an
+    approximation, and logged as one.
     """
 
     frames: int = 17

@@ -29,12 +29,11 @@ CONTEXT_FRAMES = 4
 
 @dataclass(frozen=True)
 class Sweep(Schedule):
-    """Breadth first: equal to the whole clip, norms over the clip included, in slabs of `frames` =
-    1 + 4k video frames.
+    """Breadth first: equal to the whole clip, norms over the clip included.
 
-    The features of the whole clip are kept between the steps that open with such a norm; `park`
-    keeps them in host memory, for a device that is too small. No step sees more than one slab,
-    which is cut finer where 32-bit indices would overflow.
+    No step sees more than a slab of `frames` = 1 + 4k video frames, cut finer where 32-bit indices
+    would overflow. The features of the whole clip are kept between the steps that open with such a
+    norm; `park` keeps them in host memory, for a device that is too small.
     """
 
     frames: int = 9

@@ -17,11 +17,10 @@ from .whole import Whole
 
 @dataclass(frozen=True)
 class Windows(Schedule):
-    """Windows that share one frame, each a fresh clip, the shared frame dropped (OD-VAE, section
-    3.3).
+    """Windows that share one frame, each a fresh clip, the shared frame dropped.
 
-    Not equal to the whole clip, but to the authors' code. `frames` is 1 + 4k; decoding takes as
-    many, or `decode_frames`.
+    OD-VAE, section 3.3: not equal to the whole clip, but to the authors' code. `frames` is 1 + 4k;
+    decoding takes as many, or `decode_frames`.
     """
 
     frames: int = 33
