@@ -10,6 +10,7 @@ try {
   await comfy.openGraph(page, JSON.parse(fs.readFileSync(graph, 'utf8')))
   const run = await comfy.runGraph(page)
   if (run.status !== 'success') throw new Error(`${graph}: ${run.status} ${run.message ?? ''}`)
+  await page.waitForTimeout(3000) // for the players to load what was saved
   await comfy.takePicture(page, picture, { graphOnly: true })
 } finally {
   await browser.close()
