@@ -11,7 +11,7 @@ from ..odvae_core.schedules import Direction, Schedule, Stream, Sweep, Whole, Wi
 from ..odvae_core.tiling import Tiles
 from ..odvae_core.vae import VideoVAE
 from .foreign import ForeignVAE
-from .schema import SCHEDULES
+from .schema import SCHEDULES, check_choice
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,7 @@ class Cut:
     overlap: int = 32
 
     def __post_init__(self):
-        if self.schedule not in SCHEDULES:
-            raise ValueError(
-                f"got schedule {self.schedule!r}; it is one of {', '.join(SCHEDULES)}: choose one "
-                "of these"
-            )
+        check_choice("schedule", self.schedule, SCHEDULES)
         if self.frames and (self.frames < 5 or self.frames % 4 != 1):
             raise ValueError(
                 f"got frames = {self.frames}; it is 1 + 4k and at least 5, or 0 for the schedule's "

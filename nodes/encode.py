@@ -14,7 +14,7 @@ from .cut import Cut, check_cut, network_of
 from .feedback import Progress, tell, warn
 from .foreign import ForeignVAE
 from .running import encode_clip
-from .schema import POSTERIORS, cut_inputs, make_schema, posterior_inputs
+from .schema import POSTERIORS, check_choice, cut_inputs, make_schema, posterior_inputs
 
 
 class TemporalTiledEncode(io.ComfyNode):
@@ -85,10 +85,7 @@ class Draw:
 
 def check_posterior(posterior: str, network: object) -> None:
     """Raise `ValueError` where this is no way to take a latent, or this VAE has only one."""
-    if posterior not in POSTERIORS:
-        raise ValueError(
-            f"got posterior {posterior!r}; it is one of {', '.join(POSTERIORS)}: choose one"
-        )
+    check_choice("posterior", posterior, POSTERIORS)
     if posterior == "sample" and isinstance(network, ForeignVAE):
         raise ValueError(
             "got posterior 'sample' for a VAE that Load OD-VAE didn't load; it gives one latent "

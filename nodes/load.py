@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from .. import odvae_core
 from ..odvae_core.vae import VideoVAE
 from .models import DEFAULT, find_vae, list_vaes
-from .schema import advanced, make_schema
+from .schema import advanced, check_choice, make_schema
 from .vae import OdvaeVAE
 
 DTYPES = {"auto": None, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -42,6 +42,8 @@ class LoadOdvae(io.ComfyNode):
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str, latents_4d: str) -> io.NodeOutput:
+        check_choice("dtype", dtype, DTYPES)
+        check_choice("latents_4d", latents_4d, MEANINGS)
         path = DEFAULT if checkpoint == DEFAULT else find_vae(checkpoint)
         network = odvae_core.load(path)
         vae = OdvaeVAE(network, DTYPES[dtype], images=latents_4d == MEANINGS[1])

@@ -6,6 +6,7 @@ The words of a node, its name, description and tooltips, are those of locales/en
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,14 @@ def advanced(widget: io.WidgetInput) -> io.WidgetInput:
     """Mark a rare option: versions before 0.33 have no keyword for it, and ignore the mark."""
     widget.extra_dict["advanced"] = True
     return widget
+
+
+def check_choice(name: str, value: str, options: Iterable[str]) -> None:
+    """Raise `ValueError` unless the value is one of the options: 0.3.64 leaves that to the node."""
+    if value not in options:
+        raise ValueError(
+            f"got {name} {value!r}; it is one of {', '.join(options)}: choose one of these"
+        )
 
 
 def cut_inputs() -> list[io.Input]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
+
+from odvae_core.video import VideoWriter, read_video
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 
@@ -28,3 +32,12 @@ def to_video(image: Tensor) -> Tensor:
 def to_image(video: Tensor) -> Tensor:
     """Video [B, 3, F, H, W] in [-1, 1] -> IMAGE [B * F, H, W, 3] in [0, 1]."""
     return ((video + 1) / 2).clamp(0, 1).movedim(1, -1).flatten(0, 1)
+
+
+def assert_holds(path: Path, video: Tensor, folder: Path) -> None:
+    """A lossless file holds what the core's writer makes of the video, which halves its colours."""
+    expected = folder / "expected.mp4"
+    with VideoWriter(expected, tuple(video.shape[-2:]), 12, quality=0) as writer:
+        writer.write(video)
+    levels = 4 / 127.5
+    torch.testing.assert_close(read_video(path), read_video(expected), atol=levels, rtol=0)

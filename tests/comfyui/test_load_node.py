@@ -35,6 +35,12 @@ def test_it_says_what_it_found(comfy, networks):
         assert words in info
 
 
+def test_the_embedded_model_loads_without_a_file(comfy):
+    run, info = load(comfy, checkpoint="default")
+    assert run.status == "success", run.message
+    assert "odvae-tiny" in info
+
+
 def test_a_file_of_another_family_is_refused_with_what_to_do(comfy):
     tensors = {"decoder.conv_in.weight": torch.zeros(4, 4, 3, 3), "encoder.x": torch.zeros(1)}
     save_file(tensors, comfy.base / "models/vae/other.safetensors")
@@ -52,6 +58,13 @@ def test_only_files_that_comfyui_lists_are_opened(comfy, name):
     assert run.status in ("invalid", "error")
     words = ("doesn't list", "not in list")  # 0.3.64 leaves the check to the node
     assert any(word in run.message for word in words)
+
+
+@pytest.mark.parametrize("inputs", [{"dtype": "fp8"}, {"latents_4d": "frames"}])
+def test_an_option_that_does_not_exist_is_refused_in_words(comfy, inputs):
+    run, _ = load(comfy, checkpoint="stream.safetensors", **inputs)
+    assert run.status in ("invalid", "error")
+    assert any(words in run.message for words in ("choose one of these", "not in list"))
 
 
 def test_a_file_that_was_replaced_is_loaded_anew(comfy, networks):
