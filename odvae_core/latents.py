@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import get_type_hints
 
@@ -99,10 +100,15 @@ class LatentFile:
         if not path.is_file():
             raise LatentError(f"{path}: no such file; check the path")
         try:
+            path.open("rb").close()  # safetensors takes a forbidden file for a missing one
             with safe_open(path, "pt") as file:
                 self.info = self._read_info(file.metadata() or {})
-                self.times = [Fraction(*pair) for pair in file.get_tensor(TIMES).tolist()]
+                self.times = self._read_times(file.get_tensor(TIMES))
                 self.shape = tuple(file.get_slice(LATENT).get_shape())
+        except OSError as error:
+            raise LatentError(
+                f"{path}: can't be read ({error.strerror}); check its permissions"
+            ) from error
         except SafetensorError as error:
             raise LatentError(
                 f"{path}: not a whole file of latents ({error}); encode the clip again"
@@ -143,11 +149,28 @@ class LatentFile:
                 f"{metadata.get('version')}; this one reads format {FORMAT}: install a newer odvae"
             )
         try:
-            return LatentInfo.from_metadata(metadata)
+            info = LatentInfo.from_metadata(metadata)
         except (KeyError, ValueError, ZeroDivisionError) as error:
             raise LatentError(
                 f"{self.path}: its metadata are damaged ({error!r}); encode the clip again"
             ) from error
+        if min(info.frames, info.height, info.width, info.fps) <= 0:
+            raise LatentError(
+                f"{self.path}: its metadata are damaged ({info.frames} frames of "
+                f"{info.height}x{info.width}, {info.fps} a second); encode the clip again"
+            )
+        return info
+
+    def _read_times(self, pairs: Tensor) -> list[Fraction]:
+        legal = pairs.ndim == 2 and pairs.shape[1] == 2 and not pairs.is_floating_point()
+        if legal and pairs[:, 1].gt(0).all():
+            times = [Fraction(*pair) for pair in pairs.tolist()]
+            if all(earlier < later for earlier, later in pairwise(times)):
+                return times
+        raise LatentError(
+            f"{self.path}: its times are damaged: they are fractions of seconds, increasing; "
+            "encode the clip again"
+        )
 
 
 def latent_shape(size: ClipSize, vae: VideoVAE) -> tuple[int, ...]:

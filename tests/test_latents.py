@@ -110,11 +110,33 @@ def test_a_missing_time_is_noticed(tmp_path, vae, latent):
         ({"frames": None}, "damaged .*frames.* encode the clip again"),
         ({"frames": "many"}, "damaged .*many.* encode the clip again"),
         ({"fps": "1/0"}, r"damaged .*Fraction\(1, 0\).* encode the clip again"),
+        ({"fps": "0"}, r"damaged .*0 a second.* encode the clip again"),
+        ({"frames": "-7"}, r"damaged .*-7 frames of 20x36.* encode the clip again"),
     ],
 )
 def test_other_metadata_are_refused(path, changes, message):
     rewrite(path, **changes)
     with pytest.raises(LatentError, match=message):
+        LatentFile(path)
+
+
+@pytest.mark.parametrize("times", [[[1, 0]], [[2, 1], [1, 1]], [1, 2], [[0.5, 1.0]]])
+def test_times_that_are_no_increasing_fractions_are_refused(path, times):
+    tensors = {**load_file(path), "frame_times": torch.tensor(times)}
+    with safe_open(path, "pt") as file:
+        save_file(tensors, path, file.metadata())
+    with pytest.raises(LatentError, match=r"its times are damaged.* encode the clip again"):
+        LatentFile(path)
+
+
+def test_a_file_that_may_not_be_read_is_refused(path, monkeypatch):
+    def forbid(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", forbid)
+    with pytest.raises(
+        LatentError, match=r"clip\.safetensors: can't be read \(Permission denied\)"
+    ):
         LatentFile(path)
 
 

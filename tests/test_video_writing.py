@@ -145,6 +145,28 @@ def write_and_stop(writer):
     raise KeyboardInterrupt
 
 
+def test_a_folder_that_takes_no_file_is_an_error_that_names_it(tmp_path):
+    path = tmp_path / "nowhere" / "clip.mp4"
+    with (
+        pytest.raises(VideoError, match=r"clip\.mp4: can't be written \(No such file"),
+        VideoWriter(path, (32, 48), 24) as writer,
+    ):
+        writer.write(numbered(5))
+
+
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_none(tmp_path, monkeypatch):
+    def fill_up(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(VideoWriter, "_write_picture", fill_up)
+    with (
+        pytest.raises(VideoError, match=r"clip\.mp4: can't be written \(No space left on device\)"),
+        VideoWriter(tmp_path / "clip.mp4", (32, 48), 24) as writer,
+    ):
+        writer.write(numbered(5))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_file_appears_only_when_it_is_complete(tmp_path):
     path = tmp_path / "clip.mp4"
     with VideoWriter(path, (32, 48), 24) as writer:

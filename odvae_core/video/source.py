@@ -88,5 +88,10 @@ def _existing_file(path: Path) -> str:
 
 
 def _read_opening(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(16)
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except OSError as error:
+        raise VideoError(
+            f"{path}: can't be read ({error.strerror}); check its permissions"
+        ) from error

@@ -3,8 +3,8 @@
 import logging
 import os
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from typing import Self
 import av
 import numpy as np
 from av import VideoFrame
+from av.error import FFmpegError
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
 from torch import Tensor
@@ -20,7 +21,7 @@ from torch import Tensor
 from .audio import open_audio
 from .geometry import Size
 from .pixels import SCALER, to_pictures
-from .source import Source, VideoError
+from .source import Source, VideoError, reason
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class VideoWriter:
     it, cut to the clip. metadata: text by key (Matroska writes the keys in capitals).
 
     The file appears when the block ends well; an exception in it leaves no new file, and an old one
-    as it was. VideoError: no frame was written.
+    as it was. VideoError: no frame was written, or the system takes none.
     """
 
     def __init__(
@@ -67,7 +68,8 @@ class VideoWriter:
         self._part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
         self._files = ExitStack()
         try:
-            self._open()
+            with self._naming():
+                self._open()
         except BaseException:
             self._discard()
             raise
@@ -91,8 +93,9 @@ class VideoWriter:
             raise ValueError("got NaN or infinite pixels; decode again in float32 or bfloat16")
         if times is not None and len(times) != frames:
             raise ValueError(f"got {len(times)} times for {frames} frames; give one a frame")
-        for index, picture in enumerate(to_pictures(video)):
-            self._write_picture(picture, self._next_time() if times is None else times[index])
+        with self._naming():
+            for index, picture in enumerate(to_pictures(video)):
+                self._write_picture(picture, self._next_time() if times is None else times[index])
 
     def __exit__(
         self,
@@ -102,9 +105,21 @@ class VideoWriter:
     ) -> None:
         try:
             if kind is None:
-                self._finish()
+                with self._naming():
+                    self._finish()
         finally:
             self._discard()
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Turn what the system says of the file into a `VideoError` that names it."""
+        try:
+            yield
+        except (FFmpegError, OSError) as error:
+            raise VideoError(
+                f"{self.path}: can't be written ({reason(error)}); "
+                "check that its folder may be written to and has room"
+            ) from error
 
     def _open(self) -> None:
         format = FORMATS[self.path.suffix.lower()]
