@@ -590,6 +590,7 @@ def test_running_out_of_memory_says_what_to_set(tmp_path, checkpoint, clip, monk
         ("encode", "a", "b", "--size", "20"),
         ("encode", "a", "b", "--start", "-1"),
         ("encode", "a", "b", "--seed", "x"),
+        ("encode", "a", "b", "--seed", "9" * 19),
     ],
 )
 def test_a_wrong_call_ends_with_status_2(arguments, capsys):

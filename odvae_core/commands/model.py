@@ -135,6 +135,8 @@ def choose_device(name: str) -> torch.device:
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     """`auto` is bf16 on a GPU that has it, else fp32."""
+    if name == "fp16" and device.type == "cpu":
+        log.warning("fp16 is very slow on a CPU; fp32 and bf16 aren't")
     if name != "auto":
         return DTYPES[name]
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported()

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 SCHEDULES = ("auto", "whole", "paper", "exact", "stream")
 DTYPES = ("auto", "bf16", "fp16", "fp32")
 DEFAULT = "default"
+LONGEST = 18  # digits of a number that surely fits into 64 bits
 
 SCHEDULE_HELP = """how a long clip is cut. whole: not at all; paper: windows that share a frame, as
 published; exact: layer by layer, equal to whole; stream: chunk by chunk, for any length; auto:
@@ -68,15 +69,20 @@ def add_report_options(parser: ArgumentParser) -> None:
 
 def positive(text: str) -> int:
     """A whole number, 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"got {text!r}; give a whole number, 1 or more")
-    return int(text)
+    return whole_number(text, 1)
 
 
 def natural(text: str) -> int:
     """A whole number, 0 or more."""
-    if not text.isdecimal():
-        raise ArgumentTypeError(f"got {text!r}; give a whole number, 0 or more")
+    return whole_number(text, 0)
+
+
+def whole_number(text: str, least: int) -> int:
+    """A whole number of at least `least`, and of less than 64 bits."""
+    if not text.isdecimal() or len(text) > LONGEST or int(text) < least:
+        raise ArgumentTypeError(
+            f"got {text!r}; give a whole number, {least} or more, of at most {LONGEST} digits"
+        )
     return int(text)
 
 
