@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
 from .. import odvae_core
@@ -45,9 +48,20 @@ class LoadOdvae(io.ComfyNode):
         check_choice("dtype", dtype, DTYPES)
         check_choice("latents_4d", latents_4d, MEANINGS)
         path = DEFAULT if checkpoint == DEFAULT else find_vae(checkpoint)
-        network = odvae_core.load(path)
-        vae = OdvaeVAE(network, DTYPES[dtype], images=latents_4d == MEANINGS[1])
-        return io.NodeOutput(vae, describe(network, vae.vae_dtype))
+        vae = load_vae(path, DTYPES[dtype], images=latents_4d == MEANINGS[1])
+        return io.NodeOutput(vae, describe(vae.first_stage_model, vae.vae_dtype))
+
+
+def load_vae(path: str | Path, dtype: torch.dtype | None, images: bool) -> OdvaeVAE:
+    """The VAE of a file. Its patcher knows how to load it once more, for ComfyUI's node that puts
+    a VAE on another card."""
+    vae = OdvaeVAE(odvae_core.load(path), dtype, images)
+    vae.patcher.cached_patcher_init = (load_patcher, (path, dtype, images))
+    return vae
+
+
+def load_patcher(path: str | Path, dtype: torch.dtype | None, images: bool) -> ModelPatcher:
+    return load_vae(path, dtype, images).patcher
 
 
 def describe(network: VideoVAE, dtype: torch.dtype) -> str:

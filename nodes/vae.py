@@ -17,7 +17,7 @@ from ..odvae_core.fit import pad
 from ..odvae_core.schedules import Direction
 from ..odvae_core.vae import VideoVAE
 from .budget import estimate
-from .convert import to_clips, to_video
+from .convert import check_image, to_clips, to_video
 from .cut import Cut
 from .feedback import Progress
 from .running import decode_clip, encode_clip
@@ -147,6 +147,7 @@ class OdvaeVAE(comfy.sd.VAE):
         latents = []
         for i, clip in enumerate(clips):
             progress.begin(i)
+            check_image(clip)
             video = pad(to_video(clip), self.first_stage_model)
             if video.shape[2] != clip.shape[0]:
                 log.info(
@@ -159,6 +160,7 @@ class OdvaeVAE(comfy.sd.VAE):
 
     def _decode(self, samples: Tensor, cut: Cut) -> Tensor:
         clips = to_clips(samples, self.images)
+        self.first_stage_model.check_latent(clips)
         progress = Progress(parts=len(clips))
         videos = []
         for i, clip in enumerate(clips.split(1)):

@@ -117,6 +117,20 @@ def test_the_tiled_encode_cuts_the_clip_to_1_plus_4k_frames(run_core, networks):
     )
 
 
+def test_latents_and_frames_of_the_wrong_kind_are_refused_in_words(comfy):
+    graph = Graph()
+    vae = graph.add("ODVAELoad", checkpoint=STREAM)
+    samples = graph.add("TestLatent", file=comfy.put(make_latent(2, channels=16)))
+    graph.add("TestDump", value=graph.add("VAEDecode", vae=vae, samples=samples), name="x")
+    message = comfy.run(graph).error["exception_message"]
+    assert "got a latent of 16 channels; this VAE's have 4" in message
+    graph = Graph()
+    vae = graph.add("ODVAELoad", checkpoint=STREAM)
+    pixels = graph.add("TestImage", file=comfy.put(make_frames(1, channels=1)))
+    graph.add("TestDump", value=graph.add("VAEEncode", vae=vae, pixels=pixels), name="x")
+    assert "3 (RGB) or 4" in comfy.run(graph).error["exception_message"]
+
+
 def test_a_core_node_moves_its_bar(comfy):
     graph = Graph()
     vae = graph.add("ODVAELoad", checkpoint=STREAM)

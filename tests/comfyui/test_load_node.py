@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.comfyui.graph import Graph
+from tests.comfyui.tensors import CLOSE, make_latent, to_image
 
 pytestmark = pytest.mark.comfyui
 
@@ -48,6 +49,17 @@ def test_a_file_of_another_family_is_refused_with_what_to_do(comfy):
     assert run.status == "error"
     assert run.error["exception_type"].endswith("CheckpointError")
     assert "other.safetensors" in run.error["exception_message"]
+
+
+def test_comfyui_can_load_the_vae_once_more_for_another_card(comfy, networks):
+    graph = Graph()
+    vae = graph.add("TestReload", vae=graph.add("ODVAELoad", checkpoint="clip.safetensors"))
+    samples = graph.add("TestLatent", file=comfy.put(make_latent(2)))
+    graph.add("TestDump", value=graph.add("VAEDecode", vae=vae, samples=samples), name="again")
+    run = comfy.run(graph)
+    assert run.status == "success", run.message
+    expected = to_image(networks["clip.safetensors"].decode(make_latent(2)))
+    torch.testing.assert_close(comfy.take("again"), expected, **CLOSE)
 
 
 @pytest.mark.parametrize(

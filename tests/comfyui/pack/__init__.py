@@ -116,6 +116,28 @@ class TestOutOfMemory(io.ComfyNode):
         return io.NodeOutput(short)
 
 
+class TestReload(io.ComfyNode):
+    """A VAE whose network is loaded once more, as Select VAE Device does for another card."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestReload",
+            category="test",
+            inputs=[io.Vae.Input("vae")],
+            outputs=[io.Vae.Output()],
+        )
+
+    @classmethod
+    def execute(cls, vae) -> io.NodeOutput:
+        load, arguments = vae.patcher.cached_patcher_init
+        again = copy.copy(vae)
+        again.patcher = load(*arguments)
+        again.first_stage_model = again.patcher.model
+        assert again.first_stage_model is not vae.first_stage_model
+        return io.NodeOutput(again)
+
+
 class TestFreeMemory(io.ComfyNode):
     """Pretend that so many megabytes are free, from here on; 0 ends the pretence."""
 
@@ -271,6 +293,7 @@ class TestPack(ComfyExtension):
             TestLatent,
             TestDump,
             TestOutOfMemory,
+            TestReload,
             TestFreeMemory,
             TestForeignVae,
             TestVideo,
