@@ -29,6 +29,39 @@ UNET = {
     "legacy": False,
     "context_dim": CONTEXT,
 }
+IMAGE = {
+    "in_channels": 4,
+    "adm_in_channels": None,
+    "use_temporal_attention": False,
+    "use_linear_in_transformer": False,
+}
+VIDEO = {
+    "in_channels": 8,
+    "num_classes": "sequential",
+    "adm_in_channels": 768,
+    "use_temporal_attention": True,
+    "use_temporal_resblock": True,
+    "use_spatial_context": True,
+    "extra_ff_mix_layer": True,
+    "merge_strategy": "learned_with_images",
+    "merge_factor": 0.0,
+    "video_kernel_size": [3, 1, 1],
+    "use_linear_in_transformer": True,
+}
+"""What tells the two networks apart, in any size."""
+
+VAE = {
+    "double_z": True,
+    "z_channels": 4,
+    "resolution": 256,
+    "in_channels": 3,
+    "out_ch": 3,
+    "ch": 32,
+    "ch_mult": [1, 2, 4, 4],
+    "num_res_blocks": 1,
+    "attn_resolutions": [],
+    "dropout": 0.0,
+}
 TEXT = {"hidden_size": CONTEXT, "intermediate_size": 64, "num_hidden_layers": 2}
 HEADS = {"num_attention_heads": 2}
 
@@ -46,19 +79,7 @@ class SmallImageVae(comfy.sd.VAE):
 
     def __init__(self, tensors: dict[str, torch.Tensor]):
         super().__init__(sd={})
-        config = {
-            "double_z": True,
-            "z_channels": 4,
-            "resolution": 256,
-            "in_channels": 3,
-            "out_ch": 3,
-            "ch": 32,
-            "ch_mult": [1, 2, 4, 4],
-            "num_res_blocks": 1,
-            "attn_resolutions": [],
-            "dropout": 0.0,
-        }
-        self.first_stage_model = AutoencoderKL(ddconfig=config, embed_dim=4)
+        self.first_stage_model = AutoencoderKL(ddconfig=VAE, embed_dim=4)
         self.first_stage_model.load_state_dict(tensors)
         self.first_stage_model.eval().requires_grad_(False)
         self.device, self.output_device = mm.vae_device(), mm.intermediate_device()
@@ -68,23 +89,12 @@ class SmallImageVae(comfy.sd.VAE):
 
 def make_image_unet() -> comfy.model_patcher.ModelPatcher:
     """Stable Diffusion 1.5's network."""
-    more = {"in_channels": 4, "adm_in_channels": None, "use_temporal_attention": False}
-    return make_unet(SmallSd15(UNET | more | {"use_linear_in_transformer": False}))
+    return make_unet(SmallSd15(UNET | IMAGE))
 
 
 def make_video_unet() -> comfy.model_patcher.ModelPatcher:
     """Stable Video Diffusion's network."""
-    more = {"in_channels": 8, "num_classes": "sequential", "adm_in_channels": 768}
-    time = {
-        "use_temporal_attention": True,
-        "use_temporal_resblock": True,
-        "use_spatial_context": True,
-        "extra_ff_mix_layer": True,
-        "merge_strategy": "learned_with_images",
-        "merge_factor": 0.0,
-        "video_kernel_size": [3, 1, 1],
-    }
-    return make_unet(SmallSvd(UNET | more | time | {"use_linear_in_transformer": True}))
+    return make_unet(SmallSvd(UNET | VIDEO))
 
 
 def make_unet(config: comfy.supported_models.SD15) -> comfy.model_patcher.ModelPatcher:
