@@ -1,5 +1,4 @@
-"""Test vectors made by the authors' code: a few in tests/data/golden, all of them beside a
-checkout.
+"""Test vectors made by the authors' code: a few in tests/data/golden, all beside a checkout.
 
 Weights are not stored: each tensor follows from its name and shape by the rule in `weight`.
 """
@@ -16,6 +15,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+
+import odvae_core as odvae
+from odvae_core import VideoVAE
 
 HERE = Path(__file__).parent
 FOLDERS = (HERE.parent.parent / "shared" / "golden", HERE / "data" / "golden")
@@ -37,6 +39,26 @@ def make_weights(case: dict[str, Any]) -> dict[str, Tensor]:
     """The state dict of a case."""
     salt = case.get("weight_salt", "")
     return {key: weight(key, tuple(shape), salt) for key, shape in case["keys"]}
+
+
+def build_case(case: dict[str, Any]) -> VideoVAE:
+    """The model of a case, with its weights."""
+    vae = odvae.build(case["config"]).eval().requires_grad_(False)
+    vae.load_state_dict(make_weights(case))
+    return vae
+
+
+def build_empty(case: dict[str, Any]) -> VideoVAE:
+    """The model of a case without memory for its weights, for full sizes."""
+    with torch.device("meta"):
+        return odvae.build(case["config"])
+
+
+def check_keys(vae: VideoVAE, case: dict[str, Any]) -> None:
+    """Names, shapes and the number of parameters are the published ones."""
+    shapes = {key: list(value.shape) for key, value in vae.state_dict().items()}
+    assert shapes == dict(map(tuple, case["keys"]))
+    assert sum(weight.numel() for weight in vae.parameters()) == case["total_params"]
 
 
 def weight(key: str, shape: tuple[int, ...], salt: str = "") -> Tensor:
