@@ -94,12 +94,12 @@ class DecodeToVideoFile(io.ComfyNode):
 
 @dataclass
 class Film:
-    """A video file to be: its own size, when its frames are shown, whose sound it takes."""
+    """A video file to be: its own size, its frames' times in seconds, whose sound it takes."""
 
     path: Path
     size: ClipSize
     rate: Fraction
-    times: list[Fraction] | None
+    times: list[Fraction]
     sound: Source | None
     quality: int
     metadata: dict[str, str]
@@ -117,8 +117,7 @@ class Film:
         ) as writer:
             for chunk in crop_stream(chunks, self.size):
                 for piece in chunk.split(AT_A_TIME, dim=2):
-                    times = self.times and self.times[written : written + piece.shape[2]]
-                    writer.write(piece, times)
+                    writer.write(piece, self.times[written : written + piece.shape[2]])
                     written += piece.shape[2]
 
 
@@ -128,11 +127,13 @@ def plan_film(
     """Rate, times and sound: as the inputs say, else as the latent does, else 24 and silent."""
     source = video if video is not None else noted.get("video")
     footage = open_footage(source) if source is not None else None
-    rate = Fraction(fps).limit_denominator(100_000) if fps else None
-    times = noted.get("times") if rate is None and video is None else None
-    if times and len(times) != size.frames:
-        times = None
-    rate = rate or (footage.rate if footage else DEFAULT_RATE)
+    rate = footage.rate if footage else DEFAULT_RATE
+    if fps:
+        rate = Fraction(fps).limit_denominator(100_000)
+    start = footage.start if footage else Fraction(0)
+    times = [start + i / rate for i in range(size.frames)]
+    if not fps and video is None and len(noted.get("times", ())) == size.frames:
+        times = noted["times"]
     return Film(path, size, rate, times, footage.sound if footage else None, quality, {})
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from io import BytesIO
 from typing import Any
 
 from comfy_api.latest import InputImpl
+from torch import Tensor
 
 from ..odvae_core.video import Chunk, VideoReader
 from ..odvae_core.video.source import Source
@@ -22,61 +23,60 @@ AT_A_TIME = 8
 
 @dataclass(frozen=True)
 class Footage:
-    """The frames of a VIDEO: `size` is (height, width), `rate` in frames per second, `count` is
-    None
-    where it isn't known beforehand, and `sound` is the file, or the bytes, that hold its sound."""
+    """The frames of a VIDEO: `chunks(n)` gives them n at a time, again and again.
+
+    `size` is (height, width), `rate` in frames per second, `start` the time of the first frame in
+    seconds; `count` is None where it isn't known beforehand; `sound` is the file, or the bytes,
+    that hold its sound, if any.
+    """
 
     size: tuple[int, int]
     rate: Fraction
+    start: Fraction
     count: int | None
     sound: Source | None
-    reader: VideoReader | None = None
-    images: Any = None
-    duration: float = 0.0
-
-    def chunks(self, frames: int) -> Iterator[Chunk]:
-        """The clip, `frames` frames at a time; it can be read again and again."""
-        chunks = self._from_file(frames) if self.reader else self._from_memory(frames)
-        with closing(chunks):
-            yield from chunks
-
-    def _from_file(self, frames: int) -> Iterator[Chunk]:
-        start = None
-        with self.reader:
-            for chunk in self.reader.chunks(frames):
-                start = chunk.times[0] if start is None else start
-                kept = count_before(chunk.times, start + Fraction(self.duration))
-                if not self.duration:
-                    kept = len(chunk.times)
-                if kept:
-                    yield Chunk(chunk.video[:, :, :kept], chunk.times[:kept])
-                if kept < len(chunk.times):
-                    return
-
-    def _from_memory(self, frames: int) -> Iterator[Chunk]:
-        for first in range(0, len(self.images), frames):
-            piece = self.images[first : first + frames]
-            times = [Fraction(first + i) / self.rate for i in range(len(piece))]
-            yield Chunk(to_video(piece), times)
+    chunks: Callable[[int], Iterator[Chunk]]
 
 
 def open_footage(video: Any) -> Footage:
-    """The frames of any VIDEO. One in a file is read from there, and a trimmed one trimmed."""
+    """The frames of any VIDEO: of one in a file from there, trimmed as it is."""
     if isinstance(video, InputImpl.VideoFromFile):
-        source = video.get_stream_source()
-        # 0.3.64 and 0.8.0 know no trimming.
-        window = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))
-        start, duration = window()
-        reader = VideoReader(source, start=start)
-        count = None if duration else reader.frame_count
-        return Footage(reader.size, reader.fps, count, source, reader=reader, duration=duration)
+        return open_file(video)
     parts = video.get_components()
     check_image(parts.images, "video")
+    size = (parts.images.shape[1], parts.images.shape[2])
     rate = Fraction(parts.frame_rate).limit_denominator(100_000)
     sound = write_sound(parts.audio) if parts.audio else None
-    return Footage(
-        tuple(parts.images.shape[1:3]), rate, len(parts.images), sound, images=parts.images
-    )
+    chunks = partial(cut_images, parts.images, rate)
+    return Footage(size, rate, Fraction(0), len(parts.images), sound, chunks)
+
+
+def open_file(video: Any) -> Footage:
+    source = video.get_stream_source()
+    # 0.3.64 and 0.8.0 know no trimming.
+    start, duration = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
+    reader, start = VideoReader(source, start=start), Fraction(start)
+    end = start + Fraction(duration) if duration else None
+    count = None if duration else reader.frame_count
+    return Footage(reader.size, reader.fps, start, count, source, partial(cut_file, reader, end))
+
+
+def cut_file(reader: VideoReader, end: Fraction | None, frames: int) -> Iterator[Chunk]:
+    """The frames of a file that are shown before `end` seconds."""
+    with reader:
+        for chunk in reader.chunks(frames):
+            kept = sum(end is None or time < end for time in chunk.times)
+            if kept:
+                yield Chunk(chunk.video[:, :, :kept], chunk.times[:kept])
+            if kept < len(chunk.times):
+                return
+
+
+def cut_images(images: Tensor, rate: Fraction, frames: int) -> Iterator[Chunk]:
+    """The frames of an IMAGE, so many a second."""
+    for first in range(0, len(images), frames):
+        piece = images[first : first + frames]
+        yield Chunk(to_video(piece), [(first + i) / rate for i in range(len(piece))])
 
 
 def write_sound(audio: dict[str, Any]) -> BytesIO:
@@ -89,8 +89,3 @@ def write_sound(audio: dict[str, Any]) -> BytesIO:
         file.setframerate(int(audio["sample_rate"]))
         file.writeframes(waveform.T.contiguous().cpu().numpy().astype("<i2").tobytes())
     return content
-
-
-def count_before(times: list[Fraction], end: Fraction) -> int:
-    """How many of these rising times come before `end`."""
-    return sum(time < end for time in times)

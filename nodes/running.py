@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..odvae_core.posterior import Posterior
-from ..odvae_core.schedules import Schedule, Stream, Windows
+from ..odvae_core.schedules import Schedule, Stream, Sweep, Whole, Windows
 from ..odvae_core.tiling import Tiles, count_tiles
 from ..odvae_core.vae import VideoVAE
 from .budget import Choice, direction_of, list_cuts
@@ -21,6 +21,9 @@ from .cut import Cut, network_of
 from .feedback import Progress
 
 log = logging.getLogger(__name__)
+
+NAMES = {Whole: "whole", Windows: "paper", Sweep: "exact", Stream: "stream"}
+"""The words by which the nodes call the schedules."""
 
 Say = Callable[[str], None]
 Result = TypeVar("Result")
@@ -85,7 +88,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def describe(network: VideoVAE, way: str, schedule: Schedule, tiles: Tiles | None) -> str:
     """The cut in the nodes' words, and where it isn't equal to the whole clip."""
-    words = [name_schedule(schedule)]
+    words = [NAMES[type(schedule)]]
     if frames := getattr(schedule, "frames", None):
         words.append(f"{frames} frames at a time")
     if tiles:
@@ -97,13 +100,6 @@ def describe(network: VideoVAE, way: str, schedule: Schedule, tiles: Tiles | Non
     if getattr(schedule, "park", False):
         words.append("features in RAM")
     return f"OD-VAE {way}: {', '.join(words)}"
-
-
-def name_schedule(schedule: Schedule) -> str:
-    """The word by which the nodes call it."""
-    return {"Windows": "paper", "Sweep": "exact"}.get(type(schedule).__name__) or type(
-        schedule
-    ).__name__.lower()
 
 
 def is_approximate(network: VideoVAE, way: str, schedule: Schedule) -> bool:

@@ -97,6 +97,29 @@ def test_times_sound_and_graph_come_along(comfy, clip):
         assert json.loads(file.metadata["prompt"])[film]["class_type"] == "ODVAEDecodeToVideoFile"
 
 
+def test_a_trimmed_video_is_encoded_as_trimmed(comfy, clip, networks):
+    if "Video Slice" not in comfy.get("/object_info"):
+        pytest.skip("this ComfyUI can't trim a video without decoding it")
+    graph, network = Graph(), networks[STREAM]
+    source = graph.add("LoadVideo", file=clip.name)
+    window = {"start_time": 0.2, "duration": 0.3, "strict_duration": False}
+    sliced = graph.add("Video Slice", video=source, **window)
+    vae = graph.add("ODVAELoad", checkpoint=STREAM)
+    latent, film = add_round(graph, vae, sliced)
+    graph.add("TestDump", value=latent, name="latent")
+    run = comfy.run(graph)
+    assert run.status == "success", run.message
+    with VideoReader(clip) as reader:
+        times = [time for chunk in reader.chunks(4) for time in chunk.times]
+    kept = [i for i, time in enumerate(times) if 0.2 <= time < 0.5]
+    video = read_video(clip)[:, :, kept[0] : kept[-1] + 1]
+    expected = network.encode(pad(video, network)).mode()
+    torch.testing.assert_close(comfy.take("latent"), expected, **CLOSE)
+    with av.open(str(find_file(comfy, run, film))) as file:
+        assert file.streams.video[0].frames == len(kept)
+        assert float(file.streams.audio[0].duration * file.streams.audio[0].time_base) < 0.4
+
+
 def test_a_video_in_memory_keeps_its_rate_and_its_sound(comfy):
     graph = Graph()
     vae = graph.add("ODVAELoad", checkpoint=STREAM)
