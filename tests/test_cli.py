@@ -271,6 +271,16 @@ def test_a_seed_gives_the_same_sample_however_the_clip_is_cut(tmp_path, checkpoi
     assert not torch.allclose(drawn["whole", 1], drawn["whole", 2], atol=1e-2)
 
 
+def test_a_seed_gives_the_same_sample_by_file_and_by_tensor(tmp_path, checkpoint, vae, clip):
+    path = tmp_path / "clip.safetensors"
+    options = ("--posterior", "sample", "--seed", 5, "--checkpoint", checkpoint)
+    assert call("encode", clip, path, *options) == 0
+    posterior = vae.encode(odvae.fit.pad(read_video(clip), vae))
+    drawn = posterior.sample(torch.Generator().manual_seed(5))
+    written = torch.cat(list(LatentFile(path).chunks(100)), dim=2)
+    torch.testing.assert_close(written, drawn, atol=1e-4, rtol=1e-4)
+
+
 def test_latents_of_another_checkpoint_are_decoded_with_a_warning(tmp_path, vae, latents, capsys):
     sister = tmp_path / "sister.safetensors"
     odvae.save(vae, sister, dtype=torch.float16)
