@@ -9,6 +9,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
+MOST = 2**16
+"""The largest count that a configuration may hold."""
+
 
 def to_dict(config: Any) -> dict[str, Any]:
     """The fields of a configuration as plain values."""
@@ -37,7 +40,8 @@ def from_dict(cls: type[T], fields: dict[str, Any]) -> T:
 def check_fields(part: Any, choices: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> None:
     """Raise `ValueError` where a field of a configuration holds what no network can be built of.
 
-    A whole number is a count, so it is 1 or more; `choices` are the words that a field takes.
+    A whole number is a count, so it is 1 or more, and no more than a network could have: a crafted
+    file must not fill the memory. `choices` are the words that a field takes.
     """
     for name, hint in get_type_hints(type(part)).items():
         value = getattr(part, name)
@@ -55,7 +59,7 @@ def _fits(value: Any, hint: Any) -> bool:
         filled = bool(value) or not dataclasses.is_dataclass(inner)
         return isinstance(value, tuple) and filled and all(_fits(item, inner) for item in value)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool) and value > 0
+        return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
     return isinstance(value, int | float if hint is float else hint)
 
 
@@ -65,7 +69,7 @@ def _describe(hint: Any) -> str:
         if dataclasses.is_dataclass(inner):
             return f"a list of at least one {inner.__name__}"  # pyright: ignore
         return f"a list, each item {_describe(inner)}"
-    return {int: "a whole number, 1 or more", float: "a number", str: "a word"}[hint]
+    return {int: f"a whole number from 1 to {MOST}", float: "a number", str: "a word"}[hint]
 
 
 def _value(hint: Any, value: Any) -> Any:

@@ -354,6 +354,11 @@ def test_an_evaluation_that_no_clip_can_meet_is_refused(
     assert message in capsys.readouterr().err
 
 
+def test_an_evaluation_of_a_file_that_is_not_there_is_refused(tmp_path, checkpoint, clip, capsys):
+    assert call("evaluate", clip, tmp_path / "no.mp4", "--checkpoint", checkpoint) == 2
+    assert "no.mp4: no such file or folder" in capsys.readouterr().err
+
+
 def test_bench_measures_every_schedule(checkpoint, capsys):
     options = ("--size", "16x24", "--clip-frames", 9, "--repeats", 1, "--checkpoint", checkpoint)
     facts = ask(capsys, "bench", *options)

@@ -54,11 +54,11 @@ def test_a_last_level_that_halves_is_refused():
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
-        ("width", 0, "a whole number, 1 or more"),
-        ("width", [128], "a whole number, 1 or more"),
-        ("blocks", -1, "a whole number, 1 or more"),
-        ("z_channels", 1.5, "a whole number, 1 or more"),
-        ("z_channels", True, "a whole number, 1 or more"),
+        ("width", 0, "a whole number from 1 to 65536"),
+        ("width", [128], "a whole number from 1 to 65536"),
+        ("blocks", -1, "a whole number from 1 to 65536"),
+        ("z_channels", 1.5, "a whole number from 1 to 65536"),
+        ("z_channels", True, "a whole number from 1 to 65536"),
         ("attention_resolutions", 32, "a list, each item a whole number"),
         ("levels", [], "a list of at least one Level"),
         ("levels", ["2d"], "a list of at least one Level"),
@@ -69,3 +69,8 @@ def test_a_last_level_that_halves_is_refused():
 def test_a_value_of_another_kind_is_refused_with_the_rule(field, value, rule):
     with pytest.raises(ValueError, match=rf"got {field} = .*{rule}"):
         from_dict(OdvaeConfig, {**to_dict(PRESETS["odvae-v1.2"]), field: value})
+
+
+def test_a_count_that_no_network_has_is_refused_before_anything_is_built():
+    with pytest.raises(ValueError, match="got blocks = 1000000000; it is a whole number from 1 to"):
+        replace(PRESETS["odvae-v1.2"], blocks=10**9)

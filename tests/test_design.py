@@ -169,7 +169,7 @@ def test_a_folder_with_a_broken_config_is_refused(vae, folder, text, message):
     [
         ({"decoder_attention": "FlashBlock"}, r"decoder_attention = 'FlashBlock'; known are"),
         ({"hidden_size": "wide"}, "got width = 'wide'; it is a whole number"),
-        ({"z_channels": -1}, "got z_channels = -1; it is a whole number, 1 or more"),
+        ({"z_channels": -1}, "got z_channels = -1; it is a whole number from 1 to 65536"),
         ({"hidden_size_mult": 4}, "no network can be built of the configuration"),
         ({"hidden_size_mult": []}, "the lists of this config.json differ in length"),
     ],

@@ -80,6 +80,8 @@ def list_clips(inputs: list[Path]) -> list[Path]:
     """Files as they are, and the videos of folders in the order of their names."""
     paths: list[Path] = []
     for path in inputs:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or folder; check the path")
         videos = sorted(file for file in path.glob("*") if file.suffix.lower() in SUFFIXES)
         if path.is_dir() and not videos:
             raise FileNotFoundError(
