@@ -13,6 +13,7 @@ const layouts = JSON.parse(fs.readFileSync(new URL('layouts.json', import.meta.u
 const OURS = { cnr_id: 'odvae', ver: version }
 const CORE = { cnr_id: 'comfy-core', ver: '0.3.64' }
 
+const SPACES = { gap: 20, head: 50, top: 30 } // around a group's nodes, for a node's title, for a group's
 const NARROW = 320
 const SHOWN = { // width and height of nodes that show something once they ran
   LoadVideo: [340, 380],
@@ -26,33 +27,38 @@ const SHOWN = { // width and height of nodes that show something once they ran
   ODVAEDecodeToVideoFile: [440, 560],
 }
 
-// In the page: give the nodes their places, column by column, each column a group with its own title.
-function arrange({ columns, note, shown, narrow, gap, head, top }) {
-  const { graph } = window.app
-  const { LiteGraph } = window
-  for (const node of graph._nodes) {
+// In the page: make the nodes as large as what they will show.
+function sizeNodes({ shown, narrow }) {
+  for (const node of window.app.graph._nodes) {
     const least = node.computeSize()
     const [width, height] = shown[node.type] ?? [narrow, 0]
     node.setSize([Math.max(least[0], width), Math.max(least[1], height)])
   }
-  let x = 0
-  const about = LiteGraph.createNode('MarkdownNote')
-  graph.add(about)
+}
+
+// In the page: put the note at the left.
+function addNote({ note, head }) {
+  const about = window.LiteGraph.createNode('MarkdownNote')
+  window.app.graph.add(about)
   about.title = 'About'
   about.widgets[0].value = note.text
-  about.pos = [x, head]
+  about.pos = [0, head]
   about.setSize([note.width, note.height])
-  x += note.width + 3 * gap
+}
+
+// In the page: put the nodes into columns from `x` on, each column a group with its own title.
+function placeColumns({ columns, x, gap, head, top }) {
+  const { graph } = window.app
   for (const [title, ids] of columns) {
-    let y = head
     const nodes = ids.map((id) => graph.getNodeById(id))
     const width = Math.max(...nodes.map((node) => node.size[0]))
+    let y = head
     for (const node of nodes) {
       node.pos = [x, y]
       node.setSize([width, node.size[1]])
       y += node.size[1] + head
     }
-    const group = new LiteGraph.LGraphGroup(title)
+    const group = new window.LiteGraph.LGraphGroup(title)
     graph.add(group)
     group.pos = [x - gap, -top]
     group.size = [width + 2 * gap, y - head + top + gap]
@@ -76,7 +82,9 @@ try {
     const prompt = JSON.parse(fs.readFileSync(path.join(folder, 'api', `${name}.json`), 'utf8'))
     await comfy.openPrompt(page, prompt)
     await comfy.setWidgets(page, { control_after_generate: 'fixed' })
-    await page.evaluate(arrange, { ...layout, shown: SHOWN, narrow: NARROW, gap: 20, head: 50, top: 30 })
+    await page.evaluate(sizeNodes, { shown: SHOWN, narrow: NARROW })
+    await page.evaluate(addNote, { note: layout.note, ...SPACES })
+    await page.evaluate(placeColumns, { columns: layout.columns, x: layout.note.width + 3 * SPACES.gap, ...SPACES })
     const graph = finish(await page.evaluate(() => window.app.graph.serialize()))
     fs.writeFileSync(path.join(folder, `${name}.json`), `${JSON.stringify(graph, null, 2)}\n`)
     await comfy.openGraph(page, graph)
