@@ -116,6 +116,24 @@ def test_a_stream_equals_the_whole_clip_where_norms_are_per_frame(preset, frames
     torch.testing.assert_close(streamed, whole, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("norm", ["clip", "frame"])
+def test_a_sweep_equals_the_whole_clip_where_attention_is_over_time(norm):
+    attention = {"encoder_attention": "temporal", "decoder_attention": "temporal"}
+    vae, clip = make_vae("odvae-v1.2", norm=norm, blocks=1, **attention), make_clip(13)
+    for frames in (5, 9):
+        swept = both_ways(vae, clip, odvae.Sweep(frames))
+        for result, whole in zip(swept, both_ways(vae, clip, odvae.Whole()), strict=True):
+            torch.testing.assert_close(result, whole, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("norm", ["clip", "frame"])
+def test_attention_over_time_cannot_be_streamed(norm):
+    vae = make_vae("odvae-v1.2", norm=norm, blocks=1, encoder_attention="temporal")
+    assert not vae.encoding().streams_exactly
+    with pytest.raises(ValueError, match="its temporal attention sees all frames"):
+        vae.encode(make_clip(5), odvae.Stream(5))
+
+
 def test_a_stream_of_a_model_with_clip_norms_says_that_it_is_approximate(caplog):
     vae, clip = make_vae("odvae-v1.2"), make_clip()
     with caplog.at_level(logging.WARNING):

@@ -17,6 +17,9 @@ from .norm import clip_norm
 from .place import place
 from .stream import Step, StreamState, advance, layer_step
 
+SEES_ALL = "its temporal attention sees all frames, so nothing comes out before the clip's end"
+"""Why a network with such attention can't be streamed."""
+
 
 class FrameAttention(nn.Module):
     """Attention among the positions of each frame.
@@ -43,10 +46,13 @@ class FrameAttention(nn.Module):
 
     def attend(self, x: Tensor, state: StreamState | None) -> Tensor:
         """What attention adds to its input."""
-        norm, *projections, proj_out = (self.get_submodule(name) for name in self.names)
-        h = norm(x, state)
+        return self.mix(self.get_submodule(self.names[0])(x, state))
+
+    def mix(self, h: Tensor) -> Tensor:
+        """Attention among normalised features."""
+        *projections, proj_out = (self.get_submodule(name) for name in self.names[1:])
         q, k, v = (self.to_rows(projection(h)) for projection in projections)
-        return proj_out(self.from_rows(F.scaled_dot_product_attention(q, k, v), x))
+        return proj_out(self.from_rows(F.scaled_dot_product_attention(q, k, v), h))
 
     def to_rows(self, h: Tensor) -> Tensor:
         """[B, C, T, H, W] -> [sequences, positions, C]."""
@@ -83,14 +89,26 @@ class TemporalAttention(FrameAttention):
     """
 
     looks_ahead = True
-    across_time = True
+    unstreamable = SEES_ALL
 
     def __init__(self, channels: int, norm: nn.Module):
         super().__init__(channels, norm, nn.Conv3d)
 
-    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+    def steps(self) -> Iterator[Step]:
+        yield Step(self.normalise, clip_norm(self.norm))
+        yield Step(self.mix_over_time, across_time=True)
+
+    def normalise(self, x: Tensor, _: Tensor | None, state: StreamState | None):
+        return self.norm(x, state), x
+
+    def mix_over_time(self, x: Tensor, shortcut: Tensor | None, state: StreamState | None):
+        assert shortcut is not None
         x = withhold_clip(x, self, state)
-        return super().forward(x, state) if x.shape[2] else x
+        shortcut = withhold_clip(shortcut, self, state, "shortcut")
+        return (self.mix(x) + shortcut if x.shape[2] else x), None
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return advance(self.steps(), x, None, state)[0]
 
     def to_rows(self, h: Tensor) -> Tensor:
         return rearrange(h, "b c t h w -> (b h w) t c")
@@ -128,9 +146,7 @@ class SpaceTimeAttention(FrameAttention):
     """
 
     looks_ahead = True
-    unstreamable = (
-        "its temporal attention sees all frames, so nothing comes out before the clip's end"
-    )
+    unstreamable = SEES_ALL
 
     def __init__(self, channels: int, norm: nn.Module, conv: type[nn.Module] = FrameConv2d):
         super().__init__(channels, norm, conv)

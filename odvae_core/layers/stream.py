@@ -133,8 +133,7 @@ class Step:
 
 def layer_step(layer: Callable[..., Tensor], norm: nn.Module | None = None, growth: float = 1.0):
     """A step that leaves the shortcut alone."""
-    across_time = getattr(layer, "across_time", False)
-    return Step(lambda x, shortcut, state: (layer(x, state), shortcut), norm, growth, across_time)
+    return Step(lambda x, shortcut, state: (layer(x, state), shortcut), norm, growth)
 
 
 def advance(

@@ -62,8 +62,10 @@ class Direction:
 
     @property
     def streams_exactly(self) -> bool:
-        """Whether depth first equals the whole clip: no norm's statistics span it."""
-        return not any(isinstance(module, ClipGroupNorm) for module in self.coder.modules())
+        """Whether depth first equals the whole clip: nothing spans it, norm or attention."""
+        return not self.unstreamable and not any(
+            isinstance(module, ClipGroupNorm) for module in self.coder.modules()
+        )
 
     @property
     def unstreamable(self) -> str | None:
