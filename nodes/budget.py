@@ -9,7 +9,7 @@ import comfy.model_management as mm
 import comfy.sd
 import torch
 
-from ..odvae_core import memory
+from ..odvae_core import cuts, memory
 from ..odvae_core.schedules import Direction, Schedule, Stream, Sweep, Whole, Windows
 from ..odvae_core.tiling import Tiles
 from ..odvae_core.vae import VideoVAE
@@ -38,7 +38,7 @@ def list_cuts(
         yield park(schedule) if need > list_memory(vae)[0] else schedule, tiles
         return
     make_room(vae, memory.need(network, way == "encode", shape, Whole(), None).device)
-    for fitting in memory.fitting_cuts(network, way == "encode", shape, *list_memory(vae)):
+    for fitting in cuts.fitting_cuts(network, way == "encode", shape, *list_memory(vae)):
         yield fitting.schedule, fitting.tiles or tiles
 
 
@@ -60,7 +60,7 @@ def list_foreign_cuts(
     make_room(vae, need)
     if need <= list_memory(vae)[0]:
         yield Whole(), tiles
-    yield from ((Windows(frames), tiles) for frames in memory.CUTS)
+    yield from ((Windows(frames), tiles) for frames in cuts.CUTS)
 
 
 def list_file_cuts(
@@ -78,13 +78,13 @@ def list_file_cuts(
         return
     foreign = isinstance(network, ForeignVAE)
     kind = Stream if direction.streams_exactly and not foreign else Windows
-    largest = memory.CUTS[0] if kind is Stream else window_of(network)
+    largest = cuts.CUTS[0] if kind is Stream else window_of(network)
     first = (kind(largest), tiles)
     make_room(vae, 0 if foreign else need_of_file(network, way, size, first).device)
     available = list_memory(vae)
     on_cpu = vae.device.type == "cpu"
     for choice in list_pieces(kind, largest, tiles):
-        if foreign or memory.fits(need_of_file(network, way, size, choice), *available, on_cpu):
+        if foreign or cuts.fits(need_of_file(network, way, size, choice), *available, on_cpu):
             yield choice
 
 
@@ -92,10 +92,10 @@ def list_pieces(
     kind: type[Stream | Windows], largest: int, tiles: Tiles | None
 ) -> Iterator[Choice]:
     """Fewer and fewer frames at a time, then smaller and smaller tiles."""
-    yield from ((kind(frames), tiles) for frames in memory.CUTS if frames <= largest)
-    for side in memory.TILE_SIZES:
+    yield from ((kind(frames), tiles) for frames in cuts.CUTS if frames <= largest)
+    for side in cuts.TILE_SIZES:
         if tiles is None or side < tiles.size:
-            yield kind(memory.CUTS[-1]), Tiles(side, side // 8)
+            yield kind(cuts.CUTS[-1]), Tiles(side, side // 8)
 
 
 def need_of_file(network: VideoVAE, way: str, size: tuple[int, int], choice: Choice) -> memory.Need:

@@ -63,7 +63,7 @@ FLOORS = (
     ("families", "fit"),
     ("published",),
     ("registry",),
-    ("design", "memory"),
+    ("design", "memory", "cuts"),
     ("checkpoint", "inflation", "latents", "metrics", "video"),
     ("__init__",),
     ("commands", "cli", "__main__"),

@@ -1,4 +1,4 @@
-"""odvae_core/memory.py: what a cut needs, and the largest one that fits."""
+"""odvae_core/memory.py: what a cut needs, and what there is."""
 
 from dataclasses import replace
 
@@ -9,16 +9,10 @@ import odvae_core as odvae
 from odvae_core import memory
 from odvae_core.families.odvae_config import PRESETS
 
-GIB = 2**30
-
 
 def make_vae(preset):
     with torch.device("meta"):
         return odvae.build(replace(PRESETS[preset], width=32, blocks=1))
-
-
-def first_cut(vae, encoding, shape, device, host):
-    return next(memory.fitting_cuts(vae, encoding, shape, device, host))
 
 
 @pytest.mark.parametrize("encoding", [True, False])
@@ -83,51 +77,6 @@ def test_parked_features_count_as_the_hosts():
     parked = memory.need(vae, False, shape, odvae.Sweep(5, park=True), None)
     assert parked.device < kept.device / 3
     assert parked.host > kept.device / 2
-
-
-def test_a_clip_that_fits_is_run_whole():
-    cut = first_cut(make_vae("odvae-v1.2"), True, (1, 3, 9, 64, 64), 8 * GIB, 8 * GIB)
-    assert (cut.schedule, cut.tiles, cut.exact) == (odvae.Whole(), None, True)
-
-
-def test_with_less_memory_the_cut_gets_finer_and_stays_exact_as_long_as_it_can():
-    vae, shape = make_vae("odvae-v1.2"), (1, 4, 17, 32, 32)
-    whole = memory.need(vae, False, shape, odvae.Whole(), None).device
-    cuts = [first_cut(vae, False, shape, int(whole * share), GIB) for share in (1, 0.7, 0.04)]
-    for cut, share in zip(cuts, (1, 0.7, 0.04), strict=True):
-        assert cut.need.device <= whole * share
-    assert [cut.exact for cut in cuts] == [True, True, False]
-    assert cuts[0].schedule == odvae.Whole()
-    assert isinstance(cuts[1].schedule, odvae.Sweep)
-    assert cuts[2].tiles is not None
-
-
-def test_parking_never_takes_more_than_its_share_of_the_host():
-    vae, shape = make_vae("odvae-v1.2"), (1, 4, 33, 32, 32)
-    kept = memory.need(vae, False, shape, odvae.Sweep(5), None).device
-    parked = memory.need(vae, False, shape, odvae.Sweep(5, park=True), None)
-    assert first_cut(vae, False, shape, kept // 2, 64 * GIB).schedule.park
-    just_too_small = int(parked.host / memory.PARKED_SHARE) - 1
-    cut = first_cut(vae, False, shape, kept // 2, just_too_small)
-    assert not getattr(cut.schedule, "park", False)
-
-
-def test_a_model_that_streams_exactly_is_streamed_and_never_swept():
-    vae = make_vae("odvae-stream")
-    cuts = [schedule for schedule, _, _ in memory.list_cuts(vae.decoding(), parks=True)]
-    assert not any(isinstance(schedule, odvae.Sweep) for schedule in cuts)
-    assert isinstance(cuts[1], odvae.Stream)
-
-
-def test_a_model_that_cannot_be_cut_gets_its_authors_windows():
-    cuts = list(memory.list_cuts(make_vae("odvae-v1.0").decoding(), parks=True))
-    assert all(isinstance(schedule, odvae.Whole | odvae.Windows) for schedule, _, _ in cuts)
-    assert [exact for _, _, exact in cuts] == [True] + [False] * (len(cuts) - 1)
-
-
-def test_where_nothing_fits_the_error_says_what_is_needed_and_what_is_there():
-    with pytest.raises(MemoryError, match=r"needs .* GiB on the device.*0\.0 GiB"):
-        first_cut(make_vae("odvae-tiny"), True, (1, 3, 9, 256, 256), 1000, 1000)
 
 
 def test_a_containers_limit_is_honoured(tmp_path):

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from ..checkpoint import load
 from ..constants import PUBLISHED_WINDOWS
+from ..cuts import fitting_cuts
 from ..fit import ClipSize
-from ..memory import available_memory, fitting_cuts
+from ..memory import available_memory
 from ..posterior import Posterior
 from ..schedules import Progress, Schedule, Stream, Sweep, Whole, Windows
 from ..tiling import Tiles
