@@ -78,3 +78,11 @@ class Listener:
                 length = int.from_bytes(self.stream.read(size), "big")
             content += self.stream.read(length)
         return kind, content
+
+
+def assert_moves_by_layer(bar: list[tuple[int, int]]) -> None:
+    """A node's progress counts layers and reaches its end; 0.33 sends but some steps a second."""
+    (first, _), (last, total) = bar[0], bar[-1]
+    assert bar == sorted(bar)
+    assert 0 < first < last == total
+    assert total > 20

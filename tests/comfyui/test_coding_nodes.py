@@ -8,6 +8,7 @@ import torch
 from odvae_core import Stream, Sweep, Tiles, Whole, Windows
 from odvae_core.fit import ClipSize, crop, pad
 from tests.comfyui.bench import CLIP, STREAM, Bench
+from tests.comfyui.events import assert_moves_by_layer
 from tests.comfyui.tensors import CLOSE, make_frames, make_latent, to_image, to_video
 
 pytestmark = pytest.mark.comfyui
@@ -103,9 +104,7 @@ def test_a_node_says_how_it_cut_the_clip_and_moves_its_bar(comfy):
     result = bench.run()
     assert any("stream, 5 frames at a time, approximate" in text for text in result.texts)
     bar = result.progress_of(node)
-    assert len(bar) > 10
-    assert bar == sorted(bar)
-    assert bar[-1][0] == bar[-1][1]
+    assert_moves_by_layer(bar)
 
 
 @pytest.mark.parametrize(
