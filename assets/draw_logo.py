@@ -15,7 +15,7 @@ from assets.render_sample import HEIGHT, render_frame
 
 ICON = 400
 BANNER = (1260, 540)
-NIGHT, CARD, LIGHT, ACCENT = (18, 22, 32), (32, 39, 56), (236, 240, 248), (255, 176, 66)
+NIGHT, LIGHT, ACCENT = (18, 22, 32), (236, 240, 248), (255, 176, 66)
 FRAMES = (3, 11, 19, 27)
 SCALE = 2  # drawn larger and shrunk, for smooth edges
 
