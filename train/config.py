@@ -19,13 +19,15 @@ class ModelConfig:
     """The network: a preset's name, and how it starts.
 
     `images` builds the preset's 2D parent, which codes every frame for itself. `parent` is a 2D
-    checkpoint to inflate; "" starts from random weights.
+    checkpoint to inflate, `start` a checkpoint to go on from as it is, whatever its preset; both ""
+    start from random weights.
     """
 
     preset: str = "odvae-tiny"
     images: bool = False
     parent: str = ""
     inflation: str = "tail"
+    start: str = ""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def current_commit() -> str:
 def name_places(config: Config) -> dict[str, Any]:
     """A configuration as plain values, of its paths only the last part: a log may be published."""
     values = asdict(config)
-    for section, key in (("data", "path"), ("model", "parent"), ("run", "folder")):
+    for section, key in (("data", "path"), ("model", "parent"), ("model", "start"), ("run", "folder")):
         values[section][key] = Path(values[section][key]).name
     return values
 

@@ -48,8 +48,12 @@ def make_vae(config: ModelConfig) -> VideoVAE:
     if config.preset not in PRESETS:
         raise ConfigError(f"model.preset is {config.preset!r}; it is one of {', '.join(PRESETS)}")
     preset = PRESETS[config.preset]
-    if config.images and config.parent:
-        raise ConfigError("model.images trains a 2D parent itself; leave model.parent empty")
+    if config.images + bool(config.parent) + bool(config.start) > 1:
+        raise ConfigError(
+            "model.images, model.parent and model.start are three ways to begin; set one of them"
+        )
+    if config.start:
+        return odvae_core.load(Path(config.start)).train().requires_grad_(True)
     if config.images:
         return quieten(odvae_core.build(image_parent(preset)))
     if not config.parent:
