@@ -1,0 +1,138 @@
+"""The run's log: what is written, what survives a kill, what may be published, who is told."""
+
+import json
+import logging
+
+import pytest
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.tracking import GeneralTracker
+
+from train.config import Config, ConfigError, DataConfig, RunConfig
+from train.journal import Journal, name_places, read_events
+from train.trackers import check_trackers, flatten, start_trackers
+
+
+class Notes(GeneralTracker):
+    """A tracker that remembers what it was told."""
+
+    name = "notes"
+    requires_logging_directory = False
+
+    def __init__(self):
+        super().__init__()
+        self.config, self.logged = None, []
+
+    @property
+    def tracker(self):
+        return self
+
+    def store_init_configuration(self, values):
+        self.config = values
+
+    def log(self, values, step=None):
+        self.logged.append((step, values))
+
+
+def write_log(path, *events):
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+
+
+def test_an_event_is_one_line_with_its_values_and_the_seconds(tmp_path):
+    Journal(tmp_path / "log.jsonl", active=True).write("step", step=3, l1=0.5)
+    (event,) = read_events(tmp_path / "log.jsonl")
+    assert event.pop("seconds") >= 0
+    assert event == {"event": "step", "step": 3, "l1": 0.5}
+
+
+def test_a_process_that_is_not_the_writer_writes_nothing(tmp_path):
+    Journal(tmp_path / "log.jsonl", active=False).write("step", step=3)
+    assert not (tmp_path / "log.jsonl").exists()
+
+
+def test_numbers_that_are_not_finite_become_null(tmp_path):
+    journal = Journal(tmp_path / "log.jsonl", active=True)
+    journal.write("skip", step=1, kl=float("nan"), positions=[1.0, float("inf")])
+    line = json.loads((tmp_path / "log.jsonl").read_text())
+    assert (line["kl"], line["positions"]) == (None, [1.0, None])
+
+
+def test_the_half_line_of_a_killed_process_is_left_out_with_a_warning(tmp_path, caplog):
+    log = tmp_path / "log.jsonl"
+    write_log(log, {"event": "start", "step": 0})
+    with log.open("a") as file:
+        file.write('{"event": "step", "st')
+    assert [event["event"] for event in read_events(log)] == ["start"]
+    assert "line 2 is torn" in caplog.text
+
+
+def test_the_next_process_writes_behind_a_half_line_not_into_it(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"event": "st')
+    Journal(log, active=True).write("stop", step=2)
+    assert [event["event"] for event in read_events(log)] == ["stop"]
+
+
+def test_a_log_that_can_not_be_written_warns_and_does_not_end_the_run(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        Journal(tmp_path / "gone" / "log.jsonl", active=True).write("step", step=1)
+    assert "can't be written" in caplog.text
+
+
+def test_steps_that_a_resumed_run_repeated_count_once_the_later_ones(tmp_path):
+    write_log(
+        tmp_path / "log.jsonl",
+        {"event": "start", "step": 0},
+        {"event": "clip", "name": "broken.mp4", "reason": "no frames"},
+        {"event": "step", "step": 10, "l1": 1.0},
+        {"event": "step", "step": 20, "l1": 2.0},
+        {"event": "evaluation", "step": 20, "psnr": 20.0},
+        {"event": "start", "step": 10},
+        {"event": "step", "step": 20, "l1": 3.0},
+    )
+    events = read_events(tmp_path / "log.jsonl")
+    assert [event.get("l1") for event in events if event["event"] == "step"] == [1.0, 3.0]
+    assert [event["event"] for event in events if event["event"] != "step"] == [
+        "start",
+        "clip",
+        "start",
+    ]
+
+
+def test_of_paths_only_the_last_part_is_published():
+    config = Config(data=DataConfig(path="/home/me/clips"), run=RunConfig(folder="/data/runs/tiny"))
+    values = name_places(config)
+    assert values["data"]["path"] == "clips"
+    assert values["run"]["folder"] == "tiny"
+    assert values["model"]["parent"] == ""
+
+
+@pytest.fixture
+def notes():
+    """The tracker; accelerate's state, which is the process's, is as before afterwards."""
+    yield Notes()
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_trackers_get_the_numbers_of_every_event_and_the_configuration(tmp_path, notes):
+    accelerator = Accelerator(log_with=[notes])
+    start_trackers(accelerator, "run", {"loss": {"l1": 1.0}, "phases": [{"batch": 2}]})
+    journal = Journal(tmp_path / "log.jsonl", active=True, track=accelerator.log)
+    journal.write("evaluation", step=7, psnr=21.5, ssim=float("nan"), weights="ema")
+    assert notes.config == {"loss.l1": 1.0, "phases": '[{"batch": 2}]'}
+    ((step, values),) = notes.logged
+    assert step == 7
+    assert {name: value for name, value in values.items() if "seconds" not in name} == {
+        "evaluation/psnr": 21.5
+    }
+
+
+def test_a_tracker_that_is_not_installed_is_refused_at_the_start(monkeypatch):
+    monkeypatch.setattr("train.trackers.find_spec", lambda package: None)
+    with pytest.raises(ConfigError, match=r"'wandb', which isn't installed: `pip install wandb`"):
+        check_trackers(["wandb"])
+    check_trackers([])
+
+
+def test_flat_names_are_joined_by_dots():
+    assert flatten({"a": {"b": {"c": 1}}, "d": [1, 2]}) == {"a.b.c": 1, "d": "[1, 2]"}

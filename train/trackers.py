@@ -1,0 +1,47 @@
+"""Trackers beside the log: TensorBoard or W&B through accelerate, only where a run asks for them.
+
+check_trackers(names)
+accelerator = Accelerator(log_with=list(names), project_dir=folder)
+start_trackers(accelerator, name, config)
+journal = Journal(path, active, accelerator.log)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from accelerate import Accelerator
+
+from .config import ConfigError
+
+PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
+"""Tracker: the packages of which it takes one."""
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raise ConfigError on a tracker that isn't installed; accelerate leaves it out in silence."""
+    for name in names:
+        if not any(find_spec(package) for package in PACKAGES[name]):
+            raise ConfigError(
+                f"run.trackers has {name!r}, which isn't installed: `pip install {name}`, "
+                "or leave it out, for log.jsonl has the same numbers"
+            )
+
+
+def start_trackers(accelerator: Accelerator, name: str, config: Mapping[str, Any]) -> None:
+    """Open the accelerator's trackers for a run of this name, with its configuration."""
+    accelerator.init_trackers(name, config=flatten(config))
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one with dotted names; lists become JSON."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = json.dumps(value) if isinstance(value, list | tuple) else value
+    return flat
