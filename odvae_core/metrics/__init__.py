@@ -1,5 +1,31 @@
-"""How near a reconstruction is to its clip: figures per frame, from video in [-1, 1]."""
+"""How near a reconstruction is to its clip: figures per frame, of clips and of sets of clips.
 
+Videos are [B, 3, T, H, W] in [-1, 1]. Networks come from local files; nothing is downloaded.
+"""
+
+from .distances import frechet_distance, inception_score, kernel_distance
+from .features import Features, load_features
 from .fidelity import flicker, psnr, quantize, ssim
+from .perceptual import Lpips, load_lpips, random_lpips
+from .structure import BorderError, border_error, by_position, compression_ratio
+from .trunks import pack_trunk
 
-__all__ = ["flicker", "psnr", "quantize", "ssim"]
+__all__ = [
+    "BorderError",
+    "Features",
+    "Lpips",
+    "border_error",
+    "by_position",
+    "compression_ratio",
+    "flicker",
+    "frechet_distance",
+    "inception_score",
+    "kernel_distance",
+    "load_features",
+    "load_lpips",
+    "pack_trunk",
+    "psnr",
+    "quantize",
+    "random_lpips",
+    "ssim",
+]

@@ -1,0 +1,145 @@
+"""LPIPS (Zhang et al. 2018, version 0.1): how differently two pictures look to a trained network.
+
+In plain PyTorch. The trunk comes from a file that the caller names, the weights of its channels
+from the installed torchmetrics package; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from ..tensorfile import hash_file, read_tensor_file
+from .trunks import NAMES, SMALLEST, STAGES, Stage, draw_trunk, read_trunk
+
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+"""Mean and deviation of ImageNet's colours, for pixels in [-1, 1] (the code of Zhang et al.)."""
+
+EPS = 1e-8  # under the root, so that a gradient exists where all channels are 0
+
+
+class Lpips(nn.Module):
+    """The distance of each frame to its reference; 0 for identical ones, seldom above 1.
+
+    Frozen, in eval mode. `network` is what a report may call it, `sha256` that of the trunk's file
+    (None for random weights).
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        trunk: Literal["alex", "vgg"],
+        weights: Mapping[str, Tensor],
+        network: str,
+        sha256: str | None,
+    ):
+        super().__init__()
+        self.trunk, self.network, self.sha256 = trunk, network, sha256
+        stages = STAGES[trunk]
+        with torch.device("meta"):  # the weights are there already, and no random number is drawn
+            self.features = nn.ModuleDict(
+                {
+                    str(c.place): nn.Conv2d(c.inputs, c.outputs, c.kernel, c.stride, c.padding)
+                    for stage in stages
+                    for c in stage.convs
+                }
+            )
+            self.heads = nn.ParameterList(torch.empty(stage.convs[-1].outputs) for stage in stages)
+        self.load_state_dict(dict(weights), assign=True)
+        self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1), persistent=False)
+        self.eval().requires_grad_(False)
+
+    def forward(self, video: Tensor, reference: Tensor) -> Tensor:
+        """Two videos [B, 3, T, H, W] in [-1, 1] -> [B, T]; the gradient goes to `video` alone.
+
+        ValueError: shapes that differ, or sides that the trunk can't pool.
+        """
+        self.check(video, reference)
+        x = self.flatten(video)
+        y = self.flatten(reference).detach()
+        distance = x.new_zeros(len(x))
+        for stage, head in zip(STAGES[self.trunk], self.heads, strict=True):
+            x = self.advance(stage, x)
+            with torch.no_grad():
+                y = self.advance(stage, y)
+            difference = (normalize(x) - normalize(y)).square().mean(dim=(2, 3))
+            distance = distance + (difference * head).sum(dim=1)
+        return rearrange(distance, "(b t) -> b t", b=len(video))
+
+    def flatten(self, video: Tensor) -> Tensor:
+        """[B, 3, T, H, W] -> pictures [B * T, 3, H, W] with ImageNet's range of colours."""
+        pictures = rearrange(video.to(self.shift), "b c t h w -> (b t) c h w")
+        return (pictures - self.shift) / self.scale
+
+    def advance(self, stage: Stage, x: Tensor) -> Tensor:
+        """Features through one stage of the trunk."""
+        if stage.pool:
+            x = F.max_pool2d(x, stage.pool, stride=2)
+        for conv in stage.convs:
+            x = F.relu(self.features[str(conv.place)](x), inplace=True)
+        return x
+
+    def check(self, video: Tensor, reference: Tensor) -> None:
+        """Raise `ValueError` where the two can't be compared."""
+        if video.ndim != 5 or video.shape[1] != 3 or video.shape != reference.shape:
+            raise ValueError(
+                f"got shapes {list(video.shape)} and {list(reference.shape)}; "
+                "LPIPS compares two videos of one shape [B, 3, T, H, W]"
+            )
+        height, width = video.shape[3:]
+        if min(height, width) < SMALLEST[self.trunk]:
+            raise ValueError(
+                f"got frames of {height}x{width}; LPIPS through {NAMES[self.trunk]} takes sides "
+                f"of {SMALLEST[self.trunk]} or more: compare larger frames"
+            )
+
+
+def normalize(features: Tensor) -> Tensor:
+    """Features [N, C, H, W] in float32 or more, of length 1 in every place."""
+    features = features.to(torch.promote_types(features.dtype, torch.float32))
+    return features / (features.square().sum(dim=1, keepdim=True) + EPS).sqrt()
+
+
+def load_lpips(network: Literal["alex", "vgg"], weights: Path) -> Lpips:
+    """LPIPS through AlexNet or VGG16, in float32 on the CPU.
+
+    `weights` is torchvision's file of that network or what `pack_trunk` made of it. Raises
+    `CheckpointError` where it is another file, `ImportError` without torchmetrics.
+    """
+    loaded = read_trunk(network, weights)
+    loaded |= read_heads(network)
+    return Lpips(network, loaded, network, hash_file(weights))
+
+
+def read_heads(network: Literal["alex", "vgg"]) -> dict[str, Tensor]:
+    """The weights of a trunk's channels, each stage's [C], from torchmetrics' data files."""
+    spec = find_spec("torchmetrics")  # finds the folder; importing it takes seconds
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(
+            "LPIPS takes the weights of its channels from the package torchmetrics, which isn't "
+            "installed: run `pip install torchmetrics`"
+        )
+    folder = Path(spec.submodule_search_locations[0], "functional", "image", "lpips_models")
+    tensors = read_tensor_file(folder / f"{network}.pth").tensors
+    stages = range(len(STAGES[network]))
+    return {f"heads.{i}": tensors[f"lin{i}.model.1.weight"].flatten() for i in stages}
+
+
+def random_lpips(network: Literal["alex", "vgg"], seed: int) -> Lpips:
+    """A stand-in with random weights, for tests: a distance, but not LPIPS, and named so."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = draw_trunk(network, generator)
+    for i, stage in enumerate(STAGES[network]):
+        channels = stage.convs[-1].outputs
+        weights[f"heads.{i}"] = torch.rand(channels, generator=generator) / channels
+    return Lpips(network, weights, f"random-{network}", None)
