@@ -8,7 +8,6 @@ journal = Journal(path, active, accelerator.log)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from .config import ConfigError
+from .journal import flatten
 
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 """Tracker: the packages of which it takes one."""
@@ -34,14 +34,3 @@ def check_trackers(names: Sequence[str]) -> None:
 def start_trackers(accelerator: Accelerator, name: str, config: Mapping[str, Any]) -> None:
     """Open the accelerator's trackers for a run of this name, with its configuration."""
     accelerator.init_trackers(name, config=flatten(config))
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one with dotted names; lists become JSON."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = json.dumps(value) if isinstance(value, list | tuple) else value
-    return flat

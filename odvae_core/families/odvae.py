@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from ..constants import LATENT_SCALE, NORM_EPS
+from ..constants import NORM_EPS
 from ..layers.attention import FrameAttention, ScrambledAttention, TemporalAttention
 from ..layers.coder import Coder
 from ..layers.conv import CausalConv3d, FrameConv2d
@@ -62,7 +62,6 @@ class Odvae(VideoVAE):
     """Any OD-VAE, published or not, and the 2D SD VAE: the configuration decides."""
 
     family = "odvae"
-    latent_scale = LATENT_SCALE
     latent_shift = 0.0
 
     def __init__(self, config: OdvaeConfig):
@@ -70,7 +69,7 @@ class Odvae(VideoVAE):
         self.config = config
         self.temporal_compression = 2**config.time_halvings
         self.spatial_compression = 2**config.space_halvings
-        self.latent_channels = config.latent_channels
+        self.latent_channels, self.latent_scale = config.latent_channels, config.latent_scale
         self.encoder = Coder(lay_encoder(config))
         self.decoder = Coder(lay_decoder(config))
         if config.quant:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..config import check_fields
+from ..constants import LATENT_SCALE
 
 CHOICES = {
     "encoder": ("2d", "3d", "half"),
@@ -56,7 +57,7 @@ class OdvaeConfig:
     of the latent: "3d", "2d" or "" (none: the latent then has `z_channels`, else `embed_dim`).
     Attention is per "frame", "scrambled" (as published with v1.0), "2d" or "temporal"; it also
     follows the blocks at `attention_resolutions`, counted from `resolution` as published, not from
-    the real picture.
+    the real picture. Consumers of the latents multiply them with `latent_scale`.
     """
 
     levels: tuple[Level, ...]
@@ -77,6 +78,7 @@ class OdvaeConfig:
     decoder_middle: str = "3d"
     decoder_attention: str = "frame"
     decoder_out: str = "3d"
+    latent_scale: float = LATENT_SCALE
 
     def __post_init__(self):
         for part in (*self.levels, self):

@@ -9,8 +9,8 @@ from accelerate.state import AcceleratorState
 from accelerate.tracking import GeneralTracker
 
 from train.config import Config, ConfigError, DataConfig, RunConfig
-from train.journal import Journal, name_places, read_events
-from train.trackers import check_trackers, flatten, start_trackers
+from train.journal import Journal, flatten, name_places, read_events
+from train.trackers import check_trackers, start_trackers
 
 
 class Notes(GeneralTracker):
