@@ -1,53 +1,103 @@
-"""`python -m train.export RUN FILE`: a run's averaged weights as the file that ships.
+"""`python -m train.export RUN FILE`: a run's weights as the file that ships, with its model card.
 
-16 bits, with the network's configuration and the run's in the metadata.
+FILE is safetensors that explain themselves, for Load OD-VAE and `odvae_core.load`; the card lies
+beside it, in Markdown. Works while the run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 import odvae_core
 
+from .model_card import Export, write_card
+from .normalise import normalise_latents
+from .trained import Trained, load_trained
+from .whole_file import write_whole
 
-def read_events(log: Path) -> list[dict]:
-    """The lines of a run's log."""
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32")}
 
 
-def summarise(events: list[dict]) -> dict[str, str]:
-    """What the metadata say of a run: configuration, commit, and the last evaluation."""
-    start = next(event for event in reversed(events) if event["event"] == "start")
-    measured = [event for event in events if event["event"] == "evaluation"]
-    return {
-        "training": json.dumps(start["config"]),
-        "training_commit": start["commit"],
-        "training_steps": str(measured[-1]["step"]),
-        "held_out_psnr": f"{measured[-1]['psnr']:.2f}",
+def export(
+    run: Path,
+    file: Path,
+    *,
+    weights: str = "ema",
+    dtype: str = "float16",
+    normalise: bool = False,
+    title: str = "",
+    data: str = "",
+) -> None:
+    """Write RUN's "ema" or "raw" weights, and the card, which says `title` and `data`.
+
+    `normalise` moves the latents to mean 0 and deviation 1, as the last evaluation measured them.
+    Raises ValueError and OSError where the run doesn't have what is asked for.
+    """
+    trained = load_trained(run, weights)
+    if normalise:
+        trained = replace(trained, vae=normalise_latents(trained.vae, *trained.spread))
+    preset = trained.start["config"]["model"]["preset"]
+    title = title or f"{preset}, trained for {trained.step} steps"
+    data = data or "What the configuration names; its sources were not described."
+    facts = {"title": title, "data": data, **summarise(trained)}
+    odvae_core.save(trained.vae, file, DTYPES[dtype], **facts)
+    card = write_card(Export(file, dtype, title, data, trained, normalise))
+    write_whole(file.with_suffix(".md"), card.encode())
+
+
+def summarise(trained: Trained) -> dict[str, str]:
+    """What the metadata say of a run: configuration, commit, weights, and what was measured."""
+    facts = {
+        "training": json.dumps(trained.start["config"]),
+        "training_commit": trained.start["commit"],
+        "training_steps": str(trained.step),
+        "weights": trained.weights,
     }
+    if trained.evaluation is not None:
+        facts["held_out_psnr"] = f"{trained.evaluation['psnr']:.2f}"
+    return facts
 
 
-def export(run: Path, file: Path, **metadata: str) -> None:
-    """Write RUN's `ema.safetensors` in float16, described by its log and by `metadata`."""
-    vae = odvae_core.load(run / "ema.safetensors")
-    facts = summarise(read_events(run / "log.jsonl"))
-    odvae_core.save(vae, file, dtype=torch.float16, **facts, **metadata)
-
-
-def main() -> None:
-    """Read the command line and export."""
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m train.export", description=__doc__)
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("file", type=Path, help="the safetensors file to write")
-    parser.add_argument("--title", required=True, help="one sentence: what this model is")
-    parser.add_argument("--data", required=True, help="one sentence: what it was trained on")
-    arguments = parser.parse_args()
-    export(arguments.run, arguments.file, title=arguments.title, data=arguments.data)
+    parser.add_argument(
+        "--weights",
+        choices=("ema", "raw"),
+        default="ema",
+        help="the moving average at the last evaluation, or the newest checkpoint's own weights",
+    )
+    parser.add_argument("--dtype", choices=tuple(DTYPES), default="float16")
+    parser.add_argument(
+        "--normalise",
+        action="store_true",
+        help="fold a change of latents into the weights: mean 0 and deviation 1 per channel, scale "
+        "1, the same reconstructions",
+    )
+    parser.add_argument("--title", default="", help="one sentence: what this model is")
+    parser.add_argument(
+        "--data", default="", help="what it was trained on: sources and their terms"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Export; an error is one line."""
+    try:
+        export(**vars(parse(arguments)))
+    except (ValueError, OSError) as error:
+        print(f"train.export: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
