@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
-from .config import ConfigError, load_config
+from .config import ConfigError
+from .settings import load_config
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -37,9 +39,17 @@ def main(arguments: list[str]) -> int:
     except (ConfigError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
-    from .loop import train  # torch is loaded only once there is something to do
+    from odvae_core import CheckpointError
 
-    train(config)
+    from .loop import train  # torch is loaded only once there is something to do
+    from .steps import DivergedError
+
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
+    try:
+        train(config)
+    except (ConfigError, DivergedError, CheckpointError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

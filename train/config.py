@@ -1,13 +1,25 @@
-"""A run's configuration: dataclasses, filled from TOML and from `--set section.key=value`."""
+"""A run's configuration: dataclasses, filled by `settings.py` from TOML and `--set`."""
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
-T = TypeVar("T")
+from .config_data import DataConfig
+
+CHOICES = {
+    "data.crop": ("random", "center"),
+    "data.augment": ("none", "mirror", "strong"),
+    "optimiser.name": ("adam", "adamw", "muon"),
+    "optimiser.schedule": ("constant", "cosine"),
+    "loss.perceptual": ("none", "vgg", "alex"),
+    "discriminator.norm": ("batch", "group"),
+    "discriminator.loss": ("hinge", "vanilla"),
+    "image_space.mapping": ("slice", "mean", "random"),
+    "run.precision": ("no", "bf16", "fp16"),
+    "run.trackers": ("tensorboard", "wandb"),
+}
+"""The words that a field takes."""
 
 
 class ConfigError(ValueError):
@@ -18,81 +30,130 @@ class ConfigError(ValueError):
 class ModelConfig:
     """The network: a preset's name, and how it starts.
 
-    `images` builds the preset's 2D parent, which codes every frame for itself. `parent` is a 2D
-    checkpoint to inflate, `start` a checkpoint to go on from as it is, whatever its preset; both ""
-    start from random weights.
+    `overrides` sets fields of the preset's configuration otherwise, as `width = 32`. `images`
+    builds the preset's 2D parent, which codes every frame for itself. `parent` is a 2D checkpoint
+    to inflate, in the mode `inflation`; `start` is a checkpoint to go on from as it is, whatever
+    its preset; without either the weights are random. `recompute` trades time for memory: the
+    activations of each step of the network are computed again in the backward pass.
     """
 
-    preset: str = "odvae-tiny"
+    preset: str = "odvae-v1.2"
+    overrides: dict[str, Any] = field(default_factory=dict)
     images: bool = False
     parent: str = ""
     inflation: str = "tail"
     start: str = ""
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where samples come from.
-
-    `path` is a folder, `clips` and `held_out` the names of files in it. `rendered` is the part of
-    samples that is drawn instead. A real crop is cut from the clip scaled to a short side between
-    `min_side` and `max_side` pixels, with a frame stride from 1 to `max_stride`; clips are kept in
-    memory at `kept_sides`.
-    """
-
-    path: str = "clips"
-    clips: tuple[str, ...] = ()
-    held_out: tuple[str, ...] = ()
-    rendered: float = 0.5
-    min_side: int = 128
-    max_side: int = 360
-    kept_sides: tuple[int, ...] = (360, 180)
-    max_stride: int = 3
+    recompute: bool = False
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the terms, all per video value: absolute and squared error, divergence in nats.
+    """Weights of the terms, in the units of the papers: errors are summed over a frame's values.
 
-    The log variance is clamped in training only.
+    `l1`, `l2`: absolute and squared error. `perceptual`: LPIPS, which counts once for every value
+    of the frame, on the trunk in `perceptual_file`. `kl`: divergence in nats, summed over a clip.
+    `adversarial`: times the adaptive weight. The sum of the first three is divided by exp(logvar)
+    and logvar is added, per value; it is learnt where `learn_logvar` says so. `logvar_range` clamps
+    the posterior's log variance, in training only.
     """
 
     l1: float = 1.0
     l2: float = 0.0
+    perceptual: str = "none"
+    perceptual_file: str = ""
+    perceptual_weight: float = 1.0
     kl: float = 1e-6
+    adversarial: float = 0.0
+    logvar: float = 0.0
+    learn_logvar: bool = False
     logvar_range: tuple[float, float] = (-20.0, 4.0)
 
 
 @dataclass(frozen=True)
-class OptimiserConfig:
-    """Muon; the rate rises over `warm_up` steps, then falls along a cosine to `final` of it."""
+class ImageSpaceConfig:
+    """CV-VAE's regularisation towards the latent space of a frozen 2D VAE, the file `vae`.
 
-    learning_rate: float = 6e-3
-    betas: tuple[float, float] = (0.9, 0.99)
-    warm_up: int = 100
-    final: float = 0.01
-    clip: float = 1.0
-    ema_half_life: float = 0.02
-    """As a part of the run's steps."""
-    skip_limit: int = 20
-    """Non-finite steps in a row that end the run."""
+    `decode` weighs the error of the 2D decoder's frames, made from the 3D encoder's latents,
+    against the frames that `mapping` picks from each group of four. `encode` decodes the 2D
+    encoder's latents of every fourth frame too, as clips of their own.
+    """
+
+    vae: str = ""
+    decode: float = 1.0
+    encode: bool = False
+    mapping: str = "random"
 
 
 @dataclass(frozen=True)
-class Phase:
-    """Samples of one shape, until a step is reached. `batch` counts over all processes."""
+class OptimiserConfig:
+    """Adam, AdamW or Muon; the rate rises over `warm_up` steps and then stays, or falls.
 
-    until_step: int
+    `final` is where a cosine ends, as a part of `learning_rate`. `clip` bounds the gradient's norm;
+    0 only logs it.
+    """
+
+    name: str = "adam"
+    learning_rate: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warm_up: int = 0
+    final: float = 0.0
+    clip: float = 0.0
+
+
+@dataclass(frozen=True)
+class EmaConfig:
+    """The weights' moving average; with `warm_up` its first updates count for more."""
+
+    decay: float = 0.999
+    warm_up: bool = False
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """The 3D PatchGAN. With "group" norm two processes equal one, with "batch" they don't."""
+
+    width: int = 64
+    layers: int = 3
+    norm: str = "batch"
+    loss: str = "hinge"
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a step's batch looks like; `batch` counts over all processes."""
+
     batch: int
     frames: int
     size: int
 
 
 @dataclass(frozen=True)
+class Phase:
+    """Samples of one shape, until a step is reached.
+
+    `batch` counts over all processes. `image_share` of the steps take `image_batch` single pictures
+    instead. `losses` replaces weights of `loss`, `frozen` names the parts of the VAE that don't
+    learn, for example "encoder" and "quant_conv" to train the decoder alone.
+    """
+
+    until_step: int
+    batch: int
+    frames: int
+    size: int
+    image_share: float = 0.0
+    image_batch: int = 0
+    losses: dict[str, float] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """Crops of the held-out clips: `per_clip` at each short side, the same ones every time."""
 
-    sides: tuple[int, ...] = (144, 256, 480)
+    sides: tuple[int, ...] = (256,)
     per_clip: int = 1
     frames: int = 17
     size: int = 128
@@ -101,14 +162,24 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Where the run lies and how often it speaks. `precision` is accelerate's: "no" or "bf16"."""
+    """Where the run lies, how it computes, how often it speaks.
 
-    folder: str = "runs/tiny"
+    `accumulate` takes the batch of a process in so many pieces. `precision` is accelerate's.
+    `skip_limit` non-finite steps in a row end the run; `keep` checkpoints stay beside the best.
+    `workers` processes of each process prepare batches; the batches don't depend on how many.
+    """
+
+    folder: str = "runs/odvae"
     seed: int = 0
     precision: str = "bf16"
+    accumulate: int = 1
+    skip_limit: int = 20
     log_every: int = 20
     evaluate_every: int = 500
     save_every: int = 250
+    keep: int = 3
+    workers: int = 0
+    trackers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,78 +189,71 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    image_space: ImageSpaceConfig = field(default_factory=ImageSpaceConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    phases: tuple[Phase, ...] = (Phase(until_step=1000, batch=4, frames=9, size=64),)
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    phases: tuple[Phase, ...] = (Phase(until_step=100_000, batch=8, frames=25, size=256),)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self):
+        self._check_words()
+        self._check_phases()
+        for i, phase in enumerate(self.phases):
+            self._check_losses(self.losses_of(phase), f"phases.{i}", phase.frozen)
+        if self.model.images + bool(self.model.parent) + bool(self.model.start) > 1:
+            raise ConfigError(
+                "model.images, model.parent and model.start are three ways to begin: set one"
+            )
+
+    def _check_words(self) -> None:
+        for place, words in CHOICES.items():
+            section, key = place.split(".")
+            value = getattr(getattr(self, section), key)
+            for word in value if isinstance(value, tuple) else (value,):
+                if word not in words:
+                    raise ConfigError(f"{place} is {word!r}; it is one of {', '.join(words)}")
+
+    def _check_phases(self) -> None:
         ends = [phase.until_step for phase in self.phases]
         if not ends or ends != sorted(set(ends)):
             raise ConfigError(f"phases end at steps {ends}; each must end after the one before it")
+        weights = {entry.name for entry in fields(LossConfig) if entry.type == "float"}
+        for i, phase in enumerate(self.phases):
+            unknown = sorted(set(phase.losses) - weights)
+            if unknown:
+                raise ConfigError(
+                    f"phases.{i}.losses has {unknown[0]!r}; the weights are {sorted(weights)}"
+                )
+            if phase.image_share and not phase.image_batch:
+                raise ConfigError(f"phases.{i} has an image_share; set its image_batch too")
+
+    def _check_losses(self, loss: LossConfig, where: str, frozen: tuple[str, ...]) -> None:
+        if loss.perceptual != "none" and not loss.perceptual_file:
+            raise ConfigError(
+                f"loss.perceptual is {loss.perceptual!r}; name its trunk's weights with "
+                "loss.perceptual_file, or set loss.perceptual to none"
+            )
+        if not (loss.l1 or loss.l2 or (loss.perceptual != "none" and loss.perceptual_weight)):
+            raise ConfigError(f"{where} weighs no error of the reconstruction: set l1 or l2")
+        if loss.adversarial and "decoder" in frozen:
+            raise ConfigError(f"{where} freezes the decoder; an adversarial loss can't move it")
 
     @property
     def steps(self) -> int:
         """Length of the whole run."""
         return self.phases[-1].until_step
 
+    @property
+    def is_adversarial(self) -> bool:
+        """Whether any phase has a discriminator."""
+        return any(self.losses_of(phase).adversarial for phase in self.phases)
+
     def phase_at(self, step: int) -> Phase:
         """The phase that a step, counted from 0, belongs to."""
         return next(phase for phase in self.phases if step < phase.until_step)
 
-
-def load_config(path: Path, settings: list[str]) -> Config:
-    """Read a TOML file and lay `section.key=value` settings over it.
-
-    Raises ConfigError on an unknown key and on a value of another type.
-    """
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
-    for setting in settings:
-        override(table, setting)
-    return build(Config, table)
-
-
-def override(table: dict[str, Any], setting: str) -> None:
-    """Put one `section.key=value` into a table; the value is TOML, or else a plain text."""
-    name, equals, text = setting.partition("=")
-    if not equals:
-        raise ConfigError(f"--set got {setting!r}; write it as section.key=value")
-    *sections, key = name.split(".")
-    for section in sections:
-        table = table.setdefault(section, {})
-    try:
-        table[key] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[key] = text
-
-
-def build(cls: type[T], table: dict[str, Any], where: str = "") -> T:
-    """Make a dataclass of a table; `where` names the place in error messages."""
-    known = [entry.name for entry in fields(cls)]  # pyright: ignore[reportArgumentType]
-    unknown = sorted(set(table) - set(known))
-    if unknown:
-        raise ConfigError(f"unknown key {where}{unknown[0]}; the keys here are {', '.join(known)}")
-    hints = get_type_hints(cls)
-    values = {name: convert(hints[name], value, where + name) for name, value in table.items()}
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise ConfigError(f"{where or 'the configuration'}: {error}") from None
-
-
-def convert(hint: Any, value: Any, where: str) -> Any:
-    """One value as its field's type wants it: lists become tuples, tables dataclasses."""
-    if is_dataclass(hint) and isinstance(value, dict):
-        return build(hint, value, where + ".")  # pyright: ignore[reportArgumentType]
-    if get_origin(hint) is tuple and isinstance(value, list):
-        kinds = get_args(hint)
-        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
-        if len(kinds) != len(value):
-            raise ConfigError(f"{where} has {len(value)} values; it takes {len(kinds)}")
-        return tuple(convert(kind, item, where) for kind, item in zip(kinds, value, strict=True))
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:
-        kind = getattr(hint, "__name__", str(hint))
-        raise ConfigError(f"{where} is {value!r}; it takes a value of type {kind}")
-    return value
+    def losses_of(self, phase: Phase) -> LossConfig:
+        """The weights that hold in a phase."""
+        return replace(self.loss, **phase.losses)  # pyright: ignore[reportArgumentType]

@@ -1,30 +1,33 @@
-"""A moving average of the weights, with a warm-up, which is what gets exported."""
+"""A moving average of the weights, which is what gets evaluated and exported."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-
-def decay_of(half_life: float) -> float:
-    """The decay per update after which, in `half_life` updates, old weights count half."""
-    return 0.5 ** (1 / max(half_life, 1e-9))
+from .config import EmaConfig
 
 
 class Ema:
-    """shadow = d * shadow + (1 - d) * weights; d = min(decay, (1 + n) / (10 + n)) at update n."""
+    """shadow = d * shadow + (1 - d) * weights, from the first weights on.
 
-    def __init__(self, model: nn.Module, decay: float):
-        self.decay, self.updates = decay, 0
+    d is the configuration's decay; with its warm-up at most (1 + n) / (10 + n) at update n.
+    """
+
+    def __init__(self, model: nn.Module, config: EmaConfig):
+        self.config, self.updates = config, 0
         self.shadow = {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Move the average towards the model's weights."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        decay = self.config.decay
+        if self.config.warm_up:
+            decay = min(decay, (1 + self.updates) / (10 + self.updates))
         weights = [weight.detach() for _, weight in model.named_parameters()]
         torch._foreach_lerp_(list(self.shadow.values()), weights, 1 - decay)
         self.updates += 1
@@ -39,13 +42,15 @@ class Ema:
         finally:
             copy_weights(own, model)
 
-    def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
+    def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` needs to go on."""
         return {"updates": self.updates, "shadow": self.shadow}
 
-    def load_state_dict(self, state: dict) -> None:
-        """Take over another average's state."""
-        self.updates, self.shadow = state["updates"], state["shadow"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over another average's state, on this one's device."""
+        self.updates = state["updates"]
+        for name, weight in self.shadow.items():
+            weight.copy_(state["shadow"][name])
 
 
 @torch.no_grad()

@@ -1,36 +1,51 @@
-"""The network that a run trains: a preset, its 2D parent, or the preset inflated from a parent."""
+"""The network that a run trains: a preset, its 2D parent, an inflated one, or a checkpoint."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import odvae_core
-from odvae_core.families.odvae_config import PRESETS, SD_VAE, OdvaeConfig
+from odvae_core.inflation import image_parent
+from odvae_core.registry import family_of, read_config
 from odvae_core.vae import VideoVAE
 
-from .config import ConfigError, ModelConfig
+from .config import Config, ConfigError, ModelConfig
+
+log = logging.getLogger(__name__)
 
 FIRST_LOGVAR = -6.0
+HOT = 1e-4
+"""Adam's rate above which a pretrained VAE was seen to lose what it knew."""
 
 
-def image_parent(config: OdvaeConfig) -> OdvaeConfig:
-    """The 2D VAE that tail-inflates into this one: SD's wiring at its widths."""
-    levels = tuple(
-        replace(flat, multiplier=level.multiplier)
-        for flat, level in zip(SD_VAE.levels, config.levels, strict=True)
-    )
-    return replace(
-        SD_VAE,
-        levels=levels,
-        width=config.width,
-        blocks=config.blocks,
-        z_channels=config.z_channels,
-        embed_dim=config.embed_dim,
-        norm_groups=config.norm_groups,
-    )
+def choose_preset(config: ModelConfig) -> Any:
+    """The preset's configuration with `overrides`. Raises ConfigError on an unknown name."""
+    try:
+        preset = read_config(config.preset)
+        if not config.overrides:
+            return preset
+        return read_config({**asdict(preset), **config.overrides}, family_of(preset))
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from None
+
+
+def make_vae(config: ModelConfig) -> VideoVAE:
+    """Build the network, trainable. Raises ConfigError where a file or an option doesn't fit."""
+    try:
+        if config.start:
+            return odvae_core.load(Path(config.start)).train().requires_grad_(True)
+        preset = choose_preset(config)
+        if config.parent:
+            vae = odvae_core.inflate(Path(config.parent), preset, mode=config.inflation)
+            return vae.train().requires_grad_(True)
+        return quieten(odvae_core.build(image_parent(preset) if config.images else preset))
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"model: {error}") from error
 
 
 @torch.no_grad()
@@ -43,20 +58,28 @@ def quieten(vae: VideoVAE) -> VideoVAE:
     return vae
 
 
-def make_vae(config: ModelConfig) -> VideoVAE:
-    """Build the network, trainable. Raises ConfigError where the options don't go together."""
-    if config.preset not in PRESETS:
-        raise ConfigError(f"model.preset is {config.preset!r}; it is one of {', '.join(PRESETS)}")
-    preset = PRESETS[config.preset]
-    if config.images + bool(config.parent) + bool(config.start) > 1:
-        raise ConfigError(
-            "model.images, model.parent and model.start are three ways to begin; set one of them"
+def warn_of_heat(config: Config) -> bool:
+    """Say so where a VAE that has learnt already would be trained too fast; whether it was said."""
+    settings = config.optimiser
+    pretrained = config.model.parent or config.model.start
+    hot = settings.name != "muon" and settings.learning_rate > HOT
+    if pretrained and hot and settings.schedule == "constant":
+        log.warning(
+            "optimiser.learning_rate is %g, constant, on a pretrained VAE: above %g it was seen to "
+            "forget; lower it, or let it fall with optimiser.schedule=cosine",
+            settings.learning_rate,
+            HOT,
         )
-    if config.start:
-        return odvae_core.load(Path(config.start)).train().requires_grad_(True)
-    if config.images:
-        return quieten(odvae_core.build(image_parent(preset)))
-    if not config.parent:
-        return quieten(odvae_core.build(preset))
-    vae = odvae_core.inflate(Path(config.parent), preset, mode=config.inflation)
-    return vae.train().requires_grad_(True)
+        return True
+    return False
+
+
+def freeze(vae: VideoVAE, frozen: tuple[str, ...]) -> None:
+    """Let all learn but the parts named. Raises ConfigError on a name that the VAE hasn't."""
+    vae.requires_grad_(True)
+    for name in frozen:
+        try:
+            vae.get_submodule(name).requires_grad_(False)
+        except AttributeError:
+            parts = ", ".join(name for name, _ in vae.named_children())
+            raise ConfigError(f"frozen names {name!r}; the parts are {parts}") from None

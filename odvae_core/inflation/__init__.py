@@ -17,8 +17,10 @@ from ..families.odvae_config import OdvaeConfig
 from ..registry import family_of, read_config
 from ..tensorfile import hash_file
 from ..vae import VideoVAE
+from .ivvae import image_parent as image_parent_of_ivvae
 from .ivvae import inflate_branches
 from .kernels import INFLATIONS, average_inflate, center_inflate, tail_inflate
+from .odvae import image_parent as image_parent_of_odvae
 from .odvae import inflate_sd
 from .report import Inflation, Proof
 
@@ -28,6 +30,7 @@ __all__ = [
     "Proof",
     "average_inflate",
     "center_inflate",
+    "image_parent",
     "inflate",
     "tail_inflate",
 ]
@@ -35,15 +38,22 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Mode:
-    """A way to start; `target` is the configuration's class of what it makes."""
+    """A way to start; `target` is the configuration's class of what it makes.
+
+    `parent` gives the configuration of the 2D VAE that a target starts from.
+    """
 
     target: type
     run: Callable[[Mapping[str, Tensor], Any], VideoVAE]
+    parent: Callable[[Any], Any]
 
 
 MODES = {
-    **{name: Mode(OdvaeConfig, partial(inflate_sd, mode=name)) for name in (*INFLATIONS, "random")},
-    "branches": Mode(IvvaeConfig, inflate_branches),
+    **{
+        name: Mode(OdvaeConfig, partial(inflate_sd, mode=name), image_parent_of_odvae)
+        for name in (*INFLATIONS, "random")
+    },
+    "branches": Mode(IvvaeConfig, inflate_branches, image_parent_of_ivvae),
 }
 """By name. Those into an OD-VAE start from the 2D SD VAE, "branches" from IV-VAE's own 2D VAE."""
 
@@ -66,7 +76,7 @@ def inflate(
     if mode not in MODES:
         raise ValueError(f"got mode {mode!r}; the modes are {', '.join(MODES)}")
     config = read_config(preset)
-    fitting = [name for name, other in MODES.items() if isinstance(config, other.target)]
+    fitting = find_modes(config)
     if mode not in fitting:
         raise ValueError(
             f"got mode {mode!r} for a preset of the family {family_of(config)}, which "
@@ -78,3 +88,20 @@ def inflate(
     file = locate(source).weights
     vae.inflation = replace(vae.inflation, source=file, source_sha256=hash_file(file))
     return vae
+
+
+def find_modes(config: Any) -> list[str]:
+    """The names of the modes that can make a VAE of this configuration."""
+    return [name for name, mode in MODES.items() if isinstance(config, mode.target)]
+
+
+def image_parent(preset: Any) -> Any:
+    """The configuration of the 2D VAE that inflates into this preset.
+
+    Raises `ValueError` where a family can't be inflated.
+    """
+    config = read_config(preset)
+    fitting = find_modes(config)
+    if not fitting:
+        raise ValueError(f"the family {family_of(config)} can't be inflated, so has no 2D parent")
+    return MODES[fitting[0]].parent(config)

@@ -46,9 +46,14 @@ def inflate_branches(tensors: Mapping[str, Tensor], config: IvvaeConfig) -> Vide
     return vae
 
 
+def image_parent(config: IvvaeConfig) -> IvvaeConfig:
+    """The 2D VAE that inflates into this IV-VAE: the keyframes' branch alone."""
+    return replace(config, z_channels=config.z_channels // 2, branches=1)
+
+
 def read_parent(tensors: Mapping[str, Tensor], config: IvvaeConfig) -> IvvaeConfig:
     """The configuration of the 2D VAE. Raises `ValueError` where it can't be a half of `config`."""
-    half = replace(config, z_channels=config.z_channels // 2, branches=1)
+    half = image_parent(config)
     wanted = (
         f"a 2D VAE of IV-VAE's own layers (preset 'ivvae-2d'), {half.width} channels wide and with "
         f"{half.z_channels} latent channels, half of the video VAE's"

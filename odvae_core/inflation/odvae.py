@@ -32,6 +32,23 @@ def inflate_sd(tensors: Mapping[str, Tensor], config: OdvaeConfig, mode: str) ->
     return vae
 
 
+def image_parent(config: OdvaeConfig) -> OdvaeConfig:
+    """The 2D VAE that inflates into this OD-VAE: SD's wiring at its sizes."""
+    levels = tuple(
+        replace(flat, multiplier=level.multiplier)
+        for flat, level in zip(SD_VAE.levels, config.levels, strict=True)
+    )
+    return replace(
+        SD_VAE,
+        levels=levels,
+        width=config.width,
+        blocks=config.blocks,
+        z_channels=config.z_channels,
+        embed_dim=config.embed_dim,
+        norm_groups=config.norm_groups,
+    )
+
+
 def like_parent(config: OdvaeConfig, parent: Mapping[str, Tensor]) -> OdvaeConfig:
     """`config` with the sizes of a 2D VAE in LDM names."""
     width = parent["encoder.conv_in.weight"].shape[0]

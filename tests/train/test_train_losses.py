@@ -1,4 +1,4 @@
-"""Loss values by hand, gradients everywhere."""
+"""The losses by hand, in the units of the papers."""
 
 import math
 
@@ -6,68 +6,120 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-import odvae_core
 from odvae_core.posterior import Posterior
-from train.config import LossConfig, ModelConfig
-from train.losses import Objective, absolute_error, clamp_posterior, divergence, squared_error
-from train.networks import image_parent, make_vae, quieten
+from train.config import LossConfig
+from train.losses import (
+    absolute_error,
+    adaptive_weight,
+    clamp_posterior,
+    divergence,
+    fool,
+    perceptual_error,
+    reconstruction_errors,
+    squared_error,
+    tell_apart,
+    values_of_frame,
+    weigh_by_variance,
+)
+
+SHAPE = (2, 3, 5, 8, 8)
+VALUES = 3 * 8 * 8
 
 
-def test_errors_are_means_over_all_values():
-    video = torch.zeros(2, 3, 5, 8, 8)
-    reconstruction = video.clone()
-    reconstruction[0, 0, 0, 0, :4] = torch.tensor([1.0, -2.0, 3.0, -4.0])
-    count = 2 * 3 * 5 * 8 * 8
-    assert absolute_error(reconstruction, video).item() == pytest.approx(10 / count)
-    assert squared_error(reconstruction, video).item() == pytest.approx(30 / count)
+def make_pair(difference=0.25):
+    video = torch.zeros(SHAPE)
+    return video + difference, video
 
 
-def test_divergence_is_in_nats_per_video_value():
-    mean, logvar = torch.randn(2, 4, 2, 3, 3), torch.randn(2, 4, 2, 3, 3)
-    video = torch.zeros(2, 3, 5, 24, 24)
-    nats = kl_divergence(Normal(mean, torch.exp(logvar / 2)), Normal(0.0, 1.0)).sum()
-    expected = nats / video.numel()
-    torch.testing.assert_close(divergence(Posterior(mean, logvar), video), expected)
+def test_absolute_error_is_summed_over_a_frame_and_averaged_over_frames():
+    assert absolute_error(*make_pair()) == pytest.approx(0.25 * VALUES)
 
 
-def test_the_log_variance_is_clamped_in_float32():
-    moments = torch.tensor([50.0, -50.0, 1.0]).to(torch.bfloat16)
-    posterior = clamp_posterior(Posterior(moments, moments), (-20.0, 4.0))
-    assert posterior.logvar.tolist() == [4.0, -20.0, 1.0]
-    assert posterior.mean.dtype == torch.float32
+def test_squared_error_is_summed_over_a_frame_and_averaged_over_frames():
+    assert squared_error(*make_pair()) == pytest.approx(0.0625 * VALUES)
 
 
-def test_the_total_weighs_the_terms_and_reaches_every_weight():
-    config = LossConfig(l1=0.5, l2=2.0, kl=0.25)
-    objective = Objective(odvae_core.build("odvae-tiny"), config)
-    losses = objective(torch.rand(1, 3, 5, 16, 16) * 2 - 1, torch.Generator().manual_seed(0))
-    weighed = 0.5 * losses["l1"] + 2 * losses["l2"] + 0.25 * losses["kl"]
-    torch.testing.assert_close(losses["total"], weighed)
-    losses["total"].backward()
-    without = [name for name, weight in objective.named_parameters() if weight.grad is None]
-    assert not without
+def test_one_wrong_value_counts_for_its_frame_of_ten():
+    video = torch.zeros(SHAPE)
+    wrong = video.clone()
+    wrong[1, 2, 3, 4, 5] = 3.0
+    assert absolute_error(wrong, video) == pytest.approx(3.0 / 10)
 
 
-def test_the_same_generator_gives_the_same_loss():
-    objective = Objective(odvae_core.build("odvae-tiny"), LossConfig())
-    video = torch.rand(1, 3, 5, 16, 16) * 2 - 1
-    with torch.no_grad():
-        first, second = (objective(video, torch.Generator().manual_seed(5)) for _ in range(2))
-    assert first["total"] == second["total"]
+def test_lpips_counts_once_for_every_value_of_the_frame():
+    distances = torch.tensor([[0.1, 0.3, 0.2, 0.0, 0.4]] * 2)
+    assert perceptual_error(distances, torch.zeros(SHAPE)) == pytest.approx(0.2 * VALUES)
 
 
-def test_a_new_network_starts_with_little_noise():
-    vae = quieten(odvae_core.build("odvae-tiny"))
-    assert vae.encode(torch.zeros(1, 3, 1, 16, 16)).std.max() < math.exp(-2)
+def test_a_frame_has_channels_times_height_times_width_values():
+    assert values_of_frame(torch.zeros(SHAPE)) == VALUES
 
 
-def test_the_tail_inflated_network_equals_its_image_parent_on_one_frame(tmp_path):
-    preset = odvae_core.build("odvae-tiny").config
-    parent = odvae_core.build(image_parent(preset)).eval()
-    odvae_core.save(parent, tmp_path / "parent.safetensors")
-    vae = make_vae(ModelConfig(parent=str(tmp_path / "parent.safetensors")))
-    frame = torch.rand(1, 3, 1, 32, 32) * 2 - 1
-    with torch.no_grad():
-        torch.testing.assert_close(vae(frame), parent(frame), rtol=1e-4, atol=1e-4)
-    assert vae.config == preset
-    assert all(weight.requires_grad for weight in vae.parameters())
+def test_a_log_variance_of_zero_changes_nothing():
+    assert weigh_by_variance(torch.tensor(7.0), torch.tensor(0.0), VALUES) == 7.0
+
+
+def test_a_log_variance_divides_the_error_and_is_added_per_value():
+    weighed = weigh_by_variance(torch.tensor(7.0), torch.tensor(math.log(2)), VALUES)
+    assert weighed == pytest.approx(3.5 + VALUES * math.log(2))
+
+
+def test_the_best_log_variance_is_the_logarithm_of_the_mean_error():
+    variance = torch.tensor(math.log(7.0 / VALUES), requires_grad=True)
+    weigh_by_variance(torch.tensor(7.0), variance, VALUES).backward()
+    assert variance.grad == pytest.approx(0.0, abs=1e-4)
+
+
+def test_the_divergence_is_summed_over_a_clip_and_averaged_over_clips():
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.randn(2, 4, 2, 3, 3, generator=generator)
+    logvar = torch.randn(2, 4, 2, 3, 3, generator=generator)
+    expected = kl_divergence(Normal(mean, (logvar / 2).exp()), Normal(0.0, 1.0)).sum() / 2
+    torch.testing.assert_close(divergence(Posterior(mean, logvar)), expected)
+
+
+def test_a_standard_normal_diverges_by_nothing():
+    zeros = torch.zeros(1, 4, 2, 3, 3)
+    assert divergence(Posterior(zeros, zeros)) == 0
+
+
+def test_the_log_variance_is_clamped_for_training():
+    logvar = torch.tensor([-100.0, 0.0, 100.0]).view(1, 3, 1, 1, 1)
+    posterior = clamp_posterior(torch.zeros_like(logvar), logvar, (-20.0, 4.0))
+    assert posterior.logvar.flatten().tolist() == [-20.0, 0.0, 4.0]
+
+
+def test_the_hinge_asks_for_a_margin_of_one():
+    real, fake = torch.tensor([0.5, 2.0]), torch.tensor([-0.5, -2.0])
+    assert tell_apart(real, fake, "hinge") == pytest.approx(0.5 * (0.25 + 0.25))
+
+
+def test_the_vanilla_loss_is_the_softplus():
+    zero = torch.zeros(3)
+    assert tell_apart(zero, zero, "vanilla") == pytest.approx(math.log(2))
+
+
+def test_the_generator_wants_high_logits():
+    assert fool(torch.tensor([1.0, 3.0])) == -2.0
+
+
+def test_the_adaptive_weight_is_the_ratio_of_norms():
+    strong, weak = torch.tensor([3.0, 4.0]), torch.tensor([0.0, 0.5])
+    assert adaptive_weight(strong, weak) == pytest.approx(5 / 0.5001)
+
+
+def test_the_adaptive_weight_is_bounded_where_the_adversary_is_silent():
+    weight = adaptive_weight(torch.tensor([3.0, 4.0]), torch.zeros(2))
+    assert weight == 1e4
+
+
+def test_only_terms_that_weigh_something_are_computed():
+    reconstruction, video = make_pair()
+    errors = reconstruction_errors(reconstruction, video, None, LossConfig(l1=0.0, l2=2.0))
+    assert list(errors) == ["l2"]
+    assert errors["l2"][0] == 2.0
+    distances = torch.full((2, 5), 0.5)
+    errors = reconstruction_errors(reconstruction, video, distances, LossConfig())
+    assert {name: float(error) for name, (_, error) in errors.items()} == pytest.approx(
+        {"l1": 0.25 * VALUES, "perceptual": 0.5 * VALUES}
+    )

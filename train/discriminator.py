@@ -1,0 +1,59 @@
+"""The 3D PatchGAN: says of patches of a clip whether they are real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from .config import DiscriminatorConfig
+
+SLOPE = 0.2
+GROUPS = 8
+WIDEST = 8
+"""How many times `width` a layer may be wide."""
+
+
+class Discriminator(nn.Module):
+    """Clips [B, 3, T, H, W] to logits [B, 1, t, h, w], one for each patch.
+
+    Kernels of 3; the first two layers halve time and space, the others up to the last two halve
+    space alone (OD-VAE's trainer).
+    """
+
+    def __init__(self, config: DiscriminatorConfig):
+        super().__init__()
+        self.layers = nn.Sequential(*lay(config))
+        self.apply(start)
+
+    def forward(self, video: Tensor) -> Tensor:
+        return self.layers(video)
+
+
+def lay(config: DiscriminatorConfig) -> Iterator[nn.Module]:
+    """The layers in order."""
+    yield nn.Conv3d(3, config.width, 3, stride=2, padding=1)
+    yield nn.LeakyReLU(SLOPE)
+    channels = config.width
+    for i in range(1, config.layers + 1):
+        wider = config.width * min(2**i, WIDEST)
+        stride = 1 if i == config.layers else (2 if i == 1 else 1, 2, 2)
+        yield nn.Conv3d(channels, wider, 3, stride, padding=1, bias=config.norm == "group")
+        yield nn.BatchNorm3d(wider) if config.norm == "batch" else nn.GroupNorm(GROUPS, wider)
+        yield nn.LeakyReLU(SLOPE)
+        channels = wider
+    yield nn.Conv3d(channels, 1, 3, padding=1)
+
+
+@torch.no_grad()
+def start(layer: nn.Module) -> None:
+    """Kernels from N(0, 0.02), scales of norms from N(1, 0.02), biases 0."""
+    if isinstance(layer, nn.Conv3d):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+    elif isinstance(layer, nn.BatchNorm3d | nn.GroupNorm):
+        nn.init.normal_(layer.weight, 1.0, 0.02)
+    else:
+        return
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
