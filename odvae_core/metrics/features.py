@@ -46,7 +46,7 @@ class Features:
         pixels = quantize(video).add(1).mul(127.5).round().to(torch.uint8)
         try:
             rows = self.script.to(video.device)(pixels, **CALLS[self.kind])
-        except RuntimeError as error:
+        except (RuntimeError, torch.jit.Error) as error:
             raise ValueError(
                 f"{self.path} could not take a video of shape {list(video.shape)} "
                 f"({str(error).strip().splitlines()[-1]}): I3D wants about 10 frames or more, C3D "

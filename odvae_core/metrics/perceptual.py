@@ -140,6 +140,5 @@ def random_lpips(network: Literal["alex", "vgg"], seed: int) -> Lpips:
     generator = torch.Generator().manual_seed(seed)
     weights = draw_trunk(network, generator)
     for i, stage in enumerate(STAGES[network]):
-        channels = stage.convs[-1].outputs
-        weights[f"heads.{i}"] = torch.rand(channels, generator=generator) / channels
+        weights[f"heads.{i}"] = torch.rand(stage.convs[-1].outputs, generator=generator)
     return Lpips(network, weights, f"random-{network}", None)

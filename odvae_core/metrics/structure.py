@@ -32,8 +32,8 @@ def border_error(video: Tensor, reference: Tensor, borders: Collection[int]) -> 
     places = sorted({border - 1 for border in borders})
     if not places or places[0] < 0 or places[-1] > frames - 2 or len(places) > frames - 2:
         raise ValueError(
-            f"got borders {sorted(borders)} in {frames} frames; borders are from 1 to {frames - 1}, "
-            "at least one and not all of them: leave the figure out where nothing is joined"
+            f"got borders {sorted(borders)} in {frames} frames; give at least one of 1 to "
+            f"{frames - 1} and not all: leave the figure out where nothing is joined"
         )
     is_border = torch.zeros(frames - 1, dtype=torch.bool, device=changes.device)
     is_border[places] = True
