@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .checkpoint import CheckpointError as CheckpointError
     from .checkpoint import load as load
     from .checkpoint import save as save
+    from .dataset import read_latents as read_latents
     from .inflation import inflate as inflate
     from .posterior import Posterior as Posterior
     from .registry import build as build
@@ -34,6 +35,7 @@ HOMES = {
     "fit": "fit",
     "inflate": "inflation",
     "load": "checkpoint",
+    "read_latents": "dataset",
     "save": "checkpoint",
 }
 """Public name: the file that holds it; `fit` is the file itself."""

@@ -46,6 +46,7 @@ RULES = {
             "torch",
             "numpy",
             "tqdm",
+            "psutil",
             "accelerate",
             "torchmetrics",
             "matplotlib",
@@ -64,7 +65,7 @@ FLOORS = (
     ("published",),
     ("registry",),
     ("design", "memory", "cuts"),
-    ("checkpoint", "inflation", "latents", "metrics", "video"),
+    ("checkpoint", "dataset", "evaluation", "inflation", "latents", "metrics", "video"),
     ("__init__",),
     ("commands", "cli", "__main__"),
 )

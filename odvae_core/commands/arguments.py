@@ -4,10 +4,12 @@ from argparse import Action, ArgumentDefaultsHelpFormatter, ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 
+from .evaluate_options import add_evaluate_options
 from .option_groups import (
     DEFAULT,
     DTYPES,
     add_clip_options,
+    add_frame_options,
     add_model_options,
     add_overwrite_option,
     add_posterior_options,
@@ -15,6 +17,7 @@ from .option_groups import (
     add_video_options,
     height_and_width,
     positive,
+    share,
 )
 
 MODES = ("tail", "average", "center", "random", "branches")
@@ -69,6 +72,30 @@ def add_encode_options(parser: ArgumentParser) -> None:
     add_model_options(parser)
 
 
+def add_dataset_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("input", type=Path, metavar="clips", help="a folder, or a manifest: .csv or .jsonl")
+    add("output", type=Path, metavar="latents", help="the folder to fill, or to go on filling")
+    add(
+        "--shard", type=share, default="1/1", metavar="I/N", help="encode every N-th, from the I-th"
+    )
+    group = parser.add_argument_group("the clips")
+    group.add_argument(
+        "--frames-per-clip",
+        type=positive,
+        metavar="N",
+        help="cut videos into pieces of so many frames and leave the rest out; else whole",
+    )
+    add_frame_options(group)
+    add_posterior_options(parser)
+    add = parser.add_argument_group("the shards").add_argument
+    add("--logvar", action="store_true", help="keep the log variance beside the mean")
+    add("--latent-dtype", choices=DTYPES[1:], default="fp32", help="of the latents")
+    add("--format", choices=("safetensors", "webdataset"), default="safetensors", help="of a shard")
+    add("--shard-size", type=positive, default=256, metavar="MIB", help="of a shard, about")
+    add_model_options(parser)
+
+
 def add_decode_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("input", type=Path, metavar="latent", help="a file that `odvae encode` wrote")
@@ -88,28 +115,6 @@ def add_inflate_options(parser: ArgumentParser) -> None:
     add_overwrite_option(parser)
 
 
-def add_evaluate_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add("inputs", nargs="+", type=Path, metavar="clip", help="videos, or folders of videos")
-    add("--frames-per-clip", type=positive, default=33, metavar="N", help="frames of a piece")
-    add("--size", type=positive, default=256, metavar="PIXELS", help="sides of the square crops")
-    add(
-        "--short-side", type=positive, metavar="PIXELS", help="resize to this first; else to --size"
-    )
-    add("--stride", type=positive, default=1, metavar="N", help="take every N-th frame")
-    add(
-        "--crops",
-        type=positive,
-        default=1,
-        metavar="N",
-        help="1: the centre; to 5: the corners too",
-    )
-    add(
-        "--pieces", type=positive, default=1, metavar="N", help="at most so many, one after another"
-    )
-    add_model_options(parser)
-
-
 def add_bench_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--size", type=height_and_width, default="256x256", metavar="HxW", help="of the clip")
@@ -122,8 +127,9 @@ COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "info": ("say what a checkpoint is", add_info_options),
     "reconstruct": ("encode and decode a video, file to file", add_reconstruct_options),
     "encode": ("write the latents of a video", add_encode_options),
+    "encode-dataset": ("write the latents of a folder, to train on", add_dataset_options),
     "decode": ("write the video of latents", add_decode_options),
     "inflate": ("make a video VAE out of a 2D one", add_inflate_options),
-    "evaluate": ("measure PSNR, SSIM and flicker on clips", add_evaluate_options),
+    "evaluate": ("compare checkpoints and baselines on clips", add_evaluate_options),
     "bench": ("measure speed and memory of the schedules", add_bench_options),
 }

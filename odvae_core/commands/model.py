@@ -84,16 +84,24 @@ def open_model(options: Namespace, clip: ClipSize | None = None) -> Model:
 
     `auto` takes the best cut that fits a `clip` of known size into memory.
     """
-    device = choose_device(options.device)
-    vae = load(options.checkpoint, dtype=choose_dtype(options.dtype, device), device=device)
-    tiles = choose_tiles(options, vae)
-    if options.schedule == "auto" and options.frames is None and tiles is None and clip is not None:
-        model = fit_model(vae, clip.padded(vae), device)
-    else:
-        model = Model(vae, choose_schedule(options.schedule, options.frames, vae), tiles)
+    model = choose_model(open_vae(options), options, clip)
     if not model.streams:
         log.info("%s holds the whole clip in memory; stream and paper don't", model.schedule)
     return model
+
+
+def open_vae(options: Namespace) -> VideoVAE:
+    """Load the checkpoint in the type and on the device that the options ask for."""
+    device = choose_device(options.device)
+    return load(options.checkpoint, dtype=choose_dtype(options.dtype, device), device=device)
+
+
+def choose_model(vae: VideoVAE, options: Namespace, clip: ClipSize | None) -> Model:
+    """The VAE with the schedule and tiles that the options ask for; `auto` is as `open_model`'s."""
+    tiles = choose_tiles(options, vae)
+    if options.schedule == "auto" and options.frames is None and tiles is None and clip is not None:
+        return fit_model(vae, clip.padded(vae), next(vae.parameters()).device)
+    return Model(vae, choose_schedule(options.schedule, options.frames, vae), tiles)
 
 
 def fit_model(vae: VideoVAE, clip: ClipSize, device: torch.device) -> Model:

@@ -1,6 +1,6 @@
 """Options that several commands share, and the kinds of their values."""
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, _ArgumentGroup
 
 SCHEDULES = ("auto", "whole", "paper", "exact", "stream")
 DTYPES = ("auto", "bf16", "fp16", "fp32")
@@ -17,6 +17,12 @@ def add_model_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("the model, and how it runs")
     add = group.add_argument
     add("--checkpoint", default=DEFAULT, metavar="PATH", help="a file, a folder, or `default`")
+    add_run_options(group)
+
+
+def add_run_options(group: _ArgumentGroup) -> None:
+    """How a model runs."""
+    add = group.add_argument
     add("--schedule", choices=SCHEDULES, default="auto", help=SCHEDULE_HELP)
     add("--frames", type=positive, metavar="N", help="of a window, slab or chunk: 1 + 4k")
     add("--tile", type=positive, metavar="PIXELS", help="work in square tiles of this side")
@@ -28,12 +34,18 @@ def add_model_options(parser: ArgumentParser) -> None:
 def add_clip_options(parser: ArgumentParser) -> None:
     """What of a video is taken."""
     group = parser.add_argument_group("the clip")
+    add_frame_options(group)
+    add = group.add_argument
+    add("--start", type=seconds, default=0.0, metavar="SECONDS", help="begin here")
+
+
+def add_frame_options(group: _ArgumentGroup) -> None:
+    """Which frames of a clip are taken, and how large."""
     either = group.add_mutually_exclusive_group()
     either.add_argument("--short-side", type=positive, metavar="PIXELS", help="resize it to this")
     either.add_argument("--size", type=height_and_width, metavar="HxW", help="resize to this")
     add = group.add_argument
     add("--crop", type=height_and_width, metavar="HxW", help="then cut this out of the middle")
-    add("--start", type=seconds, default=0.0, metavar="SECONDS", help="begin here")
     add("--stride", type=positive, default=1, metavar="N", help="take every N-th frame")
     add("--max-frames", type=positive, metavar="N", help="take at most so many frames")
 
@@ -103,3 +115,11 @@ def height_and_width(text: str) -> tuple[int, int]:
     if not found:
         raise ArgumentTypeError(f"got {text!r}; give height x width, as in 720x1280")
     return positive(height), positive(width)
+
+
+def share(text: str) -> tuple[int, int]:
+    """`2/4` -> (2, 4): the second of four shares."""
+    number, found, count = text.partition("/")
+    if not found or positive(number) > positive(count):
+        raise ArgumentTypeError(f"got {text!r}; give i/n with i from 1 to n, as in 2/4")
+    return positive(number), positive(count)

@@ -11,13 +11,14 @@ import torch
 from ..checkpoint import CheckpointError
 from ..latents import LatentError
 from ..video import VideoError
-from . import bench, decode, encode, evaluate, inflate, info, reconstruct
+from . import bench, decode, encode, encode_dataset, evaluate, inflate, info, reconstruct
 from .result import Result, write_result
 
 RUNS = {
     "info": info.run,
     "reconstruct": reconstruct.run,
     "encode": encode.run,
+    "encode-dataset": encode_dataset.run,
     "decode": decode.run,
     "inflate": inflate.run,
     "evaluate": evaluate.run,

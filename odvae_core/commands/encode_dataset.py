@@ -1,0 +1,127 @@
+"""`odvae encode-dataset`: the latents of a folder of clips, as shards to train on."""
+
+import logging
+import time
+from argparse import Namespace
+from typing import Any
+
+from torch import OutOfMemoryError
+from tqdm import tqdm
+
+from ..dataset import Clip, DatasetError, Store, list_clips
+from ..vae import VideoVAE
+from ..video import VideoError
+from .encode_clip import describe_encoding, encode_clip
+from .model import open_vae
+from .result import Result
+from .worker import Worker, find_worker
+
+log = logging.getLogger(__name__)
+
+
+def run(options: Namespace) -> Result:
+    """Encode the clips of this worker that aren't yet; name, count and list those that can't be.
+
+    Raises `DatasetError` where the output holds other latents, or where no clip can be encoded.
+    """
+    check(options)
+    clips = list_clips(options.input)
+    worker = find_worker(options.shard)
+    options.device = worker.choose_device(options.device)
+    vae = open_vae(options)
+    mine = clips[worker.index :: worker.count]
+    store = Store(
+        options.output,
+        describe_encoding(vae, options),
+        (clip.id for clip in mine),
+        worker.name,
+        options.shard_size * 2**20,
+    )
+    left = [clip for clip in mine if clip.id not in store.done]
+    start = time.perf_counter()
+    frames, broken = encode(left, vae, store, worker, options)
+    seconds = time.perf_counter() - start
+    store.finish()
+    if broken and len(broken) == len(mine):
+        raise DatasetError(
+            f"not one of {len(mine)} clips could be encoded; the reasons are above and in "
+            f"{options.output / 'broken.jsonl'}: correct the clips or the options"
+        )
+    facts = {
+        "output": options.output,
+        "worker": worker.name,
+        "clips": len(mine),
+        "encoded": len(left) - len(broken),
+        "encoded_before": len(mine) - len(left),
+        "broken": broken,
+        "frames": frames,
+        "seconds": seconds,
+    }
+    return Result(facts, describe(facts))
+
+
+def check(options: Namespace) -> None:
+    """Raise `ValueError` where the options contradict each other."""
+    wanted, most = options.frames_per_clip, options.max_frames
+    if wanted and most and most < wanted:
+        raise ValueError(
+            f"got --max-frames {most}, fewer than a piece of --frames-per-clip {wanted} has: "
+            "raise the one or lower the other"
+        )
+    if options.logvar and options.posterior == "sample":
+        raise ValueError(
+            "got --logvar with --posterior sample; the variance belongs to the mean: "
+            "leave out one of the two"
+        )
+
+
+def encode(
+    clips: list[Clip], vae: VideoVAE, store: Store, worker: Worker, options: Namespace
+) -> tuple[int, list[dict[str, Any]]]:
+    """Encode clips into the store: the frames encoded, and the clips that couldn't be."""
+    frames, broken = 0, []
+    with tqdm(
+        total=len(clips),
+        desc=f"encode {worker.name}",
+        unit=" clips",
+        disable=None,
+        position=worker.row,
+    ) as bar:
+        for clip in clips:
+            try:
+                samples = encode_clip(clip, vae, options)
+            except (VideoError, MemoryError, OutOfMemoryError) as error:
+                reason = explain(clip, error)
+                log.warning("left out: %s", reason)
+                store.note_broken(clip.id, clip.path, reason)
+                broken.append({"clip": clip.id, "path": clip.path, "reason": reason})
+            else:
+                store.keep(clip.id, samples)
+                frames += sum(sample.facts["frames"] for sample in samples)
+            bar.set_postfix(frames=frames, broken=len(broken), refresh=False)
+            bar.update()
+    return frames, broken
+
+
+def explain(clip: Clip, error: Exception) -> str:
+    """Why a clip is left out, in one line that names it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, VideoError):
+        return text
+    return f"{clip.path}: out of memory ({text}); set a --tile or --schedule stream in a new folder"
+
+
+def describe(facts: dict[str, Any]) -> list[str]:
+    """What was done, how fast, and what wasn't."""
+    rate = facts["frames"] / facts["seconds"]
+    lines = [
+        f"wrote   {facts['output']} (worker {facts['worker']}: {facts['encoded']} clips now, "
+        f"{facts['encoded_before']} before, of {facts['clips']})",
+        f"speed   {rate:.1f} frames/s ({facts['frames']} frames in {facts['seconds']:.1f} s)",
+    ]
+    if facts["broken"]:
+        lines.append(
+            f"left out {len(facts['broken'])} clips, named above and in "
+            f"{facts['output'] / 'broken.jsonl'}"
+        )
+    return lines
