@@ -66,12 +66,10 @@ class Lpips(nn.Module):
         """
         self.check(video, reference)
         x = self.flatten(video)
-        y = self.flatten(reference).detach()
+        y = self.flatten(reference.detach())  # the trunk is frozen, so nothing of it is recorded
         distance = x.new_zeros(len(x))
         for stage, head in zip(STAGES[self.trunk], self.heads, strict=True):
-            x = self.advance(stage, x)
-            with torch.no_grad():
-                y = self.advance(stage, y)
+            x, y = self.advance(stage, x), self.advance(stage, y)
             difference = (normalize(x) - normalize(y)).square().mean(dim=(2, 3))
             distance = distance + (difference * head).sum(dim=1)
         return rearrange(distance, "(b t) -> b t", b=len(video))
