@@ -75,8 +75,9 @@ def compression_ratio(
     """VCPR, the video compression ratio: colour values of a clip for each value of its latent.
 
     3 T H W / (C (1 + (T - 1) / t) (H / s) (W / s)). 171 for OD-VAE (t = 4, s = 8, C = 4) at
-    25x256x256, 192 for endless clips. The figure is the OD-VAE paper's, whose rates n / N and h / H
-    leave the first frame and the channels out; both are counted here, or VAEs of 4 and 16 channels
+    25x256x256, 192 for endless clips. The name is the OD-VAE paper's (arXiv 2409.01199); how it
+    counts is left open by the sources at hand: it speaks of t and s, whose product t s s is 256.
+    Here the first frame and the channels count too, or VAEs of 4 and 16 channels
     would count as the same. ValueError: sizes that the VAE doesn't take.
     """
     steps, rest = divmod(frames - 1, temporal_compression)
