@@ -19,7 +19,8 @@ PROTOCOL = (
 LIMITS = """\
 - Its latents are its own: another VAE can't decode them, and a diffusion model that was trained on
   other latents can't use it.
-- It has seen what is listed under *Trained on*; other footage comes out worse than the figures say.
+- It has seen what is listed under *Trained on*; footage unlike that and unlike the held-out clips
+  may come out worse than the figures say.
 - A reconstruction is not the clip: faces, writing and small fast things change. It is no evidence.
 """
 
@@ -54,17 +55,15 @@ def describe_use(export: Export) -> str:
     """Where the file goes, and what latents it makes."""
     vae, name = export.trained.vae, export.file.name
     count = sum(weight.numel() for weight in vae.parameters())
-    latents = (
-        f"{vae.latent_channels} channels, {vae.temporal_compression}x in time and "
-        f"{vae.spatial_compression}x{vae.spatial_compression} in space, latent scale "
-        f"{vae.latent_scale:g}, shift {vae.latent_shift:g}"
-    )
-    normal = ", normalised per channel to mean 0 and deviation 1" if export.normalised else ""
+    spread = ", mean 0 and deviation 1 per channel on the held-out crops"
     return (
         f"A video VAE of the family {vae.family}, {count:,} parameters in {export.dtype}. Put "
         f"`{name}` into ComfyUI's `models/vae` for *Load OD-VAE*, or take it to Python with "
         f'`odvae_core.load("{name}")`.\n\n'
-        f"- latents: {latents}{normal}\n- sha256: `{hash_file(export.file)}`"
+        f"- latents: {vae.latent_channels} channels, {vae.temporal_compression}x in time and "
+        f"{vae.spatial_compression}x{vae.spatial_compression} in space, latent scale "
+        f"{vae.latent_scale:g}, shift {vae.latent_shift:g}{spread if export.normalised else ''}\n"
+        f"- sha256: `{hash_file(export.file)}`"
     )
 
 
@@ -72,7 +71,8 @@ def describe_data(export: Export) -> str:
     """The data in the exporter's words, the list's hash, and the settings."""
     start = export.trained.start
     hashed = f"sha256 of the list of the data: `{start['data']}`\n\n" if start.get("data") else ""
-    return f"{export.data}\n\n{hashed}{list_settings(start['config'].get('data', {}))}"
+    settings = list_settings(start["config"].get("data", {}))
+    return f"{export.data}\n\n{hashed}{settings}\n\nWhat is held out was measured on alone."
 
 
 def describe_making(export: Export) -> str:

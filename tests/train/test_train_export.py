@@ -133,7 +133,10 @@ def test_the_file_of_a_normalised_vae_carries_latents_of_mean_0_and_deviation_1(
     torch.testing.assert_close(latent.mean(dims), torch.zeros(4).double(), rtol=0, atol=1e-4)
     torch.testing.assert_close(latent.std(dims), torch.ones(4).double(), rtol=0, atol=1e-4)
     assert (loaded.latent_scale, vae.latent_scale) == (1.0, 0.18215)
-    assert "latent scale 1, shift 0, normalised" in (tmp_path / "model.md").read_text()
+    assert (
+        "latent scale 1, shift 0, mean 0 and deviation 1 per channel"
+        in (tmp_path / "model.md").read_text()
+    )
 
 
 def test_a_vae_without_quant_convs_is_refused():

@@ -1,0 +1,192 @@
+"""A report: what it reads of a log, what it draws, and that the page needs nothing beside it."""
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+from train.journal import Journal
+from train.report.__main__ import main, parse, write_report
+from train.report.figure import draw_figure, smooth
+from train.report.history import read_histories
+from train.report.panels import Line, find_panels
+from train.sheet import draw_sheet
+
+LOGS = Path(__file__).parents[2] / "docs" / "default-model"
+CONFIG = {"model": {"preset": "odvae-tiny"}, "phases": [{"until_step": 60}], "run": {"seed": 0}}
+
+
+def log_run(folder, steps=60, seed=0, **step_values):
+    """A run's folder with a log of a step, an evaluation and a sheet every 20 steps."""
+    folder.mkdir()
+    journal = Journal(folder / "log.jsonl", active=True)
+    config = CONFIG | {"run": {"seed": seed}}
+    journal.write("start", step=0, config=config, commit="c0ffee", torch="2.13", data=None)
+    for step in range(20, steps + 1, 20):
+        journal.write("step", step=step, total=100 / step, rate=1e-5, skipped=0, **step_values)
+        values = {"psnr": 20 + step / 20, "144": 19.0, "positions": [22.0, 21.0, None, 20.0]}
+        sheet = f"sheets/step-{step:06d}.png"
+        journal.write("evaluation", step=step, **values, weights="ema", sheet=sheet)
+        clip = torch.full((1, 3, 1, 16, 16), step / 100)
+        draw_sheet(clip, clip, folder / sheet)
+    return folder
+
+
+def titles(*paths):
+    return [panel.title for panel in find_panels(read_histories(list(paths)))]
+
+
+def test_only_what_was_logged_is_drawn(tmp_path):
+    plain = log_run(tmp_path / "plain")
+    adversarial = log_run(tmp_path / "gan", logits_real=1.0, logits_fake=-1.0, adaptive_weight=30.0)
+    assert titles(plain) == [
+        "held-out PSNR, dB",
+        "held-out PSNR by short side, dB",
+        "held-out PSNR by place in the group, dB",
+        "total loss",
+        "learning rate",
+        "skipped steps",
+    ]
+    assert set(titles(adversarial)) - set(titles(plain)) == {
+        "adaptive weight",
+        "the discriminator's logits",
+    }
+
+
+def test_runs_are_drawn_over_one_another_in_a_colour_each(tmp_path):
+    runs = [log_run(tmp_path / "a"), log_run(tmp_path / "b", steps=40)]
+    psnr = draw_figure(read_histories(runs)).axes[0]
+    assert [line.get_label() for line in psnr.lines] == ["a", "b"]
+    assert [list(line.get_xdata()) for line in psnr.lines] == [[20, 40, 60], [20, 40]]
+    assert len({line.get_color() for line in psnr.lines}) == 2
+
+
+def test_a_place_in_the_group_without_a_figure_is_left_out(tmp_path):
+    places = draw_figure(read_histories([log_run(tmp_path / "run")])).axes[2].lines[0]
+    assert list(places.get_xdata()) == [0, 1, 3]
+    assert list(places.get_ydata()) == [22.0, 21.0, 20.0]
+
+
+def test_a_loss_has_a_logarithmic_axis_unless_it_is_negative_somewhere(tmp_path):
+    positive, negative = log_run(tmp_path / "a"), log_run(tmp_path / "b")
+    Journal(negative / "log.jsonl", active=True).write("step", step=80, total=-1.0)
+    scales = [
+        draw_figure(read_histories([run])).axes[3].get_yscale() for run in (positive, negative)
+    ]
+    assert scales == ["log", "linear"]
+
+
+def test_baselines_that_an_evaluation_names_are_level_lines(tmp_path):
+    run = log_run(tmp_path / "run")
+    journal = Journal(run / "log.jsonl", active=True)
+    journal.write("evaluation", step=80, psnr=24.0, baselines={"bicubic": 20.5})
+    axes = draw_figure(read_histories([run])).axes[0]
+    assert list(axes.lines[-1].get_ydata()) == [20.5, 20.5]
+    assert [text.get_text() for text in axes.texts] == ["bicubic"]
+
+
+def test_a_noisy_line_is_drawn_with_its_running_mean():
+    values = np.arange(40.0)
+    x, y = smooth(Line("", values, values % 2, 0, 0))
+    assert (x[0], x[-1], len(x)) == (0.5, 38.5, 39)
+    assert y.tolist() == [0.5] * 39
+
+
+def test_the_page_has_pictures_settings_and_everything_inside(tmp_path):
+    run = log_run(tmp_path / "run")
+    journal = Journal(run / "log.jsonl", active=True)
+    journal.write("skip", step=61, terms=["kl"])
+    journal.write("clip", name="<script>.mp4", reason="2 frames, 9 are needed")
+    journal.write("stop", step=60, reason="end")
+    page = write_report([run]).read_text()
+    assert (run / "report.html").exists()
+    for words in (
+        "Stopped at step 61 of 60 (end).",
+        "run: held-out clips at step-000060",
+        "<td>kl</td><td>1</td>",
+        "<td>&lt;script&gt;.mp4</td><td>2 frames, 9 are needed</td>",
+        "<td>run.seed</td><td>0</td>",
+        "<td>commit</td><td>c0ffee</td>",
+    ):
+        assert words in page
+    assert len(re.findall(r'src="data:image/', page)) == 2
+    assert not re.search(r'(src|href)="(?!data:)|<script|@import', page)
+
+
+def test_settings_in_which_runs_differ_are_marked(tmp_path):
+    runs = [log_run(tmp_path / "a"), log_run(tmp_path / "b", seed=1)]
+    page = write_report(runs, tmp_path / "both.html").read_text()
+    marked = re.findall(r'<tr class="differs"><td>(.*?)</td>', page)
+    assert marked == ["run.seed"]
+
+
+def test_the_same_runs_give_the_same_page(tmp_path):
+    run = log_run(tmp_path / "run")
+    assert write_report([run]).read_bytes() == write_report([run], tmp_path / "b.html").read_bytes()
+
+
+def test_a_png_has_the_plots_above_the_last_sheet(tmp_path):
+    run = log_run(tmp_path / "run")
+    report = imread(BytesIO(write_report([run], tmp_path / "report.png").read_bytes()))[..., :3]
+    sheet = imread(run / "sheets" / "step-000060.png")[..., :3]
+    height, width = sheet.shape[:2]
+    np.testing.assert_allclose(report[-height - 10 : -10, :width], sheet, atol=1e-6)
+    assert report.shape[0] > 500
+
+
+def test_a_run_that_was_interrupted_says_so(tmp_path):
+    run = log_run(tmp_path / "run", steps=40)
+    with (run / "log.jsonl").open("a") as file:
+        file.write('{"event": "step", "st')
+    (history,) = read_histories([run])
+    assert history.describe() == (
+        "At step 40 of 60; it runs still, or was interrupted: no stop was logged."
+    )
+
+
+def test_a_resumed_run_says_how_often(tmp_path):
+    run = log_run(tmp_path / "run", steps=40)
+    Journal(run / "log.jsonl", active=True).write("start", step=40, config=CONFIG)
+    (history,) = read_histories([run])
+    assert history.describe().startswith("At step 40 of 60, resumed 1x;")
+
+
+@pytest.mark.parametrize("suffix", ["html", "png"])
+def test_a_run_that_logged_nothing_yet_is_a_sentence(tmp_path, suffix):
+    (tmp_path / "run").mkdir()
+    report = write_report([tmp_path / "run"], tmp_path / f"report.{suffix}")
+    if suffix == "html":
+        assert "Nothing was logged yet." in report.read_text()
+        assert "<img" not in report.read_text()
+    else:
+        assert imread(report)[..., :3].min() < 0.5
+
+
+def test_logs_of_the_first_runs_are_drawn_without_what_they_lack():
+    runs = [LOGS / "log.jsonl", LOGS / "log-parent.jsonl"]
+    assert [history.name for history in read_histories(runs)] == ["default-model", "log-parent"]
+    found = titles(*runs)
+    assert "gradient norm" in found
+    assert "seconds a step" not in found
+
+
+def test_runs_of_one_name_are_told_apart_by_their_places(tmp_path):
+    for parent in ("a", "b"):
+        (tmp_path / parent / "run").mkdir(parents=True)
+    places = [tmp_path / parent / "run" for parent in ("a", "b")]
+    assert [history.name for history in read_histories(places)] == list(map(str, places))
+
+
+def test_a_run_that_is_not_there_is_refused_in_one_line(tmp_path, capsys):
+    assert main([str(tmp_path / "none")]) == 1
+    assert "none: no such run; give its folder, or its log" in capsys.readouterr().err
+
+
+def test_an_output_of_another_kind_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse(["run", "--output", "report.pdf"])
+    assert "end it in .html or .png" in capsys.readouterr().err

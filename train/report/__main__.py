@@ -1,0 +1,60 @@
+"""`python -m train.report RUN [RUN ...]`: losses, PSNR, the last contact sheet and the settings.
+
+One self-contained HTML page, or a PNG; several runs are drawn over one another. A run may go on
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..whole_file import write_whole
+from .figure import draw_figure, render_png
+from .history import read_histories
+from .page import write_page
+
+SUFFIXES = (".html", ".png")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m train.report", description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder or log")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="FILE.html or FILE.png; by default report.html in the first run's folder",
+    )
+    options = parser.parse_args(arguments)
+    if options.output is not None and options.output.suffix not in SUFFIXES:
+        parser.error(f"--output got {options.output.name}; end it in {' or '.join(SUFFIXES)}")
+    return options
+
+
+def write_report(runs: list[Path], output: Path | None = None) -> Path:
+    """Write the report of runs; where it is."""
+    histories = read_histories(runs)
+    figure = draw_figure(histories)
+    output = output or histories[0].folder / "report.html"
+    if output.suffix == ".png":
+        write_whole(output, render_png(figure, histories))
+    else:
+        write_whole(output, write_page(histories, figure).encode())
+    return output
+
+
+def main(arguments: list[str]) -> int:
+    """Write the report and say where."""
+    options = parse(arguments)
+    try:
+        print(write_report(options.runs, options.output))
+    except OSError as error:
+        print(f"train.report: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,89 @@
+"""A report as one HTML page that needs nothing beside it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from matplotlib.figure import Figure
+
+from ..journal import flatten
+from .figure import render_svg
+from .history import History
+
+STYLE = """\
+body { font: 14px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1600px; padding: 0 1em }
+img { max-width: 100% }
+table { border-collapse: collapse; margin: 1em 0 }
+td, th { border-bottom: 1px solid #ddd; padding: 2px 12px 2px 0; text-align: left }
+tr.differs td { background: #fff4d6 }
+"""
+ENVIRONMENT = (
+    "commit",
+    "torch",
+    "processes",
+    "threads",
+    "parameters",
+    "data",
+    "perceptual_sha256",
+)
+
+
+def write_page(histories: list[History], figure: Figure) -> str:
+    """Where each run stands, the plots, the sheets, what was left out, and what was set."""
+    names = [history.name for history in histories]
+    title = f"Training: {', '.join(names)}"
+    states = [f"<p><b>{escape(run.name)}</b>: {escape(run.describe())}</p>" for run in histories]
+    plots = [show_picture(render_svg(figure), "svg+xml", "plots")] if figure.axes else []
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        *states,
+        *plots,
+        *(part for history in histories for part in show_run(history)),
+        "<h2>Environment</h2>",
+        compare([history.last("start") for history in histories], names, ENVIRONMENT),
+        "<h2>Configuration</h2>",
+        compare([flatten(history.config) for history in histories], names),
+    ]
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>\n{STYLE}</style>'
+    return "\n".join(["<!doctype html>", '<html lang="en">', head, *body, "</html>", ""])
+
+
+def show_picture(data: bytes, kind: str, words: str) -> str:
+    """A picture inside the page."""
+    return f'<img alt="{escape(words)}" src="data:image/{kind};base64,{b64encode(data).decode()}">'
+
+
+def show_run(history: History) -> Iterable[str]:
+    """What is one run's own: the last contact sheet, the clips left out, why steps were skipped."""
+    name = escape(history.name)
+    if history.sheet is not None:
+        yield f"<h2>{name}: held-out clips at {escape(history.sheet.stem)}</h2>"
+        yield show_picture(history.sheet.read_bytes(), "png", "contact sheet")
+    if history.culprits:
+        yield f"<h2>{name}: skipped steps, by the term that was not finite</h2>"
+        yield write_table([("term", "steps"), *history.culprits.items()])
+    if history.missing:
+        yield f"<h2>{name}: clips left out</h2>"
+        yield write_table([("clip", "reason"), *history.missing.items()])
+
+
+def compare(tables: list[dict], names: Sequence[str], keys: Sequence[str] | None = None) -> str:
+    """Several tables side by side; lines in which runs differ are marked."""
+    known = dict.fromkeys(key for table in tables for key in table)
+    keys = [key for key in keys or known if key in known]
+    rows = [(key, *(table.get(key, "") for table in tables)) for key in keys]
+    return write_table([("", *names), *rows])
+
+
+def write_table(rows: Sequence[Sequence[object]]) -> str:
+    """An HTML table whose first row is its head."""
+    head, *lines = [[escape(str(cell)) for cell in row] for row in rows]
+    body = [f"<tr{mark(line)}><td>" + "</td><td>".join(line) + "</td></tr>" for line in lines]
+    return "\n".join(["<table><tr><th>" + "</th><th>".join(head) + "</th></tr>", *body, "</table>"])
+
+
+def mark(line: Sequence[str]) -> str:
+    """The class of a line in which runs differ."""
+    return ' class="differs"' if len(set(line[1:])) > 1 else ""

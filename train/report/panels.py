@@ -1,0 +1,123 @@
+"""What a report draws: panels of lines, found in the histories of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .history import History
+
+NOISY, PLAIN, MARKED = "noisy", "plain", "marked"
+"""How a line is drawn: faint beside its running mean; as it is; with a mark at each value."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One quantity of one run, both counted from 0, which decides on colour and stroke."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    run: int
+    quantity: int
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A plot of lines; `logarithmic` where all values allow it, else from 0 with `from_zero`."""
+
+    title: str
+    lines: list[Line]
+    form: str
+    logarithmic: bool = False
+    from_zero: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A panel of some values of one kind of event over the steps."""
+
+    title: str
+    kind: str
+    names: tuple[str, ...]
+    form: str = NOISY
+    logarithmic: bool = False
+    from_zero: bool = False
+
+
+PSNR = Plan("held-out PSNR, dB", "evaluation", ("psnr",), MARKED)
+PLANS = (
+    Plan("held-out SSIM", "evaluation", ("ssim",), MARKED),
+    Plan("total loss", "step", ("total",), logarithmic=True),
+    Plan("error of the reconstruction", "step", ("l1", "l2"), logarithmic=True),
+    Plan("perceptual error", "step", ("perceptual",), logarithmic=True),
+    Plan("divergence (KL)", "step", ("kl",), logarithmic=True),
+    Plan("adversarial loss", "step", ("adversarial", "discriminator")),
+    Plan("adaptive weight", "step", ("adaptive_weight",), logarithmic=True),
+    Plan("the discriminator's logits", "step", ("logits_real", "logits_fake")),
+    Plan("gradient norm", "step", ("gradient",), logarithmic=True),
+    Plan("learning rate", "step", ("rate",), PLAIN, logarithmic=True),
+    Plan("skipped steps", "step", ("skipped",), PLAIN, from_zero=True),
+    Plan("seconds a step", "step", ("seconds_per_step",), from_zero=True),
+)
+"""What is drawn beside the PSNR and over the steps, where a run logged it."""
+
+
+def find_panels(histories: list[History]) -> list[Panel]:
+    """All panels that a run has something for."""
+    panels = [
+        follow(PSNR, histories),
+        Panel("held-out PSNR by short side, dB", find_sides(histories), MARKED),
+        Panel("held-out PSNR by place in the group, dB", find_places(histories), MARKED),
+        *(follow(plan, histories) for plan in PLANS),
+    ]
+    return [panel for panel in panels if panel.lines]
+
+
+def follow(plan: Plan, histories: list[History]) -> Panel:
+    """The panel of a plan, with a line for each run and quantity that was logged."""
+    lines = []
+    for run, history in enumerate(histories):
+        for quantity, name in enumerate(plan.names):
+            steps, values = history.series(plan.kind, name)
+            label = name_line(histories, run, name if len(plan.names) > 1 else "")
+            if steps:
+                lines.append(Line(label, steps, values, run, quantity))
+    return Panel(plan.title, lines, plan.form, plan.logarithmic, plan.from_zero)
+
+
+def find_sides(histories: list[History]) -> list[Line]:
+    """PSNR over the steps at each short side that evaluations name."""
+    lines = []
+    for run, history in enumerate(histories):
+        names = {name for event in history.select("evaluation") for name in event}
+        for quantity, side in enumerate(sorted(filter(str.isdecimal, names), key=int)):
+            label = name_line(histories, run, side)
+            lines.append(Line(label, *history.series("evaluation", side), run, quantity))
+    return lines
+
+
+def find_places(histories: list[History]) -> list[Line]:
+    """PSNR over the place in the group of four, at each run's last evaluation."""
+    lines = []
+    for run, history in enumerate(histories):
+        values = history.last("evaluation").get("positions", ())
+        known = {place: value for place, value in enumerate(values) if value is not None}
+        if known:
+            label = name_line(histories, run, "")
+            lines.append(Line(label, list(known), list(known.values()), run, 0))
+    return lines
+
+
+def find_baselines(histories: list[History]) -> dict[str, float]:
+    """What the last evaluations name as `baselines`: {name: PSNR}."""
+    found: dict[str, float] = {}
+    for history in histories:
+        found |= history.last("evaluation").get("baselines", {})
+    return found
+
+
+def name_line(histories: list[History], run: int, quantity: str) -> str:
+    """The run where there are several, and the quantity."""
+    names = [histories[run].name] * (len(histories) > 1) + [quantity]
+    return " ".join(filter(None, names))
