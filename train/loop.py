@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .config import Config, Shape
-from .data import Samples, make_batches, open_samples
+from .data import Batch, Samples, load_samples, make_batches
 from .dice import Dice
 from .evaluation import cut_held_out
 from .journal import describe
@@ -44,16 +44,16 @@ class Stopping:
 
 
 def train(config: Config) -> Run:
-    """Train until the last phase ends, or a signal asks to stop; save then, and give the run.
+    """Train until the last phase ends, or a signal asks to stop; save then, and return the run.
 
     A folder that holds a checkpoint goes on from there. Raises ConfigError where something that the
     configuration names is missing, and DivergedError where training does not come back.
     """
     run, stopping = Run(config), Stopping()
     run.resume()
-    samples = open_samples(config, run.folder)
+    samples = load_samples(config.data, config.run.seed, run.folder / "clips.json")
     crops = cut_held_out(config.data, config.evaluation) if run.is_main else {}
-    run.begin(describe(run, samples))
+    run.begin({**describe(config, run.vae), **run.describe(), "data": samples.manifest_hash})
     with stopping.listening():
         reason = go_on(run, samples, crops, stopping)
     run.journal.write("stop", step=run.step, reason=reason)
@@ -61,23 +61,32 @@ def train(config: Config) -> Run:
 
 
 def go_on(run: Run, samples: Samples, crops: dict[int, Tensor], stopping: Stopping) -> str:
-    """Take steps until the end or a signal; what ended it."""
+    """Take steps until the end or a signal; which of the two it was."""
     config, rhythm = run.config, run.config.run
-    bar = tqdm(total=config.steps, initial=run.step, disable=not run.is_main)
-    best = False
-    for batch in batches:
+    for batch in open_batches(run, samples):
         values = run.advance(batch.video, batch.indices)
-        bar.update()
         if run.step % rhythm.log_every == 0:
             run.journal.write("step", step=run.step, **values)
+        for skip in batch.skipped:
+            run.journal.write("clip", name=skip.name, reason=skip.reason)
         stops = run.agree(stopping.asked)
         ends = stops or run.step == config.steps
-        best = not stops and (ends or run.step % rhythm.evaluate_every == 0) and run.evaluate(crops)
+        due = run.step % rhythm.evaluate_every == 0 or run.step == config.steps
+        best = due and run.evaluate(crops)
         if best or ends or run.step % rhythm.save_every == 0:
             run.save(best)
         if stops:
             return "signal"
     return "end"
+
+
+def open_batches(run: Run, samples: Samples) -> Iterator[Batch]:
+    """This process's batches from the run's step on, with a progress bar."""
+    config, processes = run.config, run.accelerator.num_processes
+    schedule = partial(choose_shape, config)
+    rank, workers = run.accelerator.process_index, config.run.workers
+    batches = make_batches(samples, run.step, config.steps, schedule, rank, processes, workers)
+    return tqdm(batches, total=config.steps, initial=run.step, disable=not run.is_main)
 
 
 def choose_shape(config: Config, step: int) -> Shape:

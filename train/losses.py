@@ -84,7 +84,7 @@ def adaptive_weight(reconstruction_gradient: Tensor, adversarial_gradient: Tenso
 def reconstruction_errors(
     reconstruction: Tensor, video: Tensor, distances: Tensor | None, weights: LossConfig
 ) -> dict[str, tuple[float, Tensor]]:
-    """The errors that count, by name: their weights, and themselves. `distances` is LPIPS [B, T]."""
+    """The errors that count, by name: weight and error. `distances` is LPIPS [B, T]."""
     errors = {}
     if weights.l1:
         errors["l1"] = weights.l1, absolute_error(reconstruction, video)

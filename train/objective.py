@@ -31,7 +31,9 @@ class Coded(NamedTuple):
 class Objective(nn.Module):
     """A VAE, and the log variances that its losses are weighed with."""
 
-    def __init__(self, vae: VideoVAE, loss: LossConfig, variances: tuple[str, ...], recompute: bool):
+    def __init__(
+        self, vae: VideoVAE, loss: LossConfig, variances: tuple[str, ...], recompute: bool
+    ):
         """`variances` names the losses that have a log variance, learnt or not."""
         super().__init__()
         self.vae, self.loss, self.schedule = vae, loss, Whole(recompute=recompute)

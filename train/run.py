@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 import odvae_core
 from odvae_core.metrics.perceptual import load_lpips
-from odvae_core.vae import VideoVAE
 
 from .checkpoints import Checkpoints, Kept
 from .config import Config, OptimiserConfig, Phase
@@ -28,11 +27,10 @@ from .objective import Objective
 from .optimisers import learning_rate, make_optimiser
 from .steps import Judges, Player, Stepper, name_culprits
 from .trackers import check_trackers, start_trackers
-
-log = logging.getLogger(__name__)
+from .watch import measure, show
 
 NOISE, MAPPING = -1, -2
-"""The last numbers in the keys of posterior noise and of CV-VAE's mapping; samples have attempts."""
+"""The last numbers in the keys of posterior noise and of CV-VAE's mapping."""
 
 
 class Run:
@@ -68,7 +66,17 @@ class Run:
         """Whether any process says so: all of them go on alike."""
         if self.accelerator.num_processes == 1:
             return flag
-        return bool(self.accelerator.gather(torch.tensor([flag], device=self.accelerator.device)).any())
+        return bool(
+            self.accelerator.gather(torch.tensor([flag], device=self.accelerator.device)).any()
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What of a run its configuration doesn't say."""
+        facts: dict[str, Any] = {"processes": self.accelerator.num_processes}
+        perceptual = self.stepper.judges.perceptual
+        if perceptual is not None:
+            facts |= {"perceptual": perceptual.network, "perceptual_sha256": perceptual.sha256}
+        return facts
 
     def begin(self, facts: dict[str, Any]) -> None:
         """Write the log's first line; every checkpoint has these facts too."""
@@ -156,13 +164,20 @@ class Run:
         best = False
         if self.is_main:
             with self.ema.swapped_in(self.vae), self.accelerator.autocast():
-                if crops:
-                    values = self.measure(crops)
-                    best = self.best is None or values["psnr"] > self.best
-                    self.best = values["psnr"] if best else self.best
-                    self.journal.write("evaluation", step=self.step, weights="ema", **values)
+                best = bool(crops) and self.note_quality(crops)
                 odvae_core.save(self.vae, self.folder / "ema.safetensors", dtype=torch.float32)
         return self.agree(best)
+
+    def note_quality(self, crops: dict[int, Tensor]) -> bool:
+        """Log the figures of the weights in place, draw the sheet; whether they are the best."""
+        values, sheet = measure(self.vae, crops), Path("sheets") / f"step-{self.step:06d}.png"
+        show(self.vae, crops, self.folder / sheet)
+        self.journal.write(
+            "evaluation", step=self.step, weights="ema", sheet=sheet.as_posix(), **values
+        )
+        best = math.isfinite(values["psnr"]) and (self.best is None or values["psnr"] > self.best)
+        self.best = values["psnr"] if best else self.best
+        return best
 
     def save(self, best: bool = False) -> None:
         """Write a checkpoint from the main process; the others wait, so that none runs ahead."""

@@ -1,143 +1,196 @@
-"""Whole runs, small: they learn, resume and stop."""
+"""Whole runs from files: they log, evaluate, export, save, stop at a signal and go on."""
 
 import json
 import os
 import signal
-from dataclasses import replace
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from train.config import (
-    Config,
-    DataConfig,
-    EvaluationConfig,
-    LossConfig,
-    ModelConfig,
-    OptimiserConfig,
-    Phase,
-    RunConfig,
-)
-from train.data import Clip, Footage, Samples
-from train.dice import Dice
-from train.loop import Run, Stopping, train
-from train.state import load_checkpoint, save_checkpoint
+import odvae_core
+from tests.media import draw_noise, make_clip
+from tests.train.small_runs import PHASES, configure
+from train.checkpoints import Checkpoints, Kept
+from train.config import Config, EvaluationConfig, Phase
+from train.config_data import DataConfig
+from train.journal import read_events
+from train.loop import choose_shape, train
+from train.run import Run
 
-DATA = DataConfig(rendered=0.5, min_side=32, max_side=32)
+ROOT = Path(__file__).resolve().parents[2]
+EVALUATION = EvaluationConfig(sides=(32,), frames=5, size=32, stride=1)
 
 
-def configure(folder, **changes):
-    config = Config(
-        model=ModelConfig(images=True),
-        data=DATA,
-        loss=LossConfig(l1=1.0),
-        optimiser=OptimiserConfig(learning_rate=3e-3, warm_up=2),
-        phases=(Phase(until_step=3, batch=2, frames=1, size=16), Phase(6, 1, 5, 16)),
-        run=RunConfig(folder=str(folder), precision="no", log_every=1),
-    )
-    return replace(config, **changes)
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """A folder with two small clips, one of them held out."""
+    folder = tmp_path_factory.mktemp("clips")
+    make_clip(folder / "noise.mp4", draw_noise(12))
+    make_clip(folder / "held.mp4", draw_noise(12))
+    return DataConfig(path=str(folder), held_out=("held*",), rendered=0.5, crop="random")
 
 
-def make_samples():
-    frames = torch.randint(0, 256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(0))
-    return Samples(Footage([Clip("noise", (frames.byte(),))], DATA), DATA, seed=0)
+def configure_files(folder, clips, **run):
+    config = configure(folder, data=clips, evaluation=EVALUATION)
+    return replace(config, run=replace(config.run, **run))
 
 
-class OneBatch:
-    """Samples that are always the same."""
-
-    def __init__(self):
-        self.video = make_samples().batch(0, range(2), 1, 16)
-
-    def batch(self, step, indices, frames, size):
-        return self.video
+def load_newest(folder):
+    return Checkpoints(folder / "checkpoints", Kept()).load_newest()
 
 
-def test_one_batch_is_learnt_by_heart(tmp_path):
-    steps = 80
-    phases = (Phase(until_step=steps, batch=2, frames=1, size=16),)
-    run = Run(configure(tmp_path, phases=phases))
-    samples = OneBatch()
-    errors = [run.advance(samples)["l1"] for _ in range(steps)]
-    assert errors[-1] < errors[0] / 5
+def collect(checkpoint):
+    """All tensors of a checkpoint, by name."""
+    found = {}
 
+    def walk(name, value):
+        if isinstance(value, torch.Tensor):
+            found[name] = value
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                walk(f"{name}.{key}", item)
 
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
-    whole, first = Run(configure(tmp_path / "whole")), Run(configure(tmp_path / "cut"))
-    samples = make_samples()
-    for _ in range(6):
-        whole.advance(samples)
-    for _ in range(5):
-        first.advance(samples)
-    first.save()
-    second = Run(configure(tmp_path / "cut"))
-    second.resume()
-    assert second.step == 5
-    second.advance(samples)
-    for name, weight in whole.vae.state_dict().items():
-        assert torch.equal(weight, second.vae.state_dict()[name]), name
-        assert torch.equal(whole.ema.shadow[name], second.ema.shadow[name]), name
-
-
-def test_without_a_checkpoint_a_run_starts_at_step_0(tmp_path):
-    run = Run(configure(tmp_path))
-    run.resume()
-    assert run.step == 0
-
-
-def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
-    path = tmp_path / "checkpoint.pt"
-    save_checkpoint({"step": 1}, path)
-
-    def fail(state, file):
-        file.write(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
-        save_checkpoint({"step": 2}, path)
-    assert load_checkpoint(path) == {"step": 1}
-
-
-@pytest.fixture
-def clips(tmp_path):
-    """A folder with one small clip, and the part of the configuration that names it."""
-    from tests.media import draw_noise, make_clip
-
-    make_clip(tmp_path / "noise.mp4", draw_noise(12))
-    return DataConfig(
-        path=str(tmp_path), clips=("noise.mp4",), held_out=("noise.mp4",), min_side=32, max_side=32
-    )
+    for part in checkpoint.parts:
+        walk(part, checkpoint.load(part))
+    return found
 
 
 def test_a_run_logs_evaluates_exports_and_saves(tmp_path, clips):
-    evaluation = EvaluationConfig(sides=(32,), frames=5, size=32)
-    config = configure(tmp_path / "run", data=clips, evaluation=evaluation)
-    restore = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        train(config)
-    finally:
-        for number, action in restore.items():
-            signal.signal(number, action)
-    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [line["event"] for line in lines] == ["start", *["step"] * 6, "evaluation", "stop"]
-    assert lines[0]["config"]["phases"][1]["frames"] == 5
-    assert lines[-2]["psnr"] > 0
-    assert (tmp_path / "run" / "ema.safetensors").exists()
-    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 6
+    train(configure_files(tmp_path, clips, evaluate_every=5, save_every=4))
+    events = read_events(tmp_path / "log.jsonl")
+    names = [event["event"] for event in events if event["event"] != "step"]
+    assert names == [
+        "start",
+        "checkpoint",
+        "evaluation",
+        "checkpoint",
+        "evaluation",
+        "checkpoint",
+        "stop",
+    ]
+    assert sum(event["event"] == "step" for event in events) == 8
+    assert (events[-1]["step"], events[-1]["reason"]) == (8, "end")
+    evaluation = next(event for event in events if event["event"] == "evaluation")
+    assert evaluation["psnr"] > 0
+    assert len(evaluation["latent_std"]) == 4
+    assert (tmp_path / evaluation["sheet"]).exists()
+    assert odvae_core.load(tmp_path / "ema.safetensors").family == "odvae"
+    assert load_newest(tmp_path).step == 8
 
 
-def test_a_signal_asks_to_stop_after_the_step():
-    restore = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        stopping = Stopping()
-        assert not stopping.asked
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stopping.asked
-    finally:
-        for number, action in restore.items():
-            signal.signal(number, action)
+def test_the_best_weights_are_kept(tmp_path, clips):
+    run = train(configure_files(tmp_path, clips, evaluate_every=2, save_every=100))
+    figures = {
+        event["step"]: event["psnr"]
+        for event in read_events(tmp_path / "log.jsonl")
+        if event["event"] == "evaluation"
+    }
+    assert run.best == max(figures.values())
+    best = Checkpoints(tmp_path / "checkpoints", Kept()).best
+    assert best.name == f"step-{max(figures, key=figures.__getitem__):08d}"
 
 
-def test_dice_follow_their_key():
-    assert Dice(1, 2, 3).uniform() == Dice(1, 2, 3).uniform() != Dice(1, 23).uniform()
+@pytest.mark.parametrize(("workers", "cut"), [(0, 3), (2, 5)])
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, clips, workers, cut, monkeypatch):
+    train(configure_files(tmp_path / "whole", clips))
+    config = configure_files(tmp_path / "cut", clips, workers=workers)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "agree", lambda self, flag: flag or self.step == cut)
+        assert train(config).step == cut
+    resumed = train(config)
+    assert resumed.step == 8
+    one, other = collect(load_newest(tmp_path / "whole")), collect(load_newest(tmp_path / "cut"))
+    assert one.keys() == other.keys()
+    differing = [name for name, value in one.items() if not torch.equal(value, other[name])]
+    assert differing == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_after_its_step_and_saves_it(tmp_path, clips, number, monkeypatch):
+    advance = Run.advance
+
+    def advance_and_be_told(self, video, indices):
+        if self.step == 2:
+            os.kill(os.getpid(), number)
+        return advance(self, video, indices)
+
+    monkeypatch.setattr(Run, "advance", advance_and_be_told)
+    before = signal.getsignal(number)
+    config = configure_files(tmp_path, clips)
+    assert train(config).step == 3
+    assert load_newest(tmp_path).step == 3
+    assert read_events(tmp_path / "log.jsonl")[-1]["reason"] == "signal"
+    assert signal.getsignal(number) is before
+
+
+def test_a_run_without_held_out_clips_still_exports(tmp_path, clips):
+    train(
+        configure_files(tmp_path, clips)
+        if False
+        else replace(
+            configure_files(tmp_path, replace(clips, held_out=())),
+            phases=(replace(PHASES[0], until_step=1),),
+        )
+    )
+    assert (tmp_path / "ema.safetensors").exists()
+    assert "evaluation" not in {event["event"] for event in read_events(tmp_path / "log.jsonl")}
+
+
+def test_a_part_of_the_steps_takes_pictures():
+    phase = Phase(until_step=400, batch=2, frames=5, size=16, image_share=0.5, image_batch=6)
+    shapes = [choose_shape(Config(phases=(phase,)), step) for step in range(400)]
+    pictures = [shape for shape in shapes if shape.frames == 1]
+    assert {shape.batch for shape in pictures} == {6}
+    assert 160 < len(pictures) < 240
+
+
+LAUNCH = """
+import json, sys
+from train.config import Config
+from train.loop import train
+from train.settings import build
+train(build(Config, json.loads(sys.argv[1])))
+"""
+
+
+def launch(config, processes, script):
+    """A run in processes of its own, and what its last checkpoint holds."""
+    script.write_text(LAUNCH)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc_per_node", str(processes), str(script), json.dumps(asdict(config))]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = Path(config.run.folder)
+    starts = [e for e in read_events(folder / "log.jsonl") if e["event"] == "start"]
+    assert [start["processes"] for start in starts] == [processes]
+    return collect(load_newest(folder))
+
+
+def test_two_processes_equal_one(tmp_path, clips):
+    """With the group-norm discriminator and the all-reduced adaptive weight."""
+    phases = (replace(PHASES[0], until_step=1), replace(PHASES[1], until_step=3))
+    states, weights = [], []
+    for processes in (1, 2):
+        config = configure_files(tmp_path / str(processes), clips, evaluate_every=100)
+        slow = replace(config.optimiser, learning_rate=1e-4)
+        config = replace(config, phases=phases, optimiser=slow)
+        states.append(launch(config, processes, tmp_path / "launch.py"))
+        events = read_events(Path(config.run.folder) / "log.jsonl")
+        weights.append([e["adaptive_weight"] for e in events if "adaptive_weight" in e])
+    assert weights[0] == pytest.approx(weights[1], rel=1e-4)
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, states[1][name], rtol=0, atol=1e-6)
+
+
+def test_two_processes_with_batch_norm_stay_finite(tmp_path, clips):
+    phases = (replace(PHASES[1], until_step=2),)
+    config = configure_files(tmp_path / "run", clips, evaluate_every=100)
+    discriminator = replace(config.discriminator, norm="batch")
+    config = replace(config, phases=phases, discriminator=discriminator)
+    state = launch(config, 2, tmp_path / "launch.py")
+    assert all(torch.isfinite(value).all() for value in state.values())

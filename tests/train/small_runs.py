@@ -1,0 +1,49 @@
+"""Small runs without files, for tests: a network of a few channels and noise for clips."""
+
+from dataclasses import replace
+
+import torch
+
+from train.config import (
+    Config,
+    DiscriminatorConfig,
+    LossConfig,
+    ModelConfig,
+    OptimiserConfig,
+    Phase,
+    RunConfig,
+)
+from train.dice import Dice
+
+SMALL = {"width": 8, "norm_groups": 4}
+PHASES = (
+    Phase(until_step=3, batch=2, frames=5, size=16, losses={"adversarial": 0.0}),
+    Phase(until_step=8, batch=2, frames=5, size=16),
+)
+
+
+def configure(folder, **changes):
+    """A run of eight steps; the discriminator comes in at step 3."""
+    config = Config(
+        model=ModelConfig(preset="odvae-tiny", overrides=SMALL),
+        loss=LossConfig(adversarial=0.5),
+        discriminator=DiscriminatorConfig(width=8, norm="group"),
+        optimiser=OptimiserConfig(learning_rate=1e-3, warm_up=2, schedule="cosine"),
+        phases=PHASES,
+        run=RunConfig(folder=str(folder), precision="no", log_every=1),
+    )
+    return replace(config, **changes)
+
+
+def draw_batch(step, indices, frames=5, size=16):
+    """Clips [B, 3, T, size, size] that follow from the step and their places in the batch."""
+    clips = [Dice(step, index).uniforms(3, frames, size, size) * 2 - 1 for index in indices]
+    return torch.stack(clips)
+
+
+def advance(run, steps, frames=5):
+    """Take steps of a run that has the whole batch to itself; what each logged."""
+    batch = run.config.phases[0].batch
+    return [
+        run.advance(draw_batch(run.step, range(batch), frames), range(batch)) for _ in range(steps)
+    ]

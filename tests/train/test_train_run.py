@@ -1,0 +1,219 @@
+"""Runs in memory: what learns, what doesn't, and that a resumed run is the same run."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+import odvae_core
+from odvae_core.inflation import image_parent
+from odvae_core.metrics.perceptual import random_lpips
+from tests.train.small_runs import PHASES, SMALL, advance, configure, draw_batch
+from train.config import (
+    EmaConfig,
+    ImageSpaceConfig,
+    LossConfig,
+    ModelConfig,
+    OptimiserConfig,
+    Phase,
+    RunConfig,
+)
+from train.networks import choose_preset
+from train.run import Run
+from train.steps import DivergedError, Judges
+
+
+def collect_state(run):
+    """Every tensor that a run's future depends on, by name."""
+    found = {}
+
+    def walk(name, value):
+        if isinstance(value, torch.Tensor):
+            found[name] = value.detach().clone()
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                walk(f"{name}.{key}", item)
+
+    walk("", run.parts())
+    return found
+
+
+def assert_same(one, other):
+    one, other = collect_state(one), collect_state(other)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+@pytest.fixture
+def another_precision():
+    """Let accelerate forget which precision this process has, before and after."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_one_batch_is_learnt_by_heart(tmp_path):
+    steps = 80
+    run = Run(
+        configure(
+            tmp_path,
+            phases=(Phase(until_step=steps, batch=2, frames=1, size=16),),
+            loss=LossConfig(),
+            model=ModelConfig(preset="odvae-tiny", images=True),
+            optimiser=OptimiserConfig("muon", 3e-3, schedule="cosine", warm_up=2, clip=1e4),
+        )
+    )
+    video = draw_batch(0, range(2), 1)
+    errors = [run.advance(video, range(2))["l1"] for _ in range(steps)]
+    assert errors[-1] < errors[0] / 5
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, cut):
+    whole, first = Run(configure(tmp_path / "whole")), Run(configure(tmp_path / "cut"))
+    advance(whole, 8)
+    advance(first, cut)
+    first.save()
+    second = Run(configure(tmp_path / "cut"))
+    second.resume()
+    assert second.step == cut
+    advance(second, 8 - cut)
+    assert_same(whole, second)
+
+
+def test_without_a_checkpoint_a_run_starts_at_step_0(tmp_path):
+    run = Run(configure(tmp_path))
+    run.resume()
+    assert run.step == 0
+
+
+def test_the_adversary_comes_with_its_phase(tmp_path):
+    values = advance(Run(configure(tmp_path)), 5)
+    assert ["adaptive_weight" in step for step in values] == [False] * 3 + [True] * 2
+    assert all(math.isfinite(number) for step in values for number in step.values())
+
+
+def test_a_step_moves_every_weight_of_the_vae(tmp_path):
+    run = Run(configure(tmp_path))
+    before = {name: weight.clone() for name, weight in run.vae.named_parameters()}
+    advance(run, 2)
+    still = [name for name, w in run.vae.named_parameters() if torch.equal(w, before[name])]
+    assert still == []
+
+
+def test_the_discriminator_moves_only_in_its_phase(tmp_path):
+    run = Run(configure(tmp_path))
+    weight = next(iter(run.discriminator.module.parameters()))
+    before = weight.clone()
+    advance(run, 3)
+    assert torch.equal(weight, before)
+    advance(run, 1)
+    assert not torch.equal(weight, before)
+
+
+def test_what_a_phase_freezes_stays_and_the_rest_moves(tmp_path):
+    phases = (replace(PHASES[0], frozen=("encoder", "quant_conv")),)
+    run = Run(configure(tmp_path, phases=phases))
+    before = {name: weight.clone() for name, weight in run.vae.named_parameters()}
+    advance(run, 2)
+    moved = {
+        name.split(".")[0]
+        for name, w in run.vae.named_parameters()
+        if not torch.equal(w, before[name])
+    }
+    assert moved == {"decoder", "post_quant_conv"}
+
+
+def test_pieces_of_a_batch_add_up_to_the_batch(tmp_path):
+    phases = (replace(PHASES[0], batch=4),)
+    whole = Run(configure(tmp_path / "whole", phases=phases))
+    cut = replace(whole.config.run, folder=str(tmp_path / "cut"), accumulate=2)
+    pieces = Run(configure(tmp_path / "cut", phases=phases, run=cut))
+    advance(whole, 1)
+    advance(pieces, 1)
+    for one, other in zip(whole.vae.parameters(), pieces.vae.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+        torch.testing.assert_close(one, other, rtol=0, atol=3e-5)
+
+
+def test_recomputed_activations_give_the_same_step(tmp_path):
+    plain = Run(configure(tmp_path / "plain"))
+    model = replace(plain.config.model, recompute=True)
+    lean = Run(configure(tmp_path / "lean", model=model))
+    advance(plain, 4)
+    advance(lean, 4)
+    for one, other in zip(plain.vae.parameters(), lean.vae.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(tmp_path):
+    run = Run(configure(tmp_path))
+    advance(run, 1)
+    before = collect_state(run)
+    bad = draw_batch(1, range(2))
+    bad[0, 0, 0, 0, 0] = float("nan")
+    values = run.advance(bad, range(2))
+    assert (values["skipped"], run.step) == (1, 2)
+    after = collect_state(run)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert '"skip"' in run.journal.path.read_text()
+    assert '"l1"' in run.journal.path.read_text()
+
+
+def test_too_many_steps_in_a_row_that_are_not_finite_end_the_run(tmp_path):
+    run = Run(configure(tmp_path, run=RunConfig(str(tmp_path), precision="no", skip_limit=2)))
+    bad = torch.full((2, 3, 5, 16, 16), float("nan"))
+    run.advance(bad, range(2))
+    with pytest.raises(DivergedError, match="2 steps in a row were not finite"):
+        run.advance(bad, range(2))
+
+
+def test_lpips_counts_where_it_weighs(tmp_path):
+    run = Run(configure(tmp_path, loss=LossConfig(perceptual_weight=2.0)))
+    run.stepper.judges = Judges(perceptual=random_lpips("alex", 0))
+    video = draw_batch(0, range(2), 1, 64)
+    values = run.advance(video, range(2))
+    assert values["total"] == pytest.approx(values["l1"] + 2 * values["perceptual"], rel=1e-4)
+
+
+def test_a_learnt_log_variance_learns(tmp_path):
+    run = Run(configure(tmp_path, loss=LossConfig(learn_logvar=True)))
+    variance = run.objective.module.variances["video"]
+    assert variance.requires_grad
+    advance(run, 2)
+    assert variance != 0
+
+
+def test_the_frozen_2d_vae_teaches_the_encoder(tmp_path):
+    preset = choose_preset(ModelConfig(preset="odvae-tiny", overrides=SMALL))
+    odvae_core.save(odvae_core.build(image_parent(preset)), tmp_path / "image.safetensors")
+    space = ImageSpaceConfig(vae=str(tmp_path / "image.safetensors"), encode=True)
+    run = Run(configure(tmp_path, image_space=space))
+    before = [weight.clone() for weight in run.vae.get_submodule("encoder").parameters()]
+    values = advance(run, 5)
+    assert all(step["image"] > 0 for step in values)
+    moved = run.vae.get_submodule("encoder").parameters()
+    assert not any(torch.equal(a, b) for a, b in zip(before, moved, strict=True))
+
+
+def test_the_average_starts_at_the_first_weights(tmp_path):
+    run = Run(configure(tmp_path, ema=EmaConfig(decay=1.0)))
+    before = {name: weight.clone() for name, weight in run.vae.named_parameters()}
+    advance(run, 2)
+    assert all(torch.equal(run.ema.shadow[name], weight) for name, weight in before.items())
+
+
+def test_the_noise_of_a_sample_depends_on_its_place_alone(tmp_path):
+    run = Run(configure(tmp_path))
+    video = draw_batch(0, range(4))
+    whole = run.draw_noise(video, range(4))
+    assert torch.equal(run.draw_noise(video[1::2], range(1, 4, 2)), whole[1::2])
+
+
+def test_bf16_needs_no_scaler(tmp_path, another_precision):
+    run = Run(configure(tmp_path, run=RunConfig(str(tmp_path), precision="bf16")))
+    assert run.accelerator.scaler is None
+    assert all(math.isfinite(step["gradient"]) for step in advance(run, 4))
