@@ -12,14 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import odvae_core as odvae
 from benchmarks.environment import describe_environment
-from train.baselines import BASELINES
-from train.config import DataConfig, EvaluationConfig
-from train.evaluation import cut_held_out, measure
+from odvae_core.evaluation import BASELINES, evaluate_crops
+from train.config import EvaluationConfig
+from train.evaluation import cut_all
 
 
 def parse() -> argparse.Namespace:
@@ -37,9 +38,8 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compare(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """PSNR in dB of every row at every side, and `psnr`, the mean over all crops."""
-    data = DataConfig(path="", held_out=tuple(str(clip.resolve()) for clip in arguments.clips))
+def compare(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What `evaluate_crops` gives for every row."""
     protocol = EvaluationConfig(
         tuple(arguments.sides),
         arguments.per_clip,
@@ -47,17 +47,17 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
         arguments.size,
         arguments.stride,
     )
-    crops = cut_held_out(data, protocol)
+    crops = cut_all(arguments.clips, protocol)
     rows = {"model": odvae.load(arguments.checkpoint), **BASELINES}
-    return {name: measure(reconstruct, crops) for name, reconstruct in rows.items()}
+    return {name: evaluate_crops(reconstruct, crops) for name, reconstruct in rows.items()}
 
 
-def find_gain(rows: dict[str, dict[str, float]], column: str) -> float:
+def find_gain(rows: dict[str, dict[str, Any]], column: str) -> float:
     """By how many dB the model is above the better baseline."""
     return rows["model"][column] - max(rows[name][column] for name in BASELINES)
 
 
-def print_table(arguments: argparse.Namespace, rows: dict[str, dict[str, float]]) -> None:
+def print_table(arguments: argparse.Namespace, rows: dict[str, dict[str, Any]]) -> None:
     columns = [*(str(side) for side in arguments.sides), "psnr"]
     print("| PSNR, dB | " + " | ".join([*columns[:-1], "all"]) + " |")
     print("|---" * (len(columns) + 1) + "|")

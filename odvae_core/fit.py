@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from .vae import VideoVAE
+
+class Grid(Protocol):
+    """Whatever takes clips of 1 + ck frames with sides of whole steps only: every VAE does."""
+
+    @property
+    def temporal_compression(self) -> int: ...
+
+    @property
+    def spatial_compression(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class ClipSize:
         """The size of a clip [B, C, T, H, W]."""
         return cls(*video.shape[-3:])
 
-    def padded(self, vae: VideoVAE) -> ClipSize:
+    def padded(self, vae: Grid) -> ClipSize:
         """The smallest size not below this one that `vae` encodes."""
         time, space = vae.temporal_compression, vae.spatial_compression
         return ClipSize(
@@ -34,7 +43,7 @@ class ClipSize:
         )
 
 
-def pad(video: Tensor, vae: VideoVAE) -> Tensor:
+def pad(video: Tensor, vae: Grid) -> Tensor:
     """Extend a clip [B, C, T, H, W] to the size that `ClipSize.padded` gives.
 
     The last frame is repeated; rows are added at the bottom and columns on the right, mirrored at
@@ -50,7 +59,7 @@ def crop(video: Tensor, size: ClipSize) -> Tensor:
     return video[:, :, : size.frames, : size.height, : size.width]
 
 
-def pad_stream(chunks: Iterable[Tensor], vae: VideoVAE) -> Iterator[Tensor]:
+def pad_stream(chunks: Iterable[Tensor], vae: Grid) -> Iterator[Tensor]:
     """`pad` for a clip that comes in chunks: the frames that it misses come as a last chunk."""
     frames, last = 0, None
     for chunk in chunks:

@@ -20,7 +20,7 @@ from odvae_core.commands import clips, measure, model, reconstruct
 from odvae_core.commands.result import Result, write_result
 from odvae_core.families.odvae_config import PRESETS
 from odvae_core.latents import LatentFile
-from odvae_core.metrics import flicker, psnr, quantize, ssim
+from odvae_core.metrics import psnr, quantize, ssim
 from odvae_core.video import VideoReader, VideoWriter, read_video
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,17 +90,6 @@ def clip(folder):
     path = folder / "clip.mp4"
     write_clip(path, draw_clip(7, 20, 36), TIMES)
     return path
-
-
-@pytest.fixture(scope="module")
-def clip_folder(folder):
-    """A folder with two clips of 11 frames of 24x40, a text, and a clip that is too short."""
-    place = folder / "clips"
-    place.mkdir()
-    for name, frames in (("a.mp4", 11), ("b.mkv", 11), ("short.mp4", 3)):
-        write_clip(place / name, draw_clip(frames, 24, 40).roll(len(name), 3))
-    (place / "notes.txt").write_text("not a clip")
-    return place
 
 
 @pytest.fixture
@@ -297,66 +286,7 @@ def test_latents_with_other_channels_are_refused(tmp_path, latents, capsys):
     assert not (tmp_path / "out.mp4").exists()
 
 
-# evaluate, bench, info, inflate
-
-
-def test_evaluation_measures_in_memory_and_rounds_to_8_bits(checkpoint, vae, clip_folder, capsys):
-    path = clip_folder / "a.mp4"
-    options = ("--frames-per-clip", 5, "--size", 24, "--pieces", 2, "--checkpoint", checkpoint)
-    facts = ask(capsys, "evaluate", path, *options)
-    video = read_video(path)[..., 8:32]
-    pieces = [video[:, :, :5], video[:, :, 5:10]]
-    pairs = [(quantize(reconstruct_at_once(vae, piece)), piece) for piece in pieces]
-    for name, score in (("psnr", psnr), ("ssim", ssim), ("flicker", flicker)):
-        expected = float(torch.stack([score(*pair) for pair in pairs]).mean())
-        assert facts["mean"][name] == pytest.approx(expected, rel=1e-3), name
-        assert facts["clips"][0][name] == pytest.approx(expected, rel=1e-3), name
-
-
-def test_evaluation_takes_a_folder_and_names_the_clips_that_it_leaves_out(
-    checkpoint, clip_folder, capsys
-):
-    options = ("--frames-per-clip", 5, "--size", 16, "--crops", 5, "--checkpoint", checkpoint)
-    facts = ask(capsys, "evaluate", clip_folder, *options)
-    assert [Path(row["clip"]).name for row in facts["clips"]] == ["a.mp4", "b.mkv"]
-    assert [row["crops"] for row in facts["clips"]] == [5, 5]
-    (skipped,) = facts["skipped"]
-    assert "has fewer than 5 frames" in skipped["reason"]
-    mean = sum(row["psnr"] for row in facts["clips"]) / 2
-    assert facts["mean"]["psnr"] == pytest.approx(mean)
-
-
-def test_the_protocol_is_one_line_with_all_that_the_figures_depend_on(
-    checkpoint, vae, clip_folder, capsys
-):
-    options = ("--frames-per-clip", 5, "--size", 16, "--stride", 2, "--checkpoint", checkpoint)
-    assert call("evaluate", clip_folder / "a.mp4", *options) == 0
-    *_, line = capsys.readouterr().out.splitlines()
-    for word in ("5x16x16", "stride 2", "crops 1", "1 clips", "Stream", vae.provenance.sha256):
-        assert word in line
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--crops", 6), "a piece has 5"),
-        (("--frames-per-clip", 1), "give 2 or more"),
-        (("--size", 8), "SSIM takes sides of 11"),
-        (("--short-side", 8), "smaller than the crops"),
-        (("--size", 64), "not one of 3 clips could be evaluated"),
-    ],
-)
-def test_an_evaluation_that_no_clip_can_meet_is_refused(
-    checkpoint, clip_folder, capsys, options, message
-):
-    few = ("--frames-per-clip", 5, "--size", 16, "--checkpoint", checkpoint)
-    assert call("evaluate", clip_folder, *few, *options) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_an_evaluation_of_a_file_that_is_not_there_is_refused(tmp_path, checkpoint, clip, capsys):
-    assert call("evaluate", clip, tmp_path / "no.mp4", "--checkpoint", checkpoint) == 2
-    assert "no.mp4: no such file or folder" in capsys.readouterr().err
+# bench, info, inflate
 
 
 def test_bench_measures_every_schedule(checkpoint, capsys):

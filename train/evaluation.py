@@ -1,21 +1,19 @@
-"""Reconstruction of held-out crops: in memory, from the posterior's mode, rounded to 8 bits."""
+"""Held-out crops: random ones, but the same every time; `odvae_core.evaluation` measures them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from odvae_core.metrics import psnr, quantize
 from odvae_core.video import VideoReader, read_video
 
-from .config import ConfigError, DataConfig, EvaluationConfig
+from .config import ConfigError, EvaluationConfig
+from .config_data import DataConfig
+from .data import list_held_out
 from .dice import Dice
-
-Reconstruct = Callable[[Tensor], Tensor]
-"""Video [B, 3, T, H, W] in [-1, 1] to the same."""
 
 
 def read_strided(path: Path, side: int, stride: int) -> Tensor:
@@ -52,26 +50,15 @@ def cut_crops(video: Tensor, config: EvaluationConfig, seed: int) -> Tensor:
 
 
 def cut_held_out(data: DataConfig, config: EvaluationConfig) -> dict[int, Tensor]:
-    """The held-out crops of every short side: {side: [N, 3, T, size, size] in [-1, 1]}."""
+    """The crops of a run's held-out clips, if it holds any out."""
+    return cut_all(list_held_out(data), config) if data.held_out else {}
+
+
+def cut_all(clips: Sequence[Path], config: EvaluationConfig) -> dict[int, Tensor]:
+    """The crops of every short side: {side: [N, 3, T, size, size] in [-1, 1]}."""
     groups = {side: [] for side in config.sides}
-    for seed, name in enumerate(data.held_out):
+    for seed, path in enumerate(clips):
         for side, crops in groups.items():
-            video = read_strided(Path(data.path) / name, side, config.stride)
+            video = read_strided(path, side, config.stride)
             crops.append(cut_crops(video, config, seed))
     return {side: torch.cat(crops) for side, crops in groups.items() if crops}
-
-
-def rounded_psnr(reconstruction: Tensor, video: Tensor) -> Tensor:
-    """PSNR in dB of each frame as 8 bits hold it, [B, T]."""
-    return psnr(quantize(reconstruction), quantize(video))
-
-
-@torch.no_grad()
-def measure(reconstruct: Reconstruct, crops: dict[int, Tensor]) -> dict[str, float]:
-    """Mean PSNR of frames in dB for every short side, and `psnr`, the mean over all crops."""
-    values = {
-        str(side): torch.cat([rounded_psnr(reconstruct(crop[None]), crop[None]) for crop in group])
-        for side, group in crops.items()
-    }
-    means = {side: float(psnr.mean()) for side, psnr in values.items()}
-    return {**means, "psnr": float(torch.cat(list(values.values())).mean())}

@@ -40,12 +40,17 @@ def check_outputs(options: Namespace, *outputs: Path | None) -> None:
     for path in wanted:
         if path.resolve() == options.input.resolve():
             raise ValueError(f"got {path} as input and output; give the output another name")
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"{path}: its folder doesn't exist; make it, or give another")
-        if path.is_dir():
-            raise ValueError(f"{path}: is a folder; give the name of a file")
-        if path.exists() and not options.overwrite:
-            raise FileExistsError(f"{path}: exists; give another name, or add --overwrite")
+        check_output(path, options.overwrite)
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Raise where a file can't be written, or would replace one that may not be replaced."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: its folder doesn't exist; make it, or give another")
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; give the name of a file")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path}: exists; give another name, or add --overwrite")
 
 
 class Reading:

@@ -1,24 +1,14 @@
-"""Held-out measurements."""
-
-import math
+"""The held-out crops of a run."""
 
 import pytest
 import torch
 
+from tests.media import draw_numbers, make_clip, read_numbers
 from train.config import ConfigError, EvaluationConfig
-from train.evaluation import cut_crops, measure, rounded_psnr
+from train.config_data import DataConfig
+from train.evaluation import cut_crops, cut_held_out
 
-CROPS = EvaluationConfig(per_clip=2, frames=5, size=16)
-
-
-def test_psnr_is_of_8_bit_frames_and_of_each_by_itself():
-    video = torch.zeros(1, 3, 2, 8, 8)  # becomes 128 of 255
-    reconstruction = video.clone()
-    reconstruction[:, :, 1] = 10 / 127.5
-    values = rounded_psnr(reconstruction, video)
-    assert values.shape == (1, 2)
-    assert values[0, 0].item() == math.inf
-    assert values[0, 1].item() == pytest.approx(20 * math.log10(255 / 10), abs=1e-3)
+CROPS = EvaluationConfig(sides=(32,), per_clip=2, frames=5, size=16, stride=2)
 
 
 def test_crops_are_the_same_every_time_and_differ_from_one_another():
@@ -34,8 +24,22 @@ def test_a_clip_smaller_than_a_crop_is_refused():
         cut_crops(torch.rand(3, 9, 8, 60), CROPS, seed=0)
 
 
-def test_means_are_given_for_each_side_and_over_all_crops():
-    crops = {144: torch.zeros(1, 3, 5, 16, 16), 256: torch.zeros(3, 3, 5, 16, 16)}
-    values = measure(lambda video: video + 10 / 127.5, crops)
-    assert set(values) == {"144", "256", "psnr"}
-    assert values["psnr"] == pytest.approx(20 * math.log10(255 / 10), abs=1e-3)
+def test_held_out_clips_are_cut_at_every_side_with_the_stride(tmp_path):
+    for name in ("a.mkv", "b.mkv"):
+        make_clip(tmp_path / name, draw_numbers(10), codec="ffv1")
+    config = DataConfig(str(tmp_path), held_out=("a.mkv",))
+    (crops,) = cut_held_out(config, CROPS).values()
+    assert crops.shape == (2, 3, 5, 16, 16)
+    for crop in crops.split(1):
+        numbers = read_numbers(crop)
+        assert numbers == list(range(numbers[0], numbers[0] + 10, 2))
+
+
+def test_a_held_out_clip_is_not_enlarged(tmp_path):
+    make_clip(tmp_path / "a.mkv", draw_numbers(10), codec="ffv1")
+    with pytest.raises(ConfigError, match=r"short side of 32; evaluation\.sides asks 64"):
+        cut_held_out(DataConfig(str(tmp_path), held_out=("a.mkv",)), EvaluationConfig(sides=(64,)))
+
+
+def test_a_run_that_holds_nothing_out_has_no_crops():
+    assert cut_held_out(DataConfig("no such folder"), CROPS) == {}

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from odvae_core.layers.conv import per_frame
+from ..layers.conv import per_frame
 
 SPACE, TIME = 8, 4
 
@@ -50,7 +50,4 @@ def reconstruct_by_nearest(video: Tensor) -> Tensor:
     return enlarge_frames(keep_nearest(shrink_frames(video)))
 
 
-BASELINES = {
-    "bicubic, group mean": reconstruct_by_means,
-    "bicubic, nearest": reconstruct_by_nearest,
-}
+BASELINES = {"bicubic-mean": reconstruct_by_means, "bicubic-nearest": reconstruct_by_nearest}

@@ -2,7 +2,7 @@
 
 import torch
 
-from train.baselines import BASELINES, keep_group_means, keep_nearest, shrink_frames
+from odvae_core.evaluation.baselines import BASELINES, keep_group_means, keep_nearest, shrink_frames
 
 
 def number_frames(frames):

@@ -1,0 +1,86 @@
+"""Clips for evaluation: which files they are, and the crops that the protocol cuts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..video import VideoError, VideoReader
+from .protocol import PLACES, Protocol
+
+SUFFIXES = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
+
+
+def list_clips(inputs: Iterable[Path]) -> dict[str, Path]:
+    """Files as they are, and the videos of folders and of the folders in them; {name: path}.
+
+    A clip is named by its place below the folder that was given, so that other machines name it
+    the same. Raises `FileNotFoundError`, and `ValueError` where two have one name.
+    """
+    clips: dict[str, Path] = {}
+    for path in inputs:
+        for name, clip in find_videos(path).items():
+            if name in clips:
+                raise ValueError(
+                    f"got {clips[name]} and {clip}, two clips named {name}: rename one, or "
+                    "evaluate the folder above both"
+                )
+            clips[name] = clip
+    return clips
+
+
+def find_videos(path: Path) -> dict[str, Path]:
+    """One input's clips in the order of their names."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder; check the path")
+    if not path.is_dir():
+        return {path.name: path}
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(
+            f"{path}: a folder without videos; they end in {', '.join(sorted(SUFFIXES))}"
+        )
+    return {file.relative_to(path).as_posix(): file for file in files}
+
+
+def cut_crops(path: Path, protocol: Protocol) -> dict[int, Tensor]:
+    """A clip's crops, of every short side: {side: [N, 3, frames, size, size] in [-1, 1]}.
+
+    Raises `VideoError` where the clip is smaller than a short side, or shorter than a piece.
+    """
+    with VideoReader(path) as reader:
+        native = min(reader.size)
+    if native < max(protocol.sides):
+        raise VideoError(
+            f"{path}: has a short side of {native}, the protocol {max(protocol.sides)}; "
+            "lower --short-side or --size"
+        )
+    return {side: cut_pieces(path, side, protocol) for side in protocol.sides}
+
+
+def cut_pieces(path: Path, short_side: int, protocol: Protocol) -> Tensor:
+    """The crops of a clip of this short side."""
+    crops = []
+    with VideoReader(path, short_side=short_side, stride=protocol.stride) as reader:
+        for chunk in islice(reader.chunks(protocol.frames), protocol.pieces):
+            if chunk.video.shape[2] < protocol.frames:
+                break
+            places = PLACES[: protocol.crops]
+            crops += [cut_square(chunk.video, protocol.size, *place) for place in places]
+    if not crops:
+        raise VideoError(
+            f"{path}: has fewer than {protocol.frames} frames at stride {protocol.stride}; "
+            "lower --frames-per-clip or --stride"
+        )
+    return torch.cat(crops)
+
+
+def cut_square(video: Tensor, size: int, down: float, right: float) -> Tensor:
+    """A square out of every frame, so far down and to the right."""
+    height, width = video.shape[-2:]
+    top, left = round(down * (height - size)), round(right * (width - size))
+    return video[..., top : top + size, left : left + size]
