@@ -59,8 +59,9 @@ def summarise(trained: Trained) -> dict[str, str]:
         "training_steps": str(trained.step),
         "weights": trained.weights,
     }
-    if trained.evaluation is not None:
-        facts["held_out_psnr"] = f"{trained.evaluation['psnr']:.2f}"
+    psnr = (trained.evaluation or {}).get("psnr")
+    if psnr is not None:
+        facts["held_out_psnr"] = f"{psnr:.2f}"
     return facts
 
 

@@ -150,3 +150,9 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = json.dumps(value) if isinstance(value, list | tuple) else value
     return flat
+
+
+def name_environment(start: Mapping[str, Any]) -> dict[str, Any]:
+    """What a start event says besides the configuration: commit, versions, hashes, counts."""
+    others = ("event", "seconds", "step", "config")
+    return {name: value for name, value in start.items() if name not in others}

@@ -9,7 +9,7 @@ from typing import Any
 
 from odvae_core.tensorfile import hash_file
 
-from .journal import flatten
+from .journal import flatten, name_environment
 from .trained import Trained
 
 PROTOCOL = (
@@ -79,8 +79,7 @@ def describe_making(export: Export) -> str:
     """Steps, weights, configuration and environment."""
     trained, start = export.trained, export.trained.start
     kind = "the moving average of the weights" if trained.weights == "ema" else "the last weights"
-    names = ("commit", "torch", "processes", "threads", "perceptual_sha256")
-    environment = [f"{name} {start[name]}" for name in names if start.get(name) is not None]
+    environment = [f"{name} {value}" for name, value in name_environment(start).items()]
     others = {name: table for name, table in start["config"].items() if name != "data"}
     return (
         f"{trained.step} steps of `python -m train`; these are {kind}. {', '.join(environment)}."
@@ -106,8 +105,11 @@ def name_measures(evaluation: Mapping[str, Any]) -> list[tuple[str, float]]:
     for name, value in evaluation.items():
         if type(value) in (int, float) and name not in ("step", "seconds"):
             rows.append((f"PSNR at short side {name}" if name.isdecimal() else name, value))
-    positions = evaluation.get("positions") or []
-    return rows + [(f"PSNR of frame {i} of its group", value) for i, value in enumerate(positions)]
+    for place, value in enumerate(evaluation.get("positions", ())):
+        name = f"PSNR of frame {place} of a group" if place else "PSNR of the first frame"
+        if value is not None:
+            rows.append((name, value))
+    return rows
 
 
 def list_settings(config: Mapping[str, Any]) -> str:

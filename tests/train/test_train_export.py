@@ -70,7 +70,8 @@ def test_the_card_says_data_configuration_measures_and_protocol(run, tmp_path):
         "processes 2",
         "| psnr | 21.46 |",
         "| PSNR at short side 144 | 20 |",
-        "| PSNR of frame 3 of its group | 20 |",
+        "| PSNR of the first frame | 22 |",
+        "| PSNR of frame 3 of a group | 20 |",
         "rounded to 8 bits",
         "## What it is not for",
     ):

@@ -46,7 +46,7 @@ def test_only_what_was_logged_is_drawn(tmp_path):
     assert titles(plain) == [
         "held-out PSNR, dB",
         "held-out PSNR by short side, dB",
-        "held-out PSNR by place in the group, dB",
+        "held-out PSNR: frame 0, frames of a group",
         "total loss",
         "learning rate",
         "skipped steps",

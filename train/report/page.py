@@ -5,10 +5,11 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..journal import flatten
+from ..journal import flatten, name_environment
 from .figure import render_svg
 from .history import History
 
@@ -19,15 +20,6 @@ table { border-collapse: collapse; margin: 1em 0 }
 td, th { border-bottom: 1px solid #ddd; padding: 2px 12px 2px 0; text-align: left }
 tr.differs td { background: #fff4d6 }
 """
-ENVIRONMENT = (
-    "commit",
-    "torch",
-    "processes",
-    "threads",
-    "parameters",
-    "data",
-    "perceptual_sha256",
-)
 
 
 def write_page(histories: list[History], figure: Figure) -> str:
@@ -42,7 +34,7 @@ def write_page(histories: list[History], figure: Figure) -> str:
         *plots,
         *(part for history in histories for part in show_run(history)),
         "<h2>Environment</h2>",
-        compare([history.last("start") for history in histories], names, ENVIRONMENT),
+        compare([name_environment(history.last("start")) for history in histories], names),
         "<h2>Configuration</h2>",
         compare([flatten(history.config) for history in histories], names),
     ]
@@ -69,10 +61,9 @@ def show_run(history: History) -> Iterable[str]:
         yield write_table([("clip", "reason"), *history.missing.items()])
 
 
-def compare(tables: list[dict], names: Sequence[str], keys: Sequence[str] | None = None) -> str:
+def compare(tables: list[dict[str, Any]], names: Sequence[str]) -> str:
     """Several tables side by side; lines in which runs differ are marked."""
-    known = dict.fromkeys(key for table in tables for key in table)
-    keys = [key for key in keys or known if key in known]
+    keys = dict.fromkeys(key for table in tables for key in table)
     rows = [(key, *(table.get(key, "") for table in tables)) for key in keys]
     return write_table([("", *names), *rows])
 

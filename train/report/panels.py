@@ -48,6 +48,7 @@ class Plan:
 PSNR = Plan("held-out PSNR, dB", "evaluation", ("psnr",), MARKED)
 PLANS = (
     Plan("held-out SSIM", "evaluation", ("ssim",), MARKED),
+    Plan("held-out flicker", "evaluation", ("flicker",), MARKED),
     Plan("total loss", "step", ("total",), logarithmic=True),
     Plan("error of the reconstruction", "step", ("l1", "l2"), logarithmic=True),
     Plan("perceptual error", "step", ("perceptual",), logarithmic=True),
@@ -68,7 +69,11 @@ def find_panels(histories: list[History]) -> list[Panel]:
     panels = [
         follow(PSNR, histories),
         Panel("held-out PSNR by short side, dB", find_sides(histories), MARKED),
-        Panel("held-out PSNR by place in the group, dB", find_places(histories), MARKED),
+        Panel(
+            "held-out PSNR: frame 0, frames of a group",
+            find_places(histories),
+            MARKED,
+        ),
         *(follow(plan, histories) for plan in PLANS),
     ]
     return [panel for panel in panels if panel.lines]
@@ -98,7 +103,7 @@ def find_sides(histories: list[History]) -> list[Line]:
 
 
 def find_places(histories: list[History]) -> list[Line]:
-    """PSNR over the place in the group of four, at each run's last evaluation."""
+    """PSNR of frame 0, then of the frames 1 to 4 of a group, at each run's last evaluation."""
     lines = []
     for run, history in enumerate(histories):
         values = history.last("evaluation").get("positions", ())
