@@ -28,6 +28,10 @@ Track = Callable[[dict[str, float], int], None]
 """Takes numbers by name and the step that they belong to, as accelerate's `log` does."""
 
 
+FOREIGN = re.compile(r"[/\\~]|\.\.[/\\]|[A-Za-z]:[/\\]")
+"""How a path begins that isn't below the folder where the run was started."""
+
+
 class Journal:
     """A JSONL file that only grows: one line an event, flushed at once, by one process alone.
 
@@ -117,17 +121,19 @@ def current_commit() -> str:
 
 
 def name_places(config: Config) -> dict[str, Any]:
-    """A configuration as plain values, of its paths only the last part: a log may be published."""
+    """A configuration as plain values that say nothing of the machine: a log may be published."""
     return shorten_paths(asdict(config))
 
 
 def shorten_paths(value: Any) -> Any:
-    """The same with the last part of every text that has slashes."""
+    """The same with only the last part of paths that start at a root, a drive, a home or above."""
     if isinstance(value, dict):
         return {key: shorten_paths(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [shorten_paths(item) for item in value]
-    return re.split(r"[/\\]", value.rstrip("/\\"))[-1] if isinstance(value, str) else value
+    if isinstance(value, str) and FOREIGN.match(value):
+        return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
+    return value
 
 
 def describe(config: Config, network: nn.Module) -> dict[str, Any]:

@@ -99,12 +99,23 @@ def test_steps_that_a_resumed_run_repeated_count_once_the_later_ones(tmp_path):
     ]
 
 
-def test_of_paths_only_the_last_part_is_published():
-    config = Config(data=DataConfig(path="/home/me/clips"), run=RunConfig(folder="/data/runs/tiny"))
+@pytest.mark.parametrize(
+    ("place", "published"),
+    [
+        ("/home/me/clips", "clips"),
+        ("/home/me/clips/", "clips"),
+        ("~/clips", "clips"),
+        ("../mine/clips", "clips"),
+        ("D:\\mine\\clips", "clips"),
+        ("runs/tiny", "runs/tiny"),
+        ("street/*.mp4", "street/*.mp4"),
+        ("", ""),
+    ],
+)
+def test_of_a_path_outside_of_the_run_only_the_last_part_is_published(place, published):
+    config = Config(data=DataConfig(path=place), run=RunConfig(folder=place))
     values = name_places(config)
-    assert values["data"]["path"] == "clips"
-    assert values["run"]["folder"] == "tiny"
-    assert values["model"]["parent"] == ""
+    assert (values["data"]["path"], values["run"]["folder"]) == (published, published)
 
 
 @pytest.fixture
