@@ -49,7 +49,12 @@ def train(config: Config) -> Run:
     A folder that holds a checkpoint goes on from there. Raises ConfigError where something that the
     configuration names is missing, and DivergedError where training does not come back.
     """
-    run, stopping = Run(config), Stopping()
+    return carry_out(Run(config))
+
+
+def carry_out(run: Run) -> Run:
+    """What `train` does with a run that is made."""
+    config, stopping = run.config, Stopping()
     run.resume()
     samples = load_samples(config.data, config.run.seed, run.folder / "clips.json")
     crops = cut_held_out(config.data, config.evaluation) if run.is_main else {}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from odvae_core.vae import VideoVAE
 
 from ..config import (
     Config,
@@ -19,7 +22,7 @@ from ..config import (
 )
 from ..evaluation import cut_held_out
 from ..journal import read_events
-from ..loop import train
+from ..loop import carry_out
 from ..run import Run
 from .scene import SIDE, Scene
 
@@ -83,14 +86,19 @@ def configure(
     return replace(config, run=replace(config.run, folder=folder))
 
 
-def follow(config: Config) -> Course:
-    """Evaluate the start, train to the end, or go on where an earlier call was interrupted."""
+def follow(config: Config, adapt: Callable[[VideoVAE], None] | None = None) -> Course:
+    """Evaluate the start, train to the end, or go on where an earlier call was interrupted.
+
+    `adapt` changes what layers do, not what weights there are: what no configuration can say.
+    """
     run = Run(config)
+    if adapt is not None:
+        adapt(run.vae)
     run.resume()
     if run.step == 0:
         run.evaluate(cut_held_out(config.data, config.evaluation))
     if run.step < config.steps:
-        train(config)
+        carry_out(run)
     events = read_events(run.folder / "log.jsonl")
     evaluations = {event["step"]: event for event in events if event["event"] == "evaluation"}
     return Course(run.folder / "ema.safetensors", evaluations)
