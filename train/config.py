@@ -88,13 +88,14 @@ class ImageSpaceConfig:
 class OptimiserConfig:
     """Adam, AdamW or Muon; the rate rises over `warm_up` steps and then stays, or falls.
 
-    `final` is where a cosine ends, as a part of `learning_rate`. `clip` bounds the gradient's norm;
-    0 only logs it.
+    `epsilon` is Adam's and AdamW's, below which gradients move a weight less. `final` is where a
+    cosine ends, as a part of `learning_rate`. `clip` bounds the gradient's norm; 0 only logs it.
     """
 
     name: str = "adam"
     learning_rate: float = 1e-5
     betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
     weight_decay: float = 0.0
     schedule: str = "constant"
     warm_up: int = 0

@@ -19,6 +19,15 @@ from .config import Config, ConfigError, ModelConfig
 log = logging.getLogger(__name__)
 
 FIRST_LOGVAR = -6.0
+LOGVAR_BIASES = (
+    ("quant_conv.bias",),
+    ("quant_conv.conv.bias",),
+    ("conv1.conv_2d.bias", "conv1.conv_3d.bias"),
+    ("encoder.conv_out.bias",),
+    ("encoder.conv_out.conv.bias",),
+)
+"""Of the layer that makes the moments, in each family: the first of these that a VAE has. Their
+second halves belong to the log variances (IV-VAE's once for each branch)."""
 HOT = 1e-4
 """Adam's rate above which a pretrained VAE was seen to lose what it knew."""
 
@@ -52,9 +61,9 @@ def make_vae(config: ModelConfig) -> VideoVAE:
 def quieten(vae: VideoVAE) -> VideoVAE:
     """Start with little posterior noise: at random weights it would drown what the encoder says."""
     weights = dict(vae.named_parameters())
-    for name in ("quant_conv.bias", "quant_conv.conv.bias"):
-        if name in weights:
-            weights[name][vae.latent_channels :] = FIRST_LOGVAR
+    names = next(names for names in LOGVAR_BIASES if names[0] in weights)
+    for bias in (weights[name] for name in names if name in weights):
+        bias[len(bias) // 2 :] = FIRST_LOGVAR
     return vae
 
 

@@ -20,7 +20,7 @@ def make_optimiser(
     if config.name == "muon":
         return Muon(weights, rate, betas)
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
-    return kind(weights, rate, betas, weight_decay=decay)
+    return kind(weights, rate, betas, config.epsilon, weight_decay=decay)
 
 
 def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
