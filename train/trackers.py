@@ -9,22 +9,20 @@ journal = Journal(path, active, accelerator.log)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 
 from .config import ConfigError
 from .journal import flatten
 
-PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
-"""Tracker: the packages of which it takes one."""
-
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Raise ConfigError on a tracker that isn't installed; accelerate leaves it out in silence."""
+    """Raise ConfigError on a tracker that isn't installed: accelerate would go on without it."""
+    available = {tracker.value for tracker in get_available_trackers()}
     for name in names:
-        if not any(find_spec(package) for package in PACKAGES[name]):
+        if name not in available:
             raise ConfigError(
                 f"run.trackers has {name!r}, which isn't installed: `pip install {name}`, "
                 "or leave it out, for log.jsonl has the same numbers"
