@@ -277,15 +277,16 @@ def test_what_was_passed_over_pushes_out_nothing_whole(tmp_path):
     assert list_names(tmp_path) == ["step-00000005-2", "step-00000006-2"]
 
 
-def test_strangers_are_left_alone(tmp_path):
+def test_strangers_are_left_alone(tmp_path, caplog):
     checkpoints = save_steps(tmp_path, 1)
-    (tmp_path / "step-00000009").write_text("a file")
+    (tmp_path / "step-00000000").write_text("a file")
     (tmp_path / "step-best").mkdir()
     (tmp_path / "notes.txt").touch()
     (tmp_path / "step-00000001" / "notes.txt").touch()
     assert checkpoints.load_newest().step == 1
     save_steps(tmp_path, 2, kept=Kept(newest=1))
-    assert list_names(tmp_path) == ["notes.txt", "step-00000002", "step-00000009", "step-best"]
+    assert list_names(tmp_path) == ["notes.txt", "step-00000000", "step-00000002", "step-best"]
+    assert caplog.messages == []
 
 
 @pytest.fixture
@@ -312,11 +313,15 @@ def test_what_a_dead_writer_left_is_removed_and_what_a_live_one_writes_is_kept(
     assert list_names(tmp_path) == [live, elsewhere]
 
 
-def test_what_cannot_be_removed_is_named(tmp_path, monkeypatch, caplog):
+def test_what_cannot_be_removed_is_named_and_tried_again(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(shutil, "rmtree", lambda folder, ignore_errors: None)
     checkpoints = save_steps(tmp_path, 1, 2, kept=Kept(newest=1))
     assert "remove it by hand" in caplog.text
     assert checkpoints.load_newest().step == 2
+    assert len(list_names(tmp_path)) == 2
+    monkeypatch.undo()
+    checkpoints.save(3, draw_parts(3), {})
+    assert list_names(tmp_path) == ["step-00000003"]
 
 
 class KilledError(BaseException):
