@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from train.config import Config, ConfigError, build, load_config, override
+from train.config import Config, ConfigError
+from train.settings import build, load_config, override
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +37,8 @@ def test_an_unknown_or_missing_key_is_an_error_that_names_it(table, words):
         ({"run": {"seed": "zero"}}, r"run\.seed is 'zero'"),
         ({"run": {"seed": True}}, r"run\.seed is True"),
         ({"optimiser": {"betas": [0.9]}}, r"optimiser\.betas has 1 values; it takes 2"),
-        ({"data": {"clips": "a.mp4"}}, r"data\.clips is 'a\.mp4'"),
+        ({"data": {"held_out": "a.mp4"}}, r"data\.held_out is 'a\.mp4'"),
+        ({"phases": [{"losses": {"l1": "much"}}]}, r"phases\.losses\.l1 is 'much'"),
     ],
 )
 def test_a_value_of_another_type_is_an_error_that_names_it(table, words):
@@ -53,19 +55,69 @@ def test_a_setting_is_toml_or_else_plain_text():
     for setting in (
         "run.seed=3",
         "data.path=/my clips/a",
-        'data.clips=["x.mp4"]',
+        'data.held_out=["x.mp4"]',
+        "model.overrides.width=32",
         "model.images=true",
     ):
         override(table, setting)
     config = build(Config, table)
     assert (config.run.seed, config.run.folder) == (3, "runs/tiny")
-    assert (config.data.path, config.data.clips) == ("/my clips/a", ("x.mp4",))
+    assert (config.data.path, config.data.held_out) == ("/my clips/a", ("x.mp4",))
+    assert config.model.overrides == {"width": 32}
     assert config.model.images
 
 
 def test_a_setting_without_a_value_is_an_error():
     with pytest.raises(ConfigError, match=r"section\.key=value"):
         override({}, "run.seed")
+
+
+def test_a_setting_inside_a_list_is_an_error():
+    with pytest.raises(ConfigError, match="phases is no section"):
+        override({"phases": [{}]}, "phases.until_step=3")
+
+
+def test_a_file_that_is_no_toml_is_an_error(tmp_path):
+    (tmp_path / "a.toml").write_text("[model")
+    with pytest.raises(ConfigError, match=r"a\.toml is no TOML file"):
+        load_config(tmp_path / "a.toml", [])
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"optimiser": {"name": "sgd"}}, "optimiser.name is 'sgd'; it is one of adam, adamw, muon"),
+        ({"run": {"trackers": ["comet"]}}, "run.trackers is 'comet'"),
+        ({"model": {"parent": "a", "start": "b"}}, "three ways to begin"),
+        ({"loss": {"perceptual": "vgg"}}, "name its trunk's weights"),
+        ({"loss": {"l1": 0.0}}, "weighs no error"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_an_error(table, words):
+    with pytest.raises(ConfigError, match=words):
+        build(Config, table)
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        ({"losses": {"lpips": 1.0}}, "phases.0.losses has 'lpips'"),
+        ({"image_share": 0.5}, "set its image_batch too"),
+        ({"losses": {"adversarial": 0.5}, "frozen": ["decoder"]}, "freezes the decoder"),
+        ({"losses": {"l1": 0.0}}, "phases.0 weighs no error"),
+    ],
+)
+def test_a_phase_that_can_not_be_is_an_error(phase, words):
+    shape = {"until_step": 5, "batch": 1, "frames": 1, "size": 16}
+    with pytest.raises(ConfigError, match=words):
+        build(Config, {"phases": [shape | phase]})
+
+
+def test_a_phase_replaces_weights_of_the_losses():
+    shape = {"until_step": 5, "batch": 1, "frames": 1, "size": 16}
+    config = build(Config, {"loss": {"kl": 2.0}, "phases": [shape | {"losses": {"l2": 3}}]})
+    losses = config.losses_of(config.phases[0])
+    assert (losses.kl, losses.l2, config.is_adversarial) == (2.0, 3.0, False)
 
 
 def test_phases_that_end_before_their_predecessors_are_an_error():
@@ -83,7 +135,7 @@ def test_a_step_belongs_to_the_first_phase_that_has_not_ended():
 def test_help_and_configuration_need_no_torch():
     code = (
         "import sys, train.__main__ as command\n"
-        "from train.config import load_config\n"
+        "from train.settings import load_config\n"
         "load_config(command.Path('train/configs/tiny.toml'), [])\n"
         "assert 'torch' not in sys.modules and 'odvae_core' not in sys.modules\n"
         "command.main(['--help'])\n"

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from train.ema import Ema, decay_of
+from train.config import EmaConfig
+from train.ema import Ema
 
 
 def make_model(value=0.0):
@@ -13,13 +14,19 @@ def make_model(value=0.0):
     return model
 
 
-def test_after_a_half_life_the_old_weights_count_half():
-    assert decay_of(10) ** 10 == pytest.approx(0.5)
-
-
 def test_the_average_follows_its_closed_form():
+    model = make_model(1.0)
+    ema = Ema(model, EmaConfig(decay=0.9))
+    nn.init.constant_(model.weight, 5.0)
+    for _ in range(7):
+        ema.update(model)
+    expected = torch.full((1, 2), 5 - 4 * 0.9**7)
+    torch.testing.assert_close(ema.shadow["weight"], expected)
+
+
+def test_with_a_warm_up_the_first_updates_count_for_more():
     model = make_model(0.0)
-    ema = Ema(model, decay=0.3)
+    ema = Ema(model, EmaConfig(decay=0.3, warm_up=True))
     expected = 0.0
     for update in range(12):
         nn.init.constant_(model.weight, float(update + 1))
@@ -31,7 +38,7 @@ def test_the_average_follows_its_closed_form():
 
 def test_weights_come_back_after_a_swap_even_when_it_fails():
     model = make_model(1.0)
-    ema = Ema(model, decay=0.5)
+    ema = Ema(model, EmaConfig(decay=0.5))
     nn.init.constant_(model.weight, 5.0)
 
     def fail_inside():
@@ -46,7 +53,7 @@ def test_weights_come_back_after_a_swap_even_when_it_fails():
 
 def test_a_loaded_average_goes_on_like_the_saved_one():
     model, other = make_model(2.0), make_model(0.0)
-    ema, loaded = Ema(model, 0.9), Ema(other, 0.9)
+    ema, loaded = Ema(model, EmaConfig()), Ema(other, EmaConfig())
     ema.update(model)
     loaded.load_state_dict(ema.state_dict())
     assert loaded.updates == 1
