@@ -23,7 +23,8 @@ class Dice:
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         """Draw one number from [low, high)."""
-        return low + (high - low) * float(torch.rand((), generator=self.generator))
+        share = torch.rand((), dtype=torch.float64, generator=self.generator)
+        return low + (high - low) * float(share)
 
     def log_uniform(self, low: float, high: float) -> float:
         """Draw one positive number whose logarithm is uniform."""

@@ -175,7 +175,7 @@ def test_a_clip_that_breaks_while_it_is_read_is_replaced_by_another_the_same_eve
     break_inside(broken)
     batches = [samples.batch(0, range(8), 12, SIZE) for _ in range(2)]
     assert [skip.name for skip in batches[0].skipped] == ["broken.mp4"]
-    assert str(broken) in batches[0].skipped[0].reason
+    assert str(tmp_path) not in batches[0].skipped[0].reason
     assert torch.equal(batches[0].video, batches[1].video)
     assert read_numbers(batches[0].video) == list(range(12))  # in all of them: nothing is black
 

@@ -91,10 +91,15 @@ class FiledClip:
                     given += chunk.video.shape[2]
                     yield to_bytes(chunk.video[0]).transpose(0, 1)
         except VideoError as error:
-            raise BrokenClipError(Skip(self.name, str(error))) from error
+            raise BrokenClipError(Skip(self.name, explain(error, self.path))) from error
         if given < frames:
-            reason = f"{self.path}: gives {given} of {frames} frames from {seconds:.3f} s on"
+            reason = f"gives {given} of {frames} frames from {seconds:.3f} s on"
             raise BrokenClipError(Skip(self.name, reason))
+
+
+def explain(error: VideoError, path: Path) -> str:
+    """What an error says of a file, without the file's place on this machine."""
+    return str(error).removeprefix(f"{path}: ")
 
 
 @dataclass(frozen=True)

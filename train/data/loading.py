@@ -11,7 +11,7 @@ from odvae_core.video import VideoError
 from ..config import ConfigError
 from ..config_data import DataConfig
 from .augmenting import AUGMENTS
-from .clips import BrokenClipError, Clip, FiledClip, Skip, keep_clip
+from .clips import BrokenClipError, Clip, FiledClip, Skip, explain, keep_clip
 from .facts import Facts
 from .listing import hash_entries, list_entries
 from .manifest import Entry
@@ -51,12 +51,12 @@ def load_samples(config: DataConfig, seed: int, memory: Path) -> Samples:
 def open_clip(entry: Entry, facts: Facts | VideoError, config: DataConfig) -> Clip | Skip:
     """The part of a file that an entry means, decoded where the configuration keeps clips."""
     if isinstance(facts, VideoError):
-        return Skip(entry.name, str(facts))
+        return Skip(entry.name, explain(facts, entry.path))
     first = facts.count_before(entry.start)
     end = facts.frames if entry.end is None else facts.count_before(entry.end)
     if end <= first:
         until = "its end" if entry.end is None else f"{entry.end} s"
-        return Skip(entry.name, f"{entry.path}: has no frame from {entry.start} s to {until}")
+        return Skip(entry.name, f"has no frame from {entry.start} s to {until}")
     clip = FiledClip(entry.name, entry.path, facts, first, end - first)
     try:
         return keep_clip(clip, config.kept_sides) if config.cache else clip
