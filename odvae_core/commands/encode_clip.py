@@ -174,7 +174,7 @@ def store(pieces: Iterable[Tensor], shared: Facts, options: Namespace) -> Tensor
     tensor = torch.cat(list(pieces), dim=2)[0].to(DTYPES[options.latent_dtype]).cpu().contiguous()
     if not tensor.isfinite().all():
         raise VideoError(
-            f"{shared['path']}: its latents aren't finite; run with --dtype fp32 or bf16, and "
-            f"--latent-dtype fp32 or bf16 (now {options.latent_dtype})"
+            f"{shared['path']}: its latents aren't finite in {options.latent_dtype}; run into "
+            "another folder with --dtype and --latent-dtype fp32 or bf16"
         )
     return tensor

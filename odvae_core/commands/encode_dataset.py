@@ -5,14 +5,14 @@ import time
 from argparse import Namespace
 from typing import Any
 
-from torch import OutOfMemoryError
+import torch
 from tqdm import tqdm
 
 from ..dataset import Clip, DatasetError, Store, list_clips
 from ..vae import VideoVAE
 from ..video import VideoError
 from .encode_clip import describe_encoding, encode_clip
-from .model import open_vae
+from .model import choose_model, open_vae
 from .result import Result
 from .worker import Worker, find_worker
 
@@ -29,6 +29,7 @@ def run(options: Namespace) -> Result:
     worker = find_worker(options.shard)
     options.device = worker.choose_device(options.device)
     vae = open_vae(options)
+    try_out(vae, options)
     mine = clips[worker.index :: worker.count]
     store = Store(
         options.output,
@@ -38,25 +39,20 @@ def run(options: Namespace) -> Result:
         options.shard_size * 2**20,
     )
     left = [clip for clip in mine if clip.id not in store.done]
-    start = time.perf_counter()
-    frames, broken = encode(left, vae, store, worker, options)
-    seconds = time.perf_counter() - start
-    store.finish()
-    if broken and len(broken) == len(mine):
-        raise DatasetError(
-            f"not one of {len(mine)} clips could be encoded; the reasons are above and in "
-            f"{options.output / 'broken.jsonl'}: correct the clips or the options"
-        )
     facts = {
         "output": options.output,
         "worker": worker.name,
         "clips": len(mine),
-        "encoded": len(left) - len(broken),
         "encoded_before": len(mine) - len(left),
-        "broken": broken,
-        "frames": frames,
-        "seconds": seconds,
+        **encode(left, vae, store, worker, options),
     }
+    store.finish()
+    if worker.count == 1 and len(facts["broken"]) == len(mine):  # a launcher would stop the others
+        raise DatasetError(
+            f"not one of {len(mine)} clips could be encoded; the reasons are above and in "
+            f"{options.output / 'broken.jsonl'}: correct the clips, or give other options and "
+            "another folder"
+        )
     return Result(facts, describe(facts))
 
 
@@ -75,22 +71,23 @@ def check(options: Namespace) -> None:
         )
 
 
+def try_out(vae: VideoVAE, options: Namespace) -> None:
+    """Encode one frame, so that options that can't be are refused before a folder is claimed."""
+    side = 8 * vae.spatial_compression
+    list(choose_model(vae, options, None).encode([torch.zeros(1, 3, 1, side, side)]))
+
+
 def encode(
     clips: list[Clip], vae: VideoVAE, store: Store, worker: Worker, options: Namespace
-) -> tuple[int, list[dict[str, Any]]]:
-    """Encode clips into the store: the frames encoded, and the clips that couldn't be."""
-    frames, broken = 0, []
-    with tqdm(
-        total=len(clips),
-        desc=f"encode {worker.name}",
-        unit=" clips",
-        disable=None,
-        position=worker.row,
-    ) as bar:
-        for clip in clips:
+) -> dict[str, Any]:
+    """Encode clips into the store: how many, their frames, the seconds, and what couldn't be."""
+    start, frames, broken = time.perf_counter(), 0, []
+    title = f"encode {worker.name}"
+    with tqdm(clips, title, unit=" clips", disable=None, position=worker.row) as bar:
+        for clip in bar:
             try:
                 samples = encode_clip(clip, vae, options)
-            except (VideoError, MemoryError, OutOfMemoryError) as error:
+            except (VideoError, MemoryError, torch.OutOfMemoryError) as error:
                 reason = explain(clip, error)
                 log.warning("left out: %s", reason)
                 store.note_broken(clip.id, clip.path, reason)
@@ -99,8 +96,12 @@ def encode(
                 store.keep(clip.id, samples)
                 frames += sum(sample.facts["frames"] for sample in samples)
             bar.set_postfix(frames=frames, broken=len(broken), refresh=False)
-            bar.update()
-    return frames, broken
+    return {
+        "encoded": len(clips) - len(broken),
+        "broken": broken,
+        "frames": frames,
+        "seconds": time.perf_counter() - start,
+    }
 
 
 def explain(clip: Clip, error: Exception) -> str:

@@ -83,11 +83,12 @@ def find_clips(folder: Path) -> Iterator[Clip]:
 def read_manifest(manifest: Path) -> Iterator[Clip]:
     """The rows `path[, start, end]` of a CSV or JSONL file; paths are relative to the file."""
     read_rows = read_csv if manifest.suffix.lower() == ".csv" else read_json_lines
-    for line, row in read_rows(manifest):
-        try:
+    line = 0
+    try:
+        for line, row in read_rows(manifest):  # noqa: B007
             yield read_row(row, manifest.parent)
-        except (ValueError, TypeError) as error:
-            raise DatasetError(f"{manifest}, line {line}: {error}; correct the row") from error
+    except (ValueError, TypeError, csv.Error) as error:
+        raise DatasetError(f"{manifest}, line {line}: {error}; correct the row") from error
 
 
 def read_csv(manifest: Path) -> Iterator[tuple[int, Any]]:
@@ -111,6 +112,8 @@ def read_json_lines(manifest: Path) -> Iterator[tuple[int, Any]]:
 
 def read_row(row: Any, folder: Path) -> Clip:
     """The clip of a manifest's row. Raises `ValueError` or `TypeError` where it names none."""
+    if isinstance(row, dict) and None in row:
+        raise ValueError(f"has more fields than the first line names: {row[None]}")
     if not isinstance(row, dict) or not isinstance(row.get("path"), str):
         raise ValueError(f"got {row!r}, which has no `path`")
     columns = dict(row)

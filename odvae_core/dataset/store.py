@@ -47,6 +47,7 @@ class Store:
     def keep(self, clip: str, samples: Iterable[Sample]) -> None:
         """Keep a clip: from here on it is never encoded again."""
         path = self._part(clip)
+        self._check_alone(not path.exists())
         write_tensor_shard(path, self.dataset, samples)
         self._record(clip).unlink(missing_ok=True)
         self._pending[clip] = path.stat().st_size
@@ -85,6 +86,7 @@ class Store:
         if not self._pending:
             return
         clips = sorted(self._pending)
+        self._check_alone(all(self._part(clip).exists() for clip in clips))
         aside = self.folder / UNFINISHED / f"{clips[0]}.shard{self.format.suffix}"
         samples = (sample for clip in clips for sample in read_tensor_shard(self._part(clip)))
         self.format.write(aside, self.dataset, samples)
@@ -93,6 +95,14 @@ class Store:
         for clip in clips:
             self._part(clip).unlink()
         self._pending.clear()
+
+    def _check_alone(self, alone: bool) -> None:
+        """Raise `DatasetError` where another process works on this worker's clips."""
+        if not alone:
+            raise DatasetError(
+                f"{self.folder}: another process encodes the same clips; stop one of them, or give "
+                "each its own --shard, and start again"
+            )
 
     def _name_shard(self) -> Path:
         """The first name of this worker's that is free."""
