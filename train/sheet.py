@@ -64,7 +64,7 @@ def lay_out(crops: Tensor, reconstructions: Tensor, frames: list[int]) -> bytes:
         figure.figimage(picture, left, bottom, origin="upper")
         frame, kind = divmod(column, 3)
         text = (f"frame {frames[frame]}", f"{values[row, frame]:.1f} dB", f"difference x{GAIN}")
-        figure.text(left / size[0], (bottom - CAPTION + 5) / size[1], text[kind], fontsize=7)
+        figure.text(left / size[0], (bottom - CAPTION + 5) / size[1], text[kind], fontsize=6)
     file = BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()

@@ -46,6 +46,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title, fontsize=9)
     axes.tick_params(labelsize=7, which="both")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.ticklabel_format(useOffset=False)
     axes.grid(alpha=0.3)
     alone = len({line.run for line in panel.lines}) == 1
     for line in panel.lines:
