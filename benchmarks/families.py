@@ -16,15 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 
 import odvae_core as odvae
 from benchmarks.environment import ROOT, describe_environment
+from benchmarks.narrow import build_narrow
 from benchmarks.peak import measure_peak
-from odvae_core.registry import read_config
-from odvae_core.vae import VideoVAE
 
 ROWS = (
     ("odvae-v1.2", odvae.Whole()),
@@ -36,17 +34,7 @@ ROWS = (
     ("ivvae-z4", odvae.Whole()),
     ("ivvae-z4", odvae.Stream(5)),
 )
-NARROWER = 4
 REPEATS = 3
-
-
-def build_narrow(preset: str) -> VideoVAE:
-    """A preset at a quarter of its width."""
-    config = read_config(preset)
-    if preset == "cvvae":
-        levels = (replace(level, channels=level.channels // NARROWER) for level in config.levels)
-        return odvae.build(replace(config, levels=tuple(levels)))
-    return odvae.build(replace(config, width=config.width // NARROWER))
 
 
 def measure(row: int, encode: bool, frames: int, side: int) -> tuple[float, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import comfy.sd
+from comfy_api.latest import io
 
 from ..odvae_core.constants import PUBLISHED_WINDOWS
 from ..odvae_core.schedules import Direction, Schedule, Stream, Sweep, Whole, Windows
@@ -74,17 +75,20 @@ def network_of(vae: comfy.sd.VAE) -> VideoVAE:
     return network if isinstance(network, VideoVAE) else ForeignVAE(vae)
 
 
-def check_cut(
-    schedule: str | None, frames: int | None, tile: int | None, overlap: int | None
-) -> bool | str:
-    """What a node's `validate_inputs` says before anything runs; inputs that are linked come as
-    None."""
-    given = {"schedule": schedule, "frames": frames, "tile": tile, "overlap": overlap}
-    known = {name: value for name, value in given.items() if value is not None}
-    if tile is not None and overlap is None:
-        known.pop("tile")
-    try:
-        Cut(**known)
-    except ValueError as error:
-        return str(error)
-    return True
+class CuttingNode(io.ComfyNode):
+    """A node with the inputs of `schema.cut_inputs`."""
+
+    @classmethod
+    def validate_inputs(
+        cls, schedule: str | None, frames: int | None, tile: int | None, overlap: int | None
+    ) -> bool | str:
+        """What is wrong with a cut, before anything runs; inputs that are linked come as None."""
+        given = {"schedule": schedule, "frames": frames, "tile": tile, "overlap": overlap}
+        known = {name: value for name, value in given.items() if value is not None}
+        if tile is not None and overlap is None:
+            known.pop("tile")
+        try:
+            Cut(**known)
+        except ValueError as error:
+            return str(error)
+        return True

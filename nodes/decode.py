@@ -10,13 +10,13 @@ from comfy_api.latest import io
 
 from ..odvae_core.fit import crop
 from .convert import read_size, to_clips, to_image
-from .cut import Cut, check_cut, network_of
+from .cut import Cut, CuttingNode, network_of
 from .feedback import Progress, tell
 from .running import decode_clip
 from .schema import cut_inputs, make_schema
 
 
-class TemporalTiledDecode(io.ComfyNode):
+class TemporalTiledDecode(CuttingNode):
     """Latent -> frames, as many as the clip had."""
 
     @classmethod
@@ -28,12 +28,6 @@ class TemporalTiledDecode(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
             search_aliases=["vae decode video", "decode tiled", "latent to video"],
         )
-
-    @classmethod
-    def validate_inputs(
-        cls, schedule: str | None, frames: int | None, tile: int | None, overlap: int | None
-    ) -> bool | str:
-        return check_cut(schedule, frames, tile, overlap)
 
     @classmethod
     def execute(

@@ -23,7 +23,7 @@ from ..odvae_core.video import VideoWriter
 from ..odvae_core.video.source import Source
 from .budget import list_file_cuts
 from .convert import KEY, read_size, to_clips
-from .cut import Cut, check_cut, network_of
+from .cut import Cut, CuttingNode, network_of
 from .feedback import Progress, tell
 from .footage import AT_A_TIME, open_footage
 from .models import place_output
@@ -34,7 +34,7 @@ DEFAULT_RATE = Fraction(24)
 """Frames per second of a clip that knows no other."""
 
 
-class DecodeToVideoFile(io.ComfyNode):
+class DecodeToVideoFile(CuttingNode):
     """Latent -> a video file in ComfyUI's output folder."""
 
     @classmethod
@@ -55,12 +55,6 @@ class DecodeToVideoFile(io.ComfyNode):
             is_output_node=True,
             search_aliases=["long video decode", "latent to video file", "save video"],
         )
-
-    @classmethod
-    def validate_inputs(
-        cls, schedule: str | None, frames: int | None, tile: int | None, overlap: int | None
-    ) -> bool | str:
-        return check_cut(schedule, frames, tile, overlap)
 
     @classmethod
     def execute(

@@ -10,14 +10,14 @@ from torch import Tensor
 from ..odvae_core.fit import ClipSize, pad
 from ..odvae_core.posterior import Posterior
 from .convert import check_image, make_latent, to_video
-from .cut import Cut, check_cut, network_of
+from .cut import Cut, CuttingNode, network_of
 from .feedback import Progress, tell, warn
 from .foreign import ForeignVAE
 from .running import encode_clip
 from .schema import POSTERIORS, check_choice, cut_inputs, make_schema, posterior_inputs
 
 
-class TemporalTiledEncode(io.ComfyNode):
+class TemporalTiledEncode(CuttingNode):
     """Frames -> latent, for clips of any length and size."""
 
     @classmethod
@@ -34,12 +34,6 @@ class TemporalTiledEncode(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
             search_aliases=["vae encode video", "encode tiled", "video to latent"],
         )
-
-    @classmethod
-    def validate_inputs(
-        cls, schedule: str | None, frames: int | None, tile: int | None, overlap: int | None
-    ) -> bool | str:
-        return check_cut(schedule, frames, tile, overlap)
 
     @classmethod
     def execute(

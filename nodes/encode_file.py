@@ -18,7 +18,7 @@ from ..odvae_core.tiling import Tiles
 from ..odvae_core.video import Chunk
 from .budget import list_file_cuts
 from .convert import make_latent
-from .cut import Cut, check_cut, network_of
+from .cut import Cut, CuttingNode, network_of
 from .encode import Draw, check_posterior
 from .feedback import Progress, tell
 from .footage import AT_A_TIME, Footage, open_footage
@@ -26,7 +26,7 @@ from .running import Say, count_steps, describe, take_first_that_fits
 from .schema import cut_inputs, make_schema, posterior_inputs
 
 
-class EncodeVideoFile(io.ComfyNode):
+class EncodeVideoFile(CuttingNode):
     """VIDEO -> latent, without ever holding the clip."""
 
     @classmethod
@@ -43,12 +43,6 @@ class EncodeVideoFile(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
             search_aliases=["long video encode", "stream encode", "video file to latent"],
         )
-
-    @classmethod
-    def validate_inputs(
-        cls, schedule: str | None, frames: int | None, tile: int | None, overlap: int | None
-    ) -> bool | str:
-        return check_cut(schedule, frames, tile, overlap)
 
     @classmethod
     def execute(
