@@ -33,12 +33,14 @@ def processor_name() -> str:
 
 
 def commit() -> str:
-    """The short hash of the checkout's commit."""
+    """The short hash of the checkout's commit, "unknown" outside of git."""
 
     def git(*words: str) -> str:
         run = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
         return run.stdout.strip()
 
-    return git("rev-parse", "--short", "HEAD") + (
-        "+" if git("status", "--porcelain", "-uno") else ""
-    )
+    try:
+        changed = git("status", "--porcelain", "-uno")
+        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -42,6 +42,7 @@ RULES = {
         relative=("train",),
         absolute=(
             "train",
+            "benchmarks",
             "odvae_core",
             "torch",
             "numpy",

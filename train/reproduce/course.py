@@ -90,6 +90,7 @@ def follow(config: Config, adapt: Callable[[VideoVAE], None] | None = None) -> C
     """Evaluate the start, train to the end, or go on where an earlier call was interrupted.
 
     `adapt` changes what layers do, not what weights there are: what no configuration can say.
+    Raises KeyboardInterrupt where a signal ended the run before its time.
     """
     run = Run(config)
     if adapt is not None:
@@ -99,6 +100,8 @@ def follow(config: Config, adapt: Callable[[VideoVAE], None] | None = None) -> C
         run.evaluate(cut_held_out(config.data, config.evaluation))
     if run.step < config.steps:
         carry_out(run)
+    if run.step < config.steps:  # a signal: the run was saved, and what follows needs its end
+        raise KeyboardInterrupt
     events = read_events(run.folder / "log.jsonl")
     evaluations = {event["step"]: event for event in events if event["event"] == "evaluation"}
     return Course(run.folder / "ema.safetensors", evaluations)

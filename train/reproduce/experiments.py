@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from .figure_4 import compare_inflations
 from .scene import Experiment
+from .table_3 import compare_operations
+from .table_4 import compare_schedules
+from .variants import compare_variants
 
-EXPERIMENTS: dict[str, Experiment] = {}
+EXPERIMENTS: dict[str, Experiment] = {
+    "figure-4": compare_inflations,
+    "table-4": compare_schedules,
+    "table-3": compare_operations,
+    "variants": compare_variants,
+}
 """OD-VAE's own."""
 
 FAMILIES: dict[str, Experiment] = {}

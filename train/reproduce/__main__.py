@@ -1,0 +1,70 @@
+"""`python -m train.reproduce [CLIPS]`: show the papers' findings in small, on two CPU cores."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIPS = ROOT.parent / "shared" / "clips"
+HELD_OUT = "sam2-*"
+"""Where clips lie if none are named, and which of those are held out."""
+
+FAILED, WRONG, STOPPED = 1, 2, 130
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m train.reproduce", description=__doc__)
+    parser.add_argument("clips", type=Path, nargs="?", help="a folder with videos, five or more")
+    parser.add_argument(
+        "--held-out",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="the clips to evaluate on, for example 'street-*'; without it every fifth",
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "output" / "reproduce")
+    parser.add_argument("--only", metavar="NAME", nargs="+", help="these experiments alone")
+    parser.add_argument(
+        "--families", action="store_true", help="the experiments of IV-VAE and CV-VAE instead"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--steps-factor", type=float, default=1.0, help="makes trainings shorter, to try it out"
+    )
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Run; 0: all was shown, 1: something was not, 2: a wrong call or clips that don't do."""
+    options = parse(arguments)
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    from odvae_core.video import VideoError
+
+    from ..config import ConfigError
+    from ..steps import DivergedError
+    from .performing import perform  # brings torch along, so only now
+
+    if options.clips is None and CLIPS.is_dir():
+        options.clips, options.held_out = CLIPS, options.held_out or [HELD_OUT]
+    try:
+        shown = perform(options)
+    except KeyboardInterrupt:
+        print("reproduce: stopped; the same call goes on from here", file=sys.stderr)
+        return STOPPED
+    except DivergedError as error:
+        print(f"reproduce: {error}", file=sys.stderr)
+        return FAILED
+    except (ConfigError, VideoError, OSError) as error:
+        print(f"reproduce: {error}", file=sys.stderr)
+        return WRONG
+    return 0 if shown else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""From the command line's options to a report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+import torch
+
+from benchmarks.environment import describe_environment
+
+from ..config import ConfigError
+from .clips import prepare_clips
+from .experiments import EXPERIMENTS, FAMILIES
+from .finding import Finding
+from .report import write_report
+from .scene import HELD_OUT, Experiment, Scene
+
+
+def perform(options: argparse.Namespace) -> bool:
+    """Prepare the clips, run the experiments, write the report after each; whether all was shown.
+
+    Raises ConfigError on an unknown name, and where no clips are named.
+    """
+    if options.clips is None:
+        raise ConfigError("name a folder with clips: python -m train.reproduce CLIPS")
+    experiments = choose(options.only, options.families)
+    start = time.monotonic()
+    torch.set_num_threads(options.threads)
+    folder, left_out = prepare_clips(options.clips, options.held_out, options.output)
+    for reason in left_out:
+        print(f"left out: {reason}", file=sys.stderr)
+    scene = Scene(folder, options.output, options.seed, options.steps_factor)
+    earlier = len(list(options.output.glob("*/ema.safetensors")))
+    findings: dict[str, Finding] = {}
+    for name, experiment in experiments.items():
+        findings[name] = experiment(scene)
+        seconds = time.monotonic() - start
+        say(name, findings[name], seconds)
+        write_report(options.output, findings, describe(scene, seconds, earlier))
+    print(f"the report is {options.output / 'report.md'}")
+    return all(check.passed for finding in findings.values() for check in finding.checks)
+
+
+def choose(only: list[str] | None, families: bool) -> dict[str, Experiment]:
+    """The experiments to run. Raises ConfigError on a name that there isn't."""
+    if only is None:
+        return FAMILIES if families else EXPERIMENTS
+    known = {**EXPERIMENTS, **FAMILIES}
+    unknown = sorted(set(only) - set(known))
+    if unknown:
+        raise ConfigError(f"--only got {unknown[0]!r}; the experiments are {', '.join(known)}")
+    return {name: known[name] for name in only}
+
+
+def say(name: str, finding: Finding, seconds: float) -> None:
+    """One line a check."""
+    print(f"{name}, {seconds / 60:.1f} minutes after the start")
+    for check in finding.checks:
+        print(f"  {'shown' if check.passed else 'NOT SHOWN'}: {check.sentence}")
+
+
+def describe(scene: Scene, seconds: float, earlier: int) -> str:
+    """How, where and in what time the figures came about."""
+    clips, held_out = (len(list(scene.clips.glob(pattern))) for pattern in ("*.mkv", HELD_OUT))
+    facts = [f"seed {scene.seed}", f"{held_out} of {clips} clips held out"]
+    if scene.steps_factor != 1:
+        facts.append(f"trainings {scene.steps_factor:g} times as long as meant")
+    facts.append(f"{seconds / 60:.1f} minutes")
+    if earlier:
+        facts.append(f"with {earlier} runs of earlier calls in the folder")
+    return f"{', '.join(facts)}; {describe_environment()}"

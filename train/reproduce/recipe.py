@@ -1,0 +1,43 @@
+"""The small trainings that OD-VAE's experiments share: a 2D parent, and what is inflated from it.
+
+The same network as the paper's at a width of 16 instead of 128 and with one block a level instead
+of two; clips of nine frames of 64x64.
+"""
+
+from __future__ import annotations
+
+from ..config import ModelConfig, OptimiserConfig, Phase
+from .course import Course, configure, follow
+from .scene import Scene
+
+PAPER = "odvae-v1.2"
+"""The paper's model, its variant 4."""
+
+SMALL = {"width": 16, "blocks": 1, "norm_groups": 8}
+"""What makes a preset small."""
+
+FRAMES, SIZE = 9, 64
+PARENT = Phase(until_step=600, batch=16, frames=1, size=SIZE)
+PARENT_EVERY = 200
+PARENT_OPTIMISER = OptimiserConfig("muon", 6e-3, schedule="cosine", warm_up=20, final=0.02)
+
+INFLATED = Phase(until_step=60, batch=4, frames=FRAMES, size=SIZE)
+INFLATED_EVERY = 20
+INFLATED_OPTIMISER = OptimiserConfig("adam", 1e-4)
+"""The fastest that Adam may go without that a pretrained VAE forgets."""
+
+
+def train_parent(scene: Scene) -> Course:
+    """The 2D VAE: it learns frames as pictures."""
+    model = ModelConfig(PAPER, SMALL, images=True)
+    config = configure(scene, "parent", model, PARENT, PARENT_OPTIMISER, PARENT_EVERY)
+    return follow(config)
+
+
+def train_inflated(scene: Scene, preset: str = PAPER, inflation: str = "tail") -> Course:
+    """A video VAE that starts from the 2D one; all see the same samples and the same noise."""
+    parent = str(train_parent(scene).weights)
+    model = ModelConfig(preset, SMALL, parent=parent, inflation=inflation)
+    name = f"{preset}-{inflation}"
+    config = configure(scene, name, model, INFLATED, INFLATED_OPTIMISER, INFLATED_EVERY)
+    return follow(config)

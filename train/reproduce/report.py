@@ -1,0 +1,50 @@
+"""Findings as files: report.md to read, report.json with every number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from ..journal import replace_infinite
+from ..whole_file import write_whole
+from .finding import Finding, Table
+
+
+def write_report(folder: Path, findings: Mapping[str, Finding], environment: str) -> None:
+    """Write report.md and report.json into a folder that holds the figures."""
+    numbers = {"environment": environment, "findings": {}}
+    for name, finding in findings.items():
+        figures = [figure.relative_to(folder).as_posix() for figure in finding.figures]
+        numbers["findings"][name] = {**asdict(finding), "figures": figures}
+    text = json.dumps(replace_infinite(numbers), indent=1, allow_nan=False)
+    write_whole(folder / "report.json", text.encode())
+    parts = [describe(finding, folder) for finding in findings.values()]
+    page = "\n\n".join(["# The papers' findings in small", *parts, environment])
+    write_whole(folder / "report.md", f"{page}\n".encode())
+
+
+def describe(finding: Finding, folder: Path) -> str:
+    """A finding in Markdown, under a heading of its own."""
+    tables = [f"{table.title}:\n\n{draw_table(table)}" for table in finding.tables]
+    figures = [
+        f"![{finding.title}]({figure.relative_to(folder).as_posix()})" for figure in finding.figures
+    ]
+    checks = "\n".join(
+        f"* {'shown' if check.passed else '**not shown**'}: {check.sentence}"
+        for check in finding.checks
+    )
+    return "\n\n".join([f"## {finding.title}", finding.text, *tables, *figures, checks])
+
+
+def draw_table(table: Table) -> str:
+    """A table in Markdown."""
+    rows = [table.header, *([write_cell(cell, table.digits) for cell in row] for row in table.rows)]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---" * len(table.header) + "|", *lines[1:]])
+
+
+def write_cell(cell: str | float, digits: int) -> str:
+    """A text as it is, a whole number without a point, any other with so many digits."""
+    return f"{cell:.{digits}f}" if isinstance(cell, float) else str(cell)

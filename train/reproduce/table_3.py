@@ -1,0 +1,155 @@
+"""Table 3 of the OD-VAE paper: what the four variants cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from odvae_core import build
+from odvae_core.registry import read_config
+from odvae_core.vae import VideoVAE
+
+from .finding import Check, Finding, Table
+from .recipe import SMALL
+from .scene import Scene
+
+VARIANTS = {
+    "1: all 3D": "odvae-variant-1",
+    "2: half of each block 2D": "odvae-variant-2",
+    "3: outer levels of both 2D": "odvae-variant-3",
+    "4: outer levels of the encoder 2D": "odvae-v1.2",
+}
+"""The paper's variants, and their presets."""
+
+FULL = (25, 256, 256)
+TIMED = (9, 128, 128)
+ROUNDS = 3
+ENCODER_PART = 0.55
+
+TEXT = """\
+The paper compares how fast four variants compress a clip: all convolutions 3D; every second one in
+a block 2D; the outer levels of encoder and decoder 2D; only those of the encoder (the released
+model). Operations are the multiply-adds of all convolutions at full width and 25x256x256, counted
+without computing them. CPU seconds are of networks of width {width} on {timed}, the median of
+{rounds} rounds, in the order of the rows in every round."""
+
+
+def compare_operations(scene: Scene) -> Finding:
+    """Count and time encoder and decoder of each variant."""
+    counts = {name: count_operations(preset) for name, preset in VARIANTS.items()}
+    seconds = time_variants(scene.seed)
+    text = TEXT.format(width=SMALL["width"], timed="x".join(map(str, TIMED)), rounds=ROUNDS)
+    return Finding(
+        "Table 3: operations of the four variants",
+        text,
+        [tabulate(counts, seconds)],
+        [],
+        check_costs(*(counts[name] for name in VARIANTS)),
+    )
+
+
+def count_operations(preset: str) -> tuple[float, float]:
+    """Tera-multiply-adds of the convolutions of encoder and decoder, for a clip of `FULL` size."""
+    with torch.device("meta"):
+        vae = build(preset)
+        video = torch.empty(1, 3, *FULL)
+        latent = torch.empty(1, vae.latent_channels, *latent_size(vae, FULL))
+    return count_convolutions(lambda: vae.encode(video)), count_convolutions(
+        lambda: vae.decode(latent)
+    )
+
+
+def latent_size(vae: VideoVAE, size: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Frames, height and width of a clip's latent."""
+    frames, height, width = size
+    space = vae.spatial_compression
+    return 1 + (frames - 1) // vae.temporal_compression, height // space, width // space
+
+
+def count_convolutions(run: Callable[[], object]) -> float:
+    """Tera-multiply-adds of the convolutions in a call."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        run()
+    counts = counter.get_flop_counts()["Global"]
+    return counts[torch.ops.aten.convolution] / 2e12
+
+
+def time_variants(seed: int) -> dict[str, tuple[float, float]]:
+    """CPU seconds that encoder and decoder of each small variant take."""
+    torch.manual_seed(seed)
+    video = torch.rand(1, 3, *TIMED) * 2 - 1
+    vaes = {name: build(shrink(preset)).eval() for name, preset in VARIANTS.items()}
+    rounds = [{name: time_passes(vae, video) for name, vae in vaes.items()} for _ in range(ROUNDS)]
+    return {
+        name: (median(each[name][0] for each in rounds), median(each[name][1] for each in rounds))
+        for name in VARIANTS
+    }
+
+
+def shrink(preset: str):
+    """A preset at the width of the small trainings."""
+    return replace(read_config(preset), **SMALL)
+
+
+@torch.no_grad()
+def time_passes(vae: VideoVAE, video: torch.Tensor) -> tuple[float, float]:
+    """CPU seconds, over all threads, of encoding and of decoding."""
+    start = time.process_time()
+    latent = vae.encode(video).mode()
+    middle = time.process_time()
+    vae.decode(latent)
+    return middle - start, time.process_time() - middle
+
+
+def tabulate(
+    counts: dict[str, tuple[float, float]], seconds: dict[str, tuple[float, float]]
+) -> Table:
+    """Operations and seconds, and both as parts of the first variant's."""
+    first = next(iter(VARIANTS))
+    rows = []
+    for name in VARIANTS:
+        parts = [
+            mine / whole
+            for figures in (counts, seconds)
+            for mine, whole in zip(figures[name], figures[first], strict=True)
+        ]
+        rows.append((name, *counts[name], *parts[:2], *seconds[name], *parts[2:]))
+    header = (
+        "variant",
+        "encoder, TMAC",
+        "decoder, TMAC",
+        "encoder / variant 1's",
+        "decoder / variant 1's",
+        "encoder, CPU s",
+        "decoder, CPU s",
+        "encoder / variant 1's, CPU s",
+        "decoder / variant 1's, CPU s",
+    )
+    return Table("Operations of one clip of 25x256x256, and time of a small one", header, rows)
+
+
+def check_costs(
+    whole: tuple[float, float],
+    half: tuple[float, float],
+    both: tuple[float, float],
+    encoder: tuple[float, float],
+) -> list[Check]:
+    """What the choice of variant 4 rests on."""
+    part = encoder[0] / whole[0]
+    return [
+        Check(
+            f"variant 4's encoder takes at most {ENCODER_PART:.0%} of variant 1's operations: "
+            f"{part:.0%}",
+            part <= ENCODER_PART,
+        ),
+        Check("variant 4 decodes with all of variant 1's operations", encoder[1] == whole[1]),
+        Check(
+            "variant 3 takes the fewest operations, then 2, 4, and 1",
+            sum(both) < sum(half) < sum(encoder) < sum(whole),
+        ),
+    ]

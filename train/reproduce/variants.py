@@ -1,0 +1,63 @@
+"""Figure 4 of the OD-VAE paper, its four variants: quality after training, by operations."""
+
+from __future__ import annotations
+
+from .course import Course
+from .drawing import draw_points, draw_traces
+from .finding import Check, Finding, Table
+from .recipe import train_inflated
+from .scene import Scene
+from .table_3 import VARIANTS, count_operations
+
+NEAR = 0.3
+"""By how many dB variant 4 may be behind variant 1, at its fewer operations."""
+
+TEXT = """\
+The paper trains four variants alike and chooses the fourth, 2D in the encoder's outer levels alone:
+next to the all-3D network in quality, at fewer operations; the decoder, it finds, needs its 3D
+convolutions. Here each is tail-inflated from the same 2D VAE and trained alike, at small width; the
+operations are those of the full networks."""
+
+
+def compare_variants(scene: Scene) -> Finding:
+    """Train each variant from the same parent."""
+    courses = {name: train_inflated(scene, preset) for name, preset in VARIANTS.items()}
+    costs = {name: sum(count_operations(preset)) for name, preset in VARIANTS.items()}
+    ends = {name: course.last["psnr"] for name, course in courses.items()}
+    traces = {name: course.trace() for name, course in courses.items()}
+    points = {name: (costs[name], ends[name]) for name in VARIANTS}
+    psnr = "held-out PSNR, dB"
+    figures = [
+        draw_traces(traces, ("steps", psnr), scene.folder / "figure-4-variants.png"),
+        draw_points(points, ("operations, TMAC", psnr), scene.folder / "figure-4-operations.png"),
+    ]
+    return Finding(
+        "Figure 4: the four variants",
+        TEXT,
+        [tabulate(courses, costs)],
+        figures,
+        check_choice(*ends.values()),
+    )
+
+
+def tabulate(courses: dict[str, Course], costs: dict[str, float]) -> Table:
+    """PSNR over the steps beside the operations."""
+    steps = list(next(iter(courses.values())).evaluations)
+    rows = [(name, costs[name], *course.trace()[1]) for name, course in courses.items()]
+    header = ("variant", "operations, TMAC", *map(str, steps))
+    return Table("Held-out PSNR, dB, after so many steps", header, rows)
+
+
+def check_choice(whole: float, half: float, both: float, encoder: float) -> list[Check]:
+    """Whether variant 4 would be chosen here too, by the four's PSNR at the end."""
+    return [
+        Check(
+            f"variant 4 ends at most {NEAR} dB behind variant 1: {encoder - whole:+.2f} dB",
+            encoder >= whole - NEAR,
+        ),
+        Check(
+            f"variant 4 ends ahead of variant 3, whose decoder is 2D outside: "
+            f"{encoder - both:+.2f} dB",
+            encoder > both,
+        ),
+    ]
