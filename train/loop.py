@@ -62,6 +62,7 @@ def carry_out(run: Run) -> Run:
     with stopping.listening():
         reason = go_on(run, samples, crops, stopping)
     run.journal.write("stop", step=run.step, reason=reason)
+    run.accelerator.end_training()
     return run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from pathlib import Path
@@ -28,6 +29,8 @@ from .optimisers import learning_rate, make_optimiser
 from .steps import Judges, Player, Stepper, name_culprits
 from .trackers import check_trackers, start_trackers
 from .watch import measure, show
+
+log = logging.getLogger(__name__)
 
 NOISE, MAPPING = -1, -2
 """The last numbers in the keys of posterior noise and of CV-VAE's mapping."""
@@ -165,13 +168,24 @@ class Run:
         if self.is_main:
             with self.ema.swapped_in(self.vae), self.accelerator.autocast():
                 best = bool(crops) and self.note_quality(crops)
-                odvae_core.save(self.vae, self.folder / "ema.safetensors", dtype=torch.float32)
+                self.export()
         return self.agree(best)
+
+    def export(self) -> None:
+        """Write the weights in place as `ema.safetensors`; a disk that refuses ends no run."""
+        path = self.folder / "ema.safetensors"
+        try:
+            odvae_core.save(self.vae, path, dtype=torch.float32, step=str(self.step))
+        except odvae_core.CheckpointError as error:
+            log.warning("%s; the run goes on and the next evaluation tries again", error)
 
     def note_quality(self, crops: dict[int, Tensor]) -> bool:
         """Log the figures of the weights in place, draw the sheet; whether they are the best."""
         values, sheet = measure(self.vae, crops), Path("sheets") / f"step-{self.step:06d}.png"
-        show(self.vae, crops, self.folder / sheet)
+        try:
+            show(self.vae, crops, self.folder / sheet)
+        except OSError as error:
+            log.warning("%s could not be drawn (%s); the run goes on: make room", sheet, error)
         self.journal.write(
             "evaluation", step=self.step, weights="ema", sheet=sheet.as_posix(), **values
         )

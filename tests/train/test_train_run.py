@@ -217,3 +217,22 @@ def test_bf16_needs_no_scaler(tmp_path, another_precision):
     run = Run(configure(tmp_path, run=RunConfig(str(tmp_path), precision="bf16")))
     assert run.accelerator.scaler is None
     assert all(math.isfinite(step["gradient"]) for step in advance(run, 4))
+
+
+def test_a_disk_that_refuses_does_not_end_a_run(tmp_path, monkeypatch, caplog):
+    run = Run(configure(tmp_path))
+    advance(run, 1)
+
+    def refuse(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("train.run.show", refuse)
+    monkeypatch.setattr("odvae_core.tensorfile.save_file", refuse)
+    monkeypatch.setattr("train.checkpoint_files.torch.save", refuse)
+    crops = {16: draw_batch(0, range(1))}
+    run.evaluate(crops)
+    run.save(best=True)
+    advance(run, 1)
+    assert run.step == 2
+    messages = [record.getMessage() for record in caplog.records]
+    assert [("No space left" in message) for message in messages] == [True] * 3
