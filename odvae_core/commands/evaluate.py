@@ -100,12 +100,17 @@ def enter_all(options: Namespace, protocol: Protocol) -> Iterator[Contender]:
     for name in options.baseline or ():
         yield enter_baseline(name, size)
     device = choose_device(options.device)
+    dtype = choose_dtype(options.dtype, device)
     for text in options.diffusers or ():
-        class_name, found, folder = text.partition("=")
-        if not found:
-            raise ValueError(f"got --diffusers {text}; give CLASS=FOLDER, as in VQModel=vqgan")
-        dtype = choose_dtype(options.dtype, device)
-        yield enter_diffusers(class_name, class_name, Path(folder), dtype, device, size)
+        yield enter_diffusers(*split_diffusers(text), dtype, device, size)
+
+
+def split_diffusers(text: str) -> tuple[str, str, Path]:
+    """`VQModel=folder` or `ours=VQModel=folder` -> name, class and folder."""
+    *name, class_name, folder = ("", *text.split("=", 2))[-3:]
+    if not class_name:
+        raise ValueError(f"got --diffusers {text}; give CLASS=FOLDER, as in VQModel=vqgan")
+    return name[0] or class_name, class_name, Path(folder)
 
 
 def split_name(text: str) -> tuple[str, str]:

@@ -54,7 +54,7 @@ def add_contender_options(parser: ArgumentParser) -> None:
     add(
         "--diffusers",
         action="append",
-        metavar="CLASS=FOLDER",
+        metavar="[NAME=]CLASS=FOLDER",
         help="a VAE that diffusers saved, as in AutoencoderKLTemporalDecoder=svd/vae",
     )
 

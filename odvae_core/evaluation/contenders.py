@@ -23,7 +23,7 @@ COLOURS = 3
 """Values of a point of a baseline's small pictures."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contender:
     """One line of the table.
 

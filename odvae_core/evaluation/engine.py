@@ -54,7 +54,8 @@ def evaluate(
     A clip that can't be read, is too short or too small is left out for all contenders, and so is
     one of which a contender makes values that aren't finite; both are logged and written down.
     """
-    warm: set[str] = set()
+    judges = judges or Judges()
+    cold = set(contenders)
     for name, path in clips:
         wanted = [one for one in contenders if (name, one.name) not in journal.lines]
         if not wanted or name in journal.left_out:
@@ -64,16 +65,29 @@ def evaluate(
         except VideoError as error:
             leave_out(journal, Line(name, reason=str(error)))
             continue
-        observe(name, crops, journal, judges or Judges())
-        for contender in wanted:
-            if contender.name not in warm:  # the first run would be timed too long
-                contender.reconstruct(next(iter(crops.values()))[:1])
-                warm.add(contender.name)
-            line = measure(name, crops, contender, judges or Judges())
-            if line.reason:
-                leave_out(journal, line)
-                break
-            journal.add(line)
+        warm_up(cold.intersection(wanted), crops)
+        cold -= set(wanted)
+        observe(name, crops, journal, judges)
+        compare(name, crops, wanted, journal, judges)
+
+
+def warm_up(contenders: Iterable[Contender], crops: Crops) -> None:
+    """Run each once: a first run would be timed too long."""
+    crop = next(iter(crops.values()))[:1]
+    for contender in contenders:
+        contender.reconstruct(crop)
+
+
+def compare(
+    name: str, crops: Crops, contenders: Iterable[Contender], journal: Journal, judges: Judges
+) -> None:
+    """Measure a clip by all contenders, or up to the first that has no figures for it."""
+    for contender in contenders:
+        line = measure(name, crops, contender, judges)
+        if line.reason:
+            leave_out(journal, line)
+            return
+        journal.add(line)
 
 
 def leave_out(journal: Journal, line: Line) -> None:

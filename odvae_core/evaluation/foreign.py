@@ -29,6 +29,9 @@ CLIPS = {
 }
 """Classes that encode clips: by how much they shorten time and the sides, as published."""
 
+PIECES = {"AutoencoderKLCogVideoX": 8}
+"""Classes that cut clips into pieces of so many frames, and take whole ones only after frame 0."""
+
 
 def enter_diffusers(
     name: str,
@@ -43,28 +46,30 @@ def enter_diffusers(
     Raises `ValueError` where diffusers, the class or the folder can't be used.
     """
     vae = load_foreign(class_name, folder, dtype).to(device).eval().requires_grad_(False)
-    if class_name in CLIPS:
-        grid = Compression(*CLIPS[class_name])
-    else:
-        grid = Compression(1, 2 ** (len(vae.config.block_out_channels) - 1))
-    run = choose_way(class_name, vae)
-
-    def reconstruct(clip: Tensor) -> Tensor:
-        result = run(clip.to(device, dtype)).to(clip)
-        if result.shape != clip.shape:
-            raise ValueError(
-                f"{name}: {class_name} made {list(result.shape)} of {list(clip.shape)}; its "
-                f"configuration isn't the published one, which shortens by {grid}: leave it out"
-            )
-        return result
-
+    time, space = CLIPS.get(class_name) or (1, 2 ** (len(vae.config.block_out_channels) - 1))
+    legal = Compression(PIECES.get(class_name, time), space)
     facts = {
         "parameters": sum(parameter.numel() for parameter in vae.parameters()),
-        "vcpr": find_vcpr(video, grid, count_channels(vae)),
+        "vcpr": find_vcpr(video.padded(legal), Compression(time, space), count_channels(vae)),
         "run": f"{class_name} of diffusers, {name_type(dtype)} on {device.type}",
         "sha256": hash_weights(folder),
     }
-    return Contender(name, fitted(reconstruct, grid), facts)
+    run = choose_way(class_name, vae)
+
+    def reconstruct(clip: Tensor) -> Tensor:
+        return check_shape(run(clip.to(device, dtype)).to(clip), clip, class_name)
+
+    return Contender(name, fitted(reconstruct, legal), facts)
+
+
+def check_shape(result: Tensor, clip: Tensor, class_name: str) -> Tensor:
+    """The result; raises `ValueError` where it isn't of the clip's shape."""
+    if result.shape != clip.shape:
+        raise ValueError(
+            f"{class_name} made {list(result.shape)} of {list(clip.shape)}: its configuration "
+            "shortens clips otherwise than the published one; leave this contender out"
+        )
+    return result
 
 
 def load_foreign(class_name: str, folder: Path, dtype: torch.dtype) -> Any:

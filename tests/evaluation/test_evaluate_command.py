@@ -87,12 +87,13 @@ def test_a_class_of_diffusers_is_asked_for_with_its_folder(clips, capsys, monkey
     asked = []
 
     def enter(name, class_name, folder, dtype, device, size):
-        asked.append((class_name, str(folder), size.frames))
+        asked.append((name, class_name, str(folder), size.frames))
         return command.enter_baseline("bicubic-mean", size)
 
     monkeypatch.setattr(command, "enter_diffusers", enter)
     ask(capsys, clips, *FEW, "--diffusers", "VQModel=some/vqgan")
-    assert asked == [("VQModel", "some/vqgan", 5)]
+    ask(capsys, clips, *FEW, "--diffusers", "ours=VQModel=some/vqgan")
+    assert asked == [("VQModel", "VQModel", "some/vqgan", 5), ("ours", "VQModel", "some/vqgan", 5)]
     assert "give CLASS=FOLDER" in refuse(capsys, clips, *FEW, "--diffusers", "VQModel")
 
 

@@ -87,6 +87,14 @@ class Clips(Pictures):
         return SimpleNamespace(sample=F.interpolate(latent, size))
 
 
+class InPieces(Clips):
+    """CogVideoX's: after frame 0 it takes pieces of eight frames."""
+
+    def encode(self, clip):
+        assert clip.shape[2] % 8 == 1
+        return super().encode(clip)
+
+
 class Shortened(Clips):
     """One with another configuration than the published."""
 
@@ -103,6 +111,7 @@ def folder(tmp_path, monkeypatch):
         Quantised,
         InTime,
     )
+    module.AutoencoderKLCogVideoX = InPieces
     module.AutoencoderKLWan, module.AutoencoderKLMagvit = Clips, Shortened
     monkeypatch.setitem(sys.modules, "diffusers", module)
     (tmp_path / "config.json").write_text(json.dumps({}))
@@ -142,6 +151,13 @@ def test_a_3d_vae_gets_whole_clips_padded_as_it_needs(folder):
     torch.testing.assert_close(contender.reconstruct(video)[..., :8, :16], video[..., :8, :16])
 
 
+def test_a_3d_vae_that_takes_whole_pieces_gets_them(folder):
+    video = blocks(1, 16, 16, 8).expand(-1, -1, 5, -1, -1)
+    contender = enter("AutoencoderKLCogVideoX", folder)
+    torch.testing.assert_close(contender.reconstruct(video), video)
+    assert contender.facts["vcpr"] == 3 * 9 * 256 / (3 * 3 * 4)
+
+
 def test_facts_are_of_the_local_files(folder):
     contender = enter("AutoencoderKLWan", folder)
     assert Clips.loaded == str(folder)
@@ -156,7 +172,7 @@ def test_facts_are_of_the_local_files(folder):
 
 def test_a_configuration_that_shortens_otherwise_is_refused(folder):
     contender = enter("AutoencoderKLMagvit", folder)
-    with pytest.raises(ValueError, match=r"isn't the published one.*leave it out"):
+    with pytest.raises(ValueError, match=r"Magvit made \[1, 3, 4.*of \[1, 3, 5.*leave this"):
         contender.reconstruct(blocks(5, 16, 16, 8))
 
 
