@@ -202,7 +202,7 @@ def test_a_manifest_cuts_and_its_columns_come_along(folder, tmp_path, capsys):
     assert torch.equal(latent, alone[0])
 
 
-def test_frames_behind_the_end_are_not_read(tmp_path, capsys):
+def test_a_break_far_behind_the_end_of_a_stretch_does_no_harm(tmp_path, capsys):
     cut(make_clip(tmp_path / "cut.mp4", draw_noise(24), movflags="faststart"), 0.8)
     manifest = tmp_path / "list.jsonl"
     manifest.write_text(json.dumps({"path": "cut.mp4", "end": 4 / 24}))

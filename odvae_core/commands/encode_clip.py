@@ -121,7 +121,7 @@ def cut_pieces(reader: VideoReader, clip: Clip, length: int | None) -> Iterator[
 
 
 def stop_at(chunks: Iterator[Chunk], end: float | None) -> Iterator[Chunk]:
-    """The frames before `end`; what comes behind it isn't read."""
+    """The frames before `end`; of those behind it, at most a chunk is read."""
     for chunk in chunks:
         kept = sum(end is None or time < end - TOLERANCE for time in chunk.times)
         if kept:

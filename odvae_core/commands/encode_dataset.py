@@ -31,13 +31,8 @@ def run(options: Namespace) -> Result:
     vae = open_vae(options)
     try_out(vae, options)
     mine = clips[worker.index :: worker.count]
-    store = Store(
-        options.output,
-        describe_encoding(vae, options),
-        (clip.id for clip in mine),
-        worker.name,
-        options.shard_size * 2**20,
-    )
+    dataset, names = describe_encoding(vae, options), [clip.id for clip in mine]
+    store = Store(options.output, dataset, names, worker.name, options.shard_size * 2**20)
     left = [clip for clip in mine if clip.id not in store.done]
     facts = {
         "output": options.output,
@@ -47,12 +42,8 @@ def run(options: Namespace) -> Result:
         **encode(left, vae, store, worker, options),
     }
     store.finish()
-    if worker.count == 1 and len(facts["broken"]) == len(mine):  # a launcher would stop the others
-        raise DatasetError(
-            f"not one of {len(mine)} clips could be encoded; the reasons are above and in "
-            f"{options.output / 'broken.jsonl'}: correct the clips, or give other options and "
-            "another folder"
-        )
+    if worker.count == 1:  # of several, a failed one would make the launcher stop the others
+        check_success(facts)
     return Result(facts, describe(facts))
 
 
@@ -68,6 +59,16 @@ def check(options: Namespace) -> None:
         raise ValueError(
             "got --logvar with --posterior sample; the variance belongs to the mean: "
             "leave out one of the two"
+        )
+
+
+def check_success(facts: dict[str, Any]) -> None:
+    """Raise `DatasetError` where every single clip is broken."""
+    if len(facts["broken"]) == facts["clips"]:
+        raise DatasetError(
+            f"not one of {facts['clips']} clips could be encoded; the reasons are above and in "
+            f"{facts['output'] / 'broken.jsonl'}: correct the clips, or give other options and "
+            "another folder"
         )
 
 
