@@ -188,7 +188,7 @@ def test_where_every_clip_breaks_the_error_says_so(tmp_path):
         samples.batch(0, range(1), 12, SIZE)
 
 
-def test_a_list_that_has_fewer_frames_than_a_clip_promised_is_a_broken_clip(folder, tmp_path):
+def test_a_clip_that_gives_fewer_frames_than_it_had_is_a_broken_one(folder, tmp_path):
     place = tmp_path / "clips"
     place.mkdir()
     shutil.copy(folder / "long.mp4", place / "a.mp4")
