@@ -193,7 +193,7 @@ def test_two_processes_equal_one(tmp_path, clips):
 
 
 def find_key_biases(state):
-    """What attention doesn't feel, so that its gradient is rounding alone, and Adam's share of it."""
+    """What attention doesn't feel: its gradient, and Adam's moments, are rounding alone."""
     weights = [name for name in state if name.startswith("objective.")]
     biases = [i for i, name in enumerate(weights) if name.endswith("k.conv.bias")]
     names = {weights[i].replace("objective.vae", "ema.shadow") for i in biases}
