@@ -102,13 +102,9 @@ class Samples:
         """A picture to render with, [3, size, size] in [0, 1]; small ones are enlarged."""
         clip = self.pool(1, 1).choose(dice)
         crop = min(size, clip.side)
-        still = clip.read(draw_cut(dice, self.config, clip.frames, clip.side, 1, crop))
-        return (still.transpose(0, 1) if crop == size else grow(still, size))[0]
-
-
-def grow(still: Tensor, size: int) -> Tensor:
-    """Enlarge a picture [3, 1, H, W] to [1, 3, size, size]."""
-    return enlarge_or_shrink(still.transpose(0, 1), size)
+        cut = draw_cut(dice, self.config, clip.frames, clip.side, 1, crop)
+        still = clip.read(cut).transpose(0, 1)
+        return (still if crop == size else enlarge_or_shrink(still, size))[0]
 
 
 @contextmanager
