@@ -41,13 +41,14 @@ def main(arguments: list[str]) -> int:
         return 2
     from odvae_core import CheckpointError
 
+    from .data import BrokenDataError
     from .loop import train  # torch is loaded only once there is something to do
     from .steps import DivergedError
 
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     try:
         train(config)
-    except (ConfigError, DivergedError, CheckpointError) as error:
+    except (ConfigError, BrokenDataError, DivergedError, CheckpointError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
     return 0

@@ -56,7 +56,8 @@ def carry_out(run: Run) -> Run:
     """What `train` does with a run that is made."""
     config, stopping = run.config, Stopping()
     run.resume()
-    samples = load_samples(config.data, config.run.seed, run.folder / "clips.json")
+    with run.accelerator.main_process_first():  # which looks at the files, and remembers
+        samples = load_samples(config.data, config.run.seed, run.folder / "clips.json")
     crops = cut_held_out(config.data, config.evaluation) if run.is_main else {}
     run.begin({**describe(config, run.vae), **run.describe(), "data": samples.manifest_hash})
     with stopping.listening():
