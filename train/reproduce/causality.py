@@ -1,0 +1,51 @@
+"""IV-VAE's network with causal convolutions in the place of group causal ones, to compare both."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from odvae_core.layers.conv import Conv3d
+from odvae_core.layers.group_causal import GroupCausalConv3d
+from odvae_core.layers.separated import SeparatedConv3d
+from odvae_core.vae import VideoVAE
+
+
+class CausalInPlace(GroupCausalConv3d):
+    """Sees the two frames before its own and no later one, with another convolution's weights.
+
+    For whole clips: before the first frame it is repeated.
+    """
+
+    def __init__(self, grouped: GroupCausalConv3d):
+        super().__init__(grouped.in_channels, grouped.out_channels, group=grouped.group)
+        self.weight, self.bias = grouped.weight, grouped.bias
+
+    def over_groups(self, frames: Tensor, begins: bool) -> Tensor:
+        assert begins, "only whole clips are compared"
+        return Conv3d.forward(self, torch.cat([frames[:, :, [0, 0]], frames], dim=2))
+
+
+def list_grouped(vae: VideoVAE) -> list[SeparatedConv3d]:
+    """The layers of an IV-VAE that hold a convolution over groups of frames."""
+    layers = [layer for layer in vae.modules() if isinstance(layer, SeparatedConv3d)]
+    return [
+        layer for layer in layers if layer.conv_3d is not None and layer.conv_3d.kernel_size[0] > 1
+    ]
+
+
+def make_causal(vae: VideoVAE) -> None:
+    """Let an IV-VAE convolve causally; its weights stay the same objects."""
+    for layer in list_grouped(vae):
+        layer.conv_3d = CausalInPlace(layer.conv_3d)  # pyright: ignore[reportArgumentType]
+
+
+@torch.no_grad()
+def delay_kernels(vae: VideoVAE) -> None:
+    """Move what a kernel has for its own frame from the middle, group causal, to the end, causal.
+
+    A network that starts with nothing for other frames computes the same causally after that.
+    """
+    for layer in list_grouped(vae):
+        weight = layer.conv_3d.weight  # pyright: ignore[reportOptionalMemberAccess]
+        weight.copy_(weight.roll(1, dims=2))
