@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from .cvvae import compare_mappings
 from .figure_4 import compare_inflations
+from .ivvae import compare_causality, compare_parents
 from .scene import Experiment
 from .table_3 import compare_operations
 from .table_4 import compare_schedules
@@ -16,5 +18,9 @@ EXPERIMENTS: dict[str, Experiment] = {
 }
 """OD-VAE's own."""
 
-FAMILIES: dict[str, Experiment] = {}
+FAMILIES: dict[str, Experiment] = {
+    "ivvae-positions": compare_causality,
+    "ivvae-parents": compare_parents,
+    "cvvae-mappings": compare_mappings,
+}
 """Those of IV-VAE and CV-VAE: `--families`."""
