@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from statistics import median
 
 import torch
@@ -53,6 +54,7 @@ def compare_operations(scene: Scene) -> Finding:
     )
 
 
+@lru_cache
 def count_operations(preset: str) -> tuple[float, float]:
     """Tera-multiply-adds of the convolutions of encoder and decoder, for a clip of `FULL` size."""
     with torch.device("meta"):

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 import odvae_core
-from odvae_core import Schedule, Stream, Sweep, Whole, Windows
+from odvae_core import Stream, Sweep, Whole, Windows
 from odvae_core.metrics import border_error, psnr, quantize
+from odvae_core.schedules import Schedule
 from odvae_core.vae import VideoVAE
 
 from ..config import EvaluationConfig
