@@ -10,16 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from odvae_core import Whole, build
 from tests.media import make_clip
 from train.config import EvaluationConfig, ModelConfig, OptimiserConfig, Phase
 from train.reproduce import __main__ as command
-from train.reproduce import course, figure_4, performing, table_3, table_4, variants
+from train.reproduce import course, performing
 from train.reproduce.clips import prepare_clips
-from train.reproduce.finding import Check, Finding, Table
-from train.reproduce.report import draw_table
+from train.reproduce.finding import Check, Finding
 from train.reproduce.scene import SIDE, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,26 +152,6 @@ def test_help_needs_no_torch():
     assert "--held-out" in run.stdout
 
 
-@pytest.mark.parametrize(("lead", "passed"), [(0.5, True), (0.49, False)])
-def test_tail_must_be_half_a_decibel_ahead_of_average(lead, passed):
-    checks = figure_4.check_order({"tail": 20 + lead, "average": 20.0, "random": 12.0})
-    assert [check.passed for check in checks] == [passed, True, True]
-
-
-@pytest.mark.parametrize(("random", "passed"), [(19.0, True), (19.01, False)])
-def test_tail_must_be_a_decibel_ahead_of_random(random, passed):
-    checks = figure_4.check_order({"tail": 20.0, "average": 19.4, "random": random})
-    assert [check.passed for check in checks] == [True, passed, True]
-
-
-def test_variant_4_must_be_near_variant_1_and_ahead_of_variant_3():
-    assert all(check.passed for check in variants.check_choice(22.0, 21.0, 21.5, 21.8))
-    assert [check.passed for check in variants.check_choice(22.0, 21.0, 21.5, 21.5)] == [
-        False,
-        False,
-    ]
-
-
 def configure(scene):
     phase = Phase(until_step=4, batch=2, frames=5, size=16)
     small = EvaluationConfig(sides=(SIDE,), frames=5, size=16)
@@ -208,64 +185,3 @@ def test_other_settings_are_another_folder(scene):
     folder = configure(scene).run.folder
     assert configure(scene).run.folder == folder
     assert configure(replace(scene, seed=1)).run.folder != folder
-
-
-@torch.no_grad()
-def count_by_layers(vae, video, latent):
-    """Multiply-adds of encoder and decoder, from the sizes of what each convolution gives."""
-    counts = []
-
-    def note(conv, inputs, output):
-        counts[-1] += output.numel() * conv.weight[0].numel()
-
-    hooks = [
-        module.register_forward_hook(note)
-        for module in vae.modules()
-        if isinstance(module, nn.Conv2d | nn.Conv3d)
-    ]
-    for run, given in ((vae.encode, video), (vae.decode, latent)):
-        counts.append(0)
-        run(given)
-    assert hooks
-    return tuple(count / 1e12 for count in counts)
-
-
-@pytest.mark.parametrize("preset", table_3.VARIANTS.values())
-def test_the_counter_sees_every_multiply_add_of_every_convolution(preset):
-    with torch.device("meta"):
-        vae = build(preset)
-        video, latent = torch.empty(1, 3, 25, 256, 256), torch.empty(1, 4, 7, 32, 32)
-    assert table_3.count_operations(preset) == count_by_layers(vae, video, latent)
-
-
-def test_the_variants_operations_are_those_counted_from_the_papers_tables():
-    counts = [table_3.count_operations(preset) for preset in table_3.VARIANTS.values()]
-    assert counts[0] == pytest.approx((7.40, 17.28), rel=0.005)
-    assert counts[1] == pytest.approx((4.82, 13.45), rel=0.005)
-    parts = [(encoder / counts[0][0], decoder / counts[0][1]) for encoder, decoder in counts]
-    assert parts[1] == pytest.approx((0.6532, 0.7790), abs=1e-4)
-    assert parts[2] == pytest.approx((0.5095, 0.6081), abs=1e-4)
-    assert parts[3] == pytest.approx((0.5095, 1.0), abs=1e-4)
-
-
-def test_a_sweep_is_equal_and_windows_differ_on_random_weights():
-    torch.manual_seed(0)
-    vae = build(replace(build("odvae-v1.2").config, width=8, blocks=1, norm_groups=4)).eval()
-    crops = torch.rand(1, 3, 33, 16, 16) * 2 - 1
-    cuts = table_4.measure_all(vae, crops)
-    assert cuts["Whole()"].difference == 0
-    assert table_4.check_equal("it", "Sweep(9)", cuts).passed
-    assert not table_4.check_equal("it", "Windows(9)", cuts).passed
-
-
-def test_whole_costs_nothing_and_a_lost_decibel_is_too_much():
-    cut = table_4.Cut(20.0, 0.0, 0.1, 0.1, 1.0)
-    cuts = {"Whole()": cut, "Windows(9)": replace(cut, psnr=19.0)}
-    assert table_4.check_cost("Whole()", cuts).passed
-    assert not table_4.check_cost("Windows(9)", cuts).passed
-    assert isinstance(table_4.SCHEDULES["Whole()"][0], Whole)
-
-
-def test_a_table_is_written_with_its_digits():
-    table = Table("t", ("a", "b", "c"), [("x", 1.0, 3)], digits=1)
-    assert draw_table(table) == "| a | b | c |\n|---|---|---|\n| x | 1.0 | 3 |"

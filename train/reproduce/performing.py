@@ -33,13 +33,14 @@ def perform(options: argparse.Namespace) -> bool:
         print(f"left out: {reason}", file=sys.stderr)
     scene = Scene(folder, options.output, options.seed, options.steps_factor)
     earlier = len(list(options.output.glob("*/ema.safetensors")))
+    page = options.output / ("families.md" if options.families else "report.md")
     findings: dict[str, Finding] = {}
     for name, experiment in experiments.items():
         findings[name] = experiment(scene)
         seconds = time.monotonic() - start
         say(name, findings[name], seconds)
-        write_report(options.output, findings, describe(scene, seconds, earlier))
-    print(f"the report is {options.output / 'report.md'}")
+        write_report(page, findings, describe(scene, seconds, earlier))
+    print(f"the report is {page}")
     return all(check.passed for finding in findings.values() for check in finding.checks)
 
 

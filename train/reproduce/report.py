@@ -1,4 +1,4 @@
-"""Findings as files: report.md to read, report.json with every number."""
+"""Findings as files: a page to read, and every number as JSON."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from ..whole_file import write_whole
 from .finding import Finding, Table
 
 
-def write_report(folder: Path, findings: Mapping[str, Finding], environment: str) -> None:
-    """Write report.md and report.json into a folder that holds the figures."""
+def write_report(page: Path, findings: Mapping[str, Finding], environment: str) -> None:
+    """Write a Markdown page into the folder that holds the figures, and its JSON beside it."""
+    folder = page.parent
     numbers = {"environment": environment, "findings": {}}
     for name, finding in findings.items():
         figures = [figure.relative_to(folder).as_posix() for figure in finding.figures]
         numbers["findings"][name] = {**asdict(finding), "figures": figures}
     text = json.dumps(replace_infinite(numbers), indent=1, allow_nan=False)
-    write_whole(folder / "report.json", text.encode())
+    write_whole(page.with_suffix(".json"), text.encode())
     parts = [describe(finding, folder) for finding in findings.values()]
-    page = "\n\n".join(["# The papers' findings in small", *parts, environment])
-    write_whole(folder / "report.md", f"{page}\n".encode())
+    whole = "\n\n".join(["# The papers' findings in small", *parts, environment])
+    write_whole(page, f"{whole}\n".encode())
 
 
 def describe(finding: Finding, folder: Path) -> str:
