@@ -172,9 +172,9 @@ def test_a_call_without_a_known_command_prints_the_usage(run, arguments, status,
     assert "run.py demo [CLIP]" in capsys.readouterr().out
 
 
-def test_the_lock_pins_every_package_that_the_project_and_its_extras_name():
+def test_the_lock_pins_every_package_that_the_project_its_training_and_its_tests_name():
     lock = read_lock()
-    extras = PROJECT["optional-dependencies"].values()
+    extras = (PROJECT["optional-dependencies"][name] for name in ("train", "test"))
     for line in PROJECT["dependencies"] + [line for extra in extras for line in extra]:
         wanted = Requirement(line)
         (pin,) = lock[canonicalize_name(wanted.name)].specifier
