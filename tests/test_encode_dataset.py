@@ -338,7 +338,7 @@ def test_a_clip_that_is_too_large_is_listed_and_the_others_are_encoded(
     run = encode_clip.encode_clip
 
     def fail(clip, vae, options):
-        if clip.path == "a.mp4":
+        if clip.name == "a.mp4":
             raise error
         return run(clip, vae, options)
 

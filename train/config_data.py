@@ -10,9 +10,10 @@ class SourceConfig:
     """One of the places that samples come from.
 
     `place` is a folder, searched with all folders in it for videos and pictures, or a list of
-    clips (CSV or JSONL, see `data/manifest.py`); it is relative to `data.path`. `include` are
-    patterns such as "*.mp4" or "street/*", one of which a clip's name must match. `weight` is the
-    source's part of the samples, against the sum over the sources.
+    clips: CSV or JSONL with `path` and, where wanted, `start` and `end` in seconds and `sha256`. It
+    is relative to `data.path`. `include` are patterns such as "*.mp4" or "street/*", one of which a
+    clip's name must match. `weight` is the source's part of the samples, against the sum over the
+    sources.
     """
 
     place: str = "."

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..dataset import Clip, Sample
+from ..dataset import Sample
 from ..dataset.reading import KIND, VERSION
 from ..fit import ClipSize, pad_stream
 from ..vae import VideoVAE
-from ..video import Chunk, VideoError, VideoReader
+from ..video import Chunk, ListedClip, VideoError, VideoReader
 from .clips import READ
 from .model import DTYPES, Model, choose_model, draw_latents
 
@@ -54,7 +54,7 @@ def describe_encoding(vae: VideoVAE, options: Namespace) -> Facts:
     }
 
 
-def encode_clip(clip: Clip, vae: VideoVAE, options: Namespace) -> list[Sample]:
+def encode_clip(clip: ListedClip, vae: VideoVAE, options: Namespace) -> list[Sample]:
     """A clip's samples: the whole clip as one, or its pieces; a picture is a clip of one frame.
 
     Raises `VideoError` where the clip is broken, shorter than a piece, or too large for the type of
@@ -70,20 +70,20 @@ def encode_clip(clip: Clip, vae: VideoVAE, options: Namespace) -> list[Sample]:
             samples.append(encode_piece(name, piece, shared, model, options))
     if not samples:
         raise VideoError(
-            f"{clip.path}: has fewer than {length or 1} frames at stride {options.stride} from "
+            f"{clip.name}: has fewer than {length or 1} frames at stride {options.stride} from "
             f"{clip.start} s to {clip.end or 'its end'}; lower --frames-per-clip or --stride, "
             "or correct the manifest"
         )
     return samples
 
 
-def describe_clip(clip: Clip, reader: VideoReader, model: Model) -> Facts:
+def describe_clip(clip: ListedClip, reader: VideoReader, model: Model) -> Facts:
     """What a clip's samples have in common; `source_...` is the size before any resizing."""
     with VideoReader(clip.file) as native:
         height, width = native.size
     facts = {
         "clip": clip.id,
-        "path": clip.path,
+        "path": clip.name,
         "source_height": height,
         "source_width": width,
         "fps": None if clip.is_picture else float(reader.fps),
@@ -92,7 +92,7 @@ def describe_clip(clip: Clip, reader: VideoReader, model: Model) -> Facts:
     return facts | {"columns": dict(clip.columns)} if clip.columns else facts
 
 
-def open_clip(clip: Clip, options: Namespace) -> VideoReader:
+def open_clip(clip: ListedClip, options: Namespace) -> VideoReader:
     """The clip from its start, as the options ask for it."""
     return VideoReader(
         clip.file,
@@ -111,7 +111,9 @@ def measure(reader: VideoReader, length: int | None) -> ClipSize | None:
     return ClipSize(frames, *reader.size) if frames else None
 
 
-def cut_pieces(reader: VideoReader, clip: Clip, length: int | None) -> Iterator[Iterable[Chunk]]:
+def cut_pieces(
+    reader: VideoReader, clip: ListedClip, length: int | None
+) -> Iterator[Iterable[Chunk]]:
     """Pieces of `length` frames, without the rest; for None the whole clip, a few frames a time."""
     chunks = stop_at(reader.chunks(length or READ), clip.end)
     if length:

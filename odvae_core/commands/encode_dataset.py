@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from ..dataset import Clip, DatasetError, Store, list_clips
+from ..dataset import DatasetError, Store
 from ..vae import VideoVAE
-from ..video import VideoError
+from ..video import ListedClip, VideoError, list_place
 from .encode_clip import describe_encoding, encode_clip
 from .model import choose_model, open_vae
 from .result import Result
@@ -25,7 +25,7 @@ def run(options: Namespace) -> Result:
     Raises `DatasetError` where the output holds other latents, or where no clip can be encoded.
     """
     check(options)
-    clips = list_clips(options.input)
+    clips = list_place(options.input)
     worker = find_worker(options.shard)
     options.device = worker.choose_device(options.device)
     vae = open_vae(options)
@@ -79,7 +79,7 @@ def try_out(vae: VideoVAE, options: Namespace) -> None:
 
 
 def encode(
-    clips: list[Clip], vae: VideoVAE, store: Store, worker: Worker, options: Namespace
+    clips: list[ListedClip], vae: VideoVAE, store: Store, worker: Worker, options: Namespace
 ) -> dict[str, Any]:
     """Encode clips into the store: how many, their frames, the seconds, and what couldn't be."""
     start, frames, broken = time.perf_counter(), 0, []
@@ -91,8 +91,8 @@ def encode(
             except (VideoError, MemoryError, torch.OutOfMemoryError) as error:
                 reason = explain(clip, error)
                 log.warning("left out: %s", reason)
-                store.note_broken(clip.id, clip.path, reason)
-                broken.append({"clip": clip.id, "path": clip.path, "reason": reason})
+                store.note_broken(clip.id, clip.name, reason)
+                broken.append({"clip": clip.id, "path": clip.name, "reason": reason})
             else:
                 store.keep(clip.id, samples)
                 frames += sum(sample.facts["frames"] for sample in samples)
@@ -105,12 +105,12 @@ def encode(
     }
 
 
-def explain(clip: Clip, error: Exception) -> str:
+def explain(clip: ListedClip, error: Exception) -> str:
     """Why a clip is left out, in one line that names it."""
     text = " ".join(str(error).split())
     if isinstance(error, VideoError):
         return text
-    return f"{clip.path}: out of memory ({text}); set a --tile or --schedule stream in a new folder"
+    return f"{clip.name}: out of memory ({text}); set a --tile or --schedule stream in a new folder"
 
 
 def describe(facts: dict[str, Any]) -> list[str]:

@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .clips import DatasetError
-from .shards import FORMATS, Facts
+from .shards import FORMATS, DatasetError, Facts
 
 DATASET, KIND, VERSION = "dataset.json", "odvae-latent-dataset", "1"
 

@@ -22,10 +22,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..tensorfile import write_safetensors
-from .clips import DatasetError
 
 Facts = dict[str, Any]
 LOGVAR = ".logvar"  # ids have no dots
+
+
+class DatasetError(ValueError):
+    """A folder of latents that can't be used: the place, what was found, what to do."""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from .clips import DatasetError
 from .reading import DATASET, list_shards, read_dataset
-from .shards import FORMATS, Facts, Sample, read_tensor_shard, write_tensor_shard
+from .shards import FORMATS, DatasetError, Facts, Sample, read_tensor_shard, write_tensor_shard
 
 UNFINISHED, BROKEN = "unfinished", "broken"
 MOST_CLIPS = 10_000

@@ -9,7 +9,7 @@ summary = summarise(journal)
 
 from .baselines import BASELINES
 from .contenders import Contender, enter_baseline, enter_vae
-from .crops import SUFFIXES, cut_crops, list_clips
+from .crops import cut_crops, list_clips
 from .engine import evaluate, make_header, take_shard
 from .foreign import enter_diffusers
 from .journal import Journal, JournalError, Line, merge
@@ -22,7 +22,6 @@ from .tables import describe, write_csv
 
 __all__ = [
     "BASELINES",
-    "SUFFIXES",
     "Contender",
     "Journal",
     "JournalError",

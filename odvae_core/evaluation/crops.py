@@ -9,42 +9,40 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..video import VideoError, VideoReader
+from ..video import ListedClip, ListingError, VideoError, VideoReader
+from ..video.listing import VIDEOS, find_clips
 from .protocol import PLACES, Protocol
-
-SUFFIXES = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
 
 
 def list_clips(inputs: Iterable[Path]) -> dict[str, Path]:
     """Files as they are, and the videos of folders and of the folders in them; {name: path}.
 
     A clip is named by its place below the folder that was given, so that other machines name it
-    the same. Raises `FileNotFoundError`, and `ValueError` where two have one name.
+    the same. Raises `ListingError`, also where two have one name.
     """
     clips: dict[str, Path] = {}
     for path in inputs:
-        for name, clip in find_videos(path).items():
-            if name in clips:
-                raise ValueError(
-                    f"got {clips[name]} and {clip}, two clips named {name}: rename one, or "
-                    "evaluate the folder above both"
+        for clip in find_videos(path):
+            if clip.name in clips:
+                raise ListingError(
+                    f"got {clips[clip.name]} and {clip.file}, two clips named {clip.name}: rename "
+                    "one, or evaluate the folder above both"
                 )
-            clips[name] = clip
+            clips[clip.name] = clip.file
     return clips
 
 
-def find_videos(path: Path) -> dict[str, Path]:
+def find_videos(path: Path) -> list[ListedClip]:
     """One input's clips in the order of their names."""
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder; check the path")
+        raise ListingError(f"{path}: no such file or folder; check the path")
     if not path.is_dir():
-        return {path.name: path}
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise FileNotFoundError(
-            f"{path}: a folder without videos; they end in {', '.join(sorted(SUFFIXES))}"
-        )
-    return {file.relative_to(path).as_posix(): file for file in files}
+        return [ListedClip(path.name, path)]
+    videos = [clip for clip in find_clips(path) if not clip.is_picture]
+    if not videos:
+        endings = ", ".join(sorted(VIDEOS))
+        raise ListingError(f"{path}: a folder without videos; they end in {endings}")
+    return videos
 
 
 def cut_crops(path: Path, protocol: Protocol) -> dict[int, Tensor]:

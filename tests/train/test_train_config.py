@@ -87,6 +87,11 @@ def test_a_file_that_is_no_toml_is_an_error(tmp_path):
     ("table", "words"),
     [
         ({"optimiser": {"name": "sgd"}}, "optimiser.name is 'sgd'; it is one of adam, adamw, muon"),
+        ({"data": {"crop": "left"}}, "data.crop is 'left'; it is one of random, center"),
+        (
+            {"data": {"augment": "wild"}},
+            "data.augment is 'wild'; it is one of none, mirror, strong",
+        ),
         ({"run": {"trackers": ["comet"]}}, "run.trackers is 'comet'"),
         ({"model": {"parent": "a", "start": "b"}}, "three ways to begin"),
         ({"loss": {"perceptual": "vgg"}}, "name its trunk's weights"),

@@ -3,12 +3,17 @@
 import pytest
 import torch
 
+from train.config import CHOICES
 from train.data.augmenting import AUGMENTS
 from train.dice import Dice
 from train.render import render
 from train.textures import draw_mask, draw_texture
 
 FRAMES, SIZE = 5, 32
+
+
+def test_every_augmentation_that_a_configuration_may_name_is_there():
+    assert set(AUGMENTS) == set(CHOICES["data.augment"])
 
 
 def test_augmentations_are_what_they_say():

@@ -9,9 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from odvae_core.video import VideoError, VideoReader
+from odvae_core.video.listing import is_picture
 from odvae_core.video.source import open_media, tick_of
-
-from .listing import is_picture
 
 CHUNK = 64
 PREVIEW = (16, 16)  # height and width that frames are decoded at where only their times count

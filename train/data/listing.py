@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from odvae_core.video import ListedClip, ListingError, list_place
+
 from ..config import ConfigError
 from ..config_data import DataConfig, SourceConfig
-from .manifest import SUFFIXES as LISTS
-from .manifest import Entry, read_manifest
 
-VIDEOS = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
-PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
+log = logging.getLogger(__name__)
 
 
-def list_entries(config: DataConfig) -> list[list[Entry]]:
+def list_entries(config: DataConfig) -> list[list[ListedClip]]:
     """What each source gives to train on, in the order of names: held-out clips are not in it.
 
     Raises ConfigError where a place is missing or empty, or a pattern names nothing.
@@ -35,51 +35,31 @@ def list_held_out(config: DataConfig) -> list[Path]:
     """The files that are never trained on, whatever `include` says, in the order of names."""
     found = [entry for source in config.sources for entry in find_entries(config, source)]
     check_patterns("data.held_out", config.held_out, found)
-    return list(dict.fromkeys(entry.path for entry in found if matches(entry, config.held_out)))
+    return list(dict.fromkeys(entry.file for entry in found if matches(entry, config.held_out)))
 
 
-def find_entries(config: DataConfig, source: SourceConfig) -> list[Entry]:
+def find_entries(config: DataConfig, source: SourceConfig) -> list[ListedClip]:
     """Everything in a source's place."""
     place = Path(config.path, source.place)
-    if place.is_file() and place.suffix.lower() in LISTS:
-        entries = read_manifest(place)
-    elif place.is_dir():
-        entries = walk(place)
-    else:
+    try:
+        entries = list_place(place)
+    except ListingError as error:
         raise ConfigError(
-            f"{place} is no folder and no .csv or .jsonl list; set data.path, or the place of "
-            "the source, to one"
-        )
-    if not entries:
-        endings = ", ".join(sorted(VIDEOS | PICTURES))
-        raise ConfigError(f"{place} has nothing to train on; clips end in {endings}")
+            f"data.path is {config.path!r}, the place of a source {source.place!r}: {error}"
+        ) from error
+    unused = sorted({column for entry in entries for column in entry.columns} - {"sha256"})
+    if unused:
+        log.warning("%s: the columns %s are not used", place, ", ".join(unused))
     return entries
 
 
-def walk(folder: Path) -> list[Entry]:
-    """The videos and pictures in a folder and those below; hidden files and folders are left."""
-    files = [path.relative_to(folder) for path in folder.rglob("*") if is_media(path)]
-    shown = sorted(file for file in files if not any(part[0] == "." for part in file.parts))
-    return [Entry(file.as_posix(), folder / file) for file in shown]
-
-
-def is_media(path: Path) -> bool:
-    """Whether a file's ending says that it is a video or a picture."""
-    return path.suffix.lower() in VIDEOS | PICTURES and path.is_file()
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file's ending says that it is a single picture."""
-    return path.suffix.lower() in PICTURES
-
-
-def matches(entry: Entry, patterns: Iterable[str]) -> bool:
+def matches(entry: ListedClip, patterns: Iterable[str]) -> bool:
     """Whether a pattern fits the name of an entry, or the last part of it."""
-    names = (entry.name, entry.path.name)
+    names = (entry.name, entry.file.name)
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
-def check_patterns(key: str, patterns: Sequence[str], entries: Sequence[Entry]) -> None:
+def check_patterns(key: str, patterns: Sequence[str], entries: Sequence[ListedClip]) -> None:
     """Raise ConfigError where a pattern names nothing: it would silently do nothing."""
     for pattern in patterns:
         if not any(matches(entry, [pattern]) for entry in entries):
@@ -89,10 +69,10 @@ def check_patterns(key: str, patterns: Sequence[str], entries: Sequence[Entry]) 
             )
 
 
-def hash_entries(entries: Iterable[Entry]) -> str:
+def hash_entries(entries: Iterable[ListedClip]) -> str:
     """The sha256 of a list: names, sizes in bytes (-1: no such file) and seconds."""
     digest = hashlib.sha256()
     for entry in entries:
-        size = entry.path.stat().st_size if entry.path.is_file() else -1
+        size = entry.file.stat().st_size if entry.file.is_file() else -1
         digest.update(repr((entry.name, size, entry.start, entry.end)).encode())
     return digest.hexdigest()

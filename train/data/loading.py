@@ -6,15 +6,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from odvae_core.video import VideoError
+from odvae_core.video import ListedClip, VideoError
 
 from ..config import ConfigError
 from ..config_data import DataConfig
-from .augmenting import AUGMENTS
 from .clips import BrokenClipError, Clip, FiledClip, Skip, explain, keep_clip
 from .facts import Facts
 from .listing import hash_entries, list_entries
-from .manifest import Entry
 from .pools import Source, describe
 from .probing import probe_entries
 from .samples import Samples
@@ -36,7 +34,7 @@ def load_samples(config: DataConfig, seed: int, memory: Path) -> Samples:
     broken: list[Skip] = []
     sources = []
     for part, source in zip(listed, config.sources, strict=True):
-        clips = [open_clip(entry, facts[entry.path], config) for entry in part]
+        clips = [open_clip(entry, facts[entry.file], config) for entry in part]
         broken += [clip for clip in clips if isinstance(clip, Skip)]
         sources.append(Source(source.weight, [c for c in clips if not isinstance(c, Skip)]))
     if len(broken) > config.broken_limit * len(entries) or len(broken) == len(entries):
@@ -48,16 +46,16 @@ def load_samples(config: DataConfig, seed: int, memory: Path) -> Samples:
     return Samples(sources, config, seed, broken, hash_entries(entries))
 
 
-def open_clip(entry: Entry, facts: Facts | VideoError, config: DataConfig) -> Clip | Skip:
+def open_clip(entry: ListedClip, facts: Facts | VideoError, config: DataConfig) -> Clip | Skip:
     """The part of a file that an entry means, decoded where the configuration keeps clips."""
     if isinstance(facts, VideoError):
-        return Skip(entry.name, explain(facts, entry.path))
+        return Skip(entry.name, explain(facts, entry.file))
     first = facts.count_before(entry.start)
     end = facts.frames if entry.end is None else facts.count_before(entry.end)
     if end <= first:
         until = "its end" if entry.end is None else f"{entry.end} s"
         return Skip(entry.name, f"has no frame from {entry.start} s to {until}")
-    clip = FiledClip(entry.name, entry.path, facts, first, end - first)
+    clip = FiledClip(entry.name, entry.file, facts, first, end - first)
     try:
         return keep_clip(clip, config.kept_sides) if config.cache else clip
     except BrokenClipError as error:
@@ -65,14 +63,12 @@ def open_clip(entry: Entry, facts: Facts | VideoError, config: DataConfig) -> Cl
 
 
 def check_config(config: DataConfig) -> None:
-    """Raise ConfigError on values that mean nothing."""
+    """Raise ConfigError on numbers that mean nothing."""
     rules = {
         "sources": (len(config.sources) > 0, "one source or more"),
         "sources.weight": (all(s.weight > 0 for s in config.sources), "above 0"),
         "strides": (1 <= config.strides[0] <= config.strides[1], "two strides, 1 or more, rising"),
         "sides": (is_range(config.sides), "two short sides, rising; 0 is the clip's own"),
-        "crop": (config.crop in ("random", "center"), "random or center"),
-        "augment": (config.augment in AUGMENTS, f"one of {', '.join(AUGMENTS)}"),
         "rendered": (0 <= config.rendered <= 1, "a part, 0 to 1"),
         "broken_limit": (0 <= config.broken_limit <= 1, "a part, 0 to 1"),
         "kept_sides": (min(config.kept_sides, default=0) > 0, "one short side or more, above 0"),

@@ -15,24 +15,23 @@ from typing import Any
 
 from tqdm import tqdm
 
-from odvae_core.video import VideoError
+from odvae_core.video import ListedClip, VideoError
 
 from ..whole_file import write_whole
 from .facts import Facts, probe
-from .manifest import Entry
 
 log = logging.getLogger(__name__)
 
 THREADS = 8
 
 
-def probe_entries(entries: Sequence[Entry], memory: Path) -> dict[Path, Facts | VideoError]:
+def probe_entries(entries: Sequence[ListedClip], memory: Path) -> dict[Path, Facts | VideoError]:
     """The facts of every file, or why it can't be read; `memory` is a JSON file that keeps them.
 
     A file whose size or time of change is another is probed again, and so is an unreadable one.
     """
     remembered = recall(memory)
-    digests = {entry.path: entry.sha256 for entry in entries}  # each file once
+    digests = {entry.file: read_digest(entry) for entry in entries}  # each file once
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         look = partial(look_at, remembered)
         probing = pool.map(look, digests, digests.values())
@@ -45,6 +44,11 @@ def probe_entries(entries: Sequence[Entry], memory: Path) -> dict[Path, Facts | 
         path: restore(record) if isinstance(record, dict) else record
         for path, record in records.items()
     }
+
+
+def read_digest(entry: ListedClip) -> str:
+    """The sha256 that a manifest gives for a file; "" is not checked."""
+    return str(entry.columns.get("sha256", "")).lower()
 
 
 def look_at(

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     """Run; 0: all was shown, 1: something was not, 2: a wrong call or clips that don't do."""
     options = parse(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
-    from odvae_core.video import VideoError
+    from odvae_core.video import ListingError, VideoError
 
     from ..config import ConfigError
     from ..steps import DivergedError
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
     except DivergedError as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return FAILED
-    except (ConfigError, VideoError, OSError) as error:
+    except (ConfigError, ListingError, VideoError, OSError) as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return WRONG
     return 0 if shown else FAILED
