@@ -21,8 +21,8 @@ from .losses import absolute_error
 def map_frames(video: Tensor, mapping: str, group: int, dice: Dice) -> Tensor:
     """The frames that stand for a clip's latent frames: [B, C, 1 + group k, H, W] to 1 + k frames.
 
-    "slice": every group-th frame, which is the last of each; "mean": the first, and the means of the
-    groups; "random": the first, and one frame of each group, the same for the whole batch.
+    "slice": every group-th frame, which is the last of each; "mean": the first, and the groups'
+    means; "random": the first, and one frame of each group, the same for the whole batch.
     """
     first, groups = video[:, :, :1], video[:, :, 1:].unflatten(2, (-1, group))
     if mapping == "mean":

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 
 import odvae_core
 from odvae_core.metrics.perceptual import load_lpips
 
+from .accelerators import make_accelerator
 from .checkpoints import Checkpoints, Kept
 from .config import Config, OptimiserConfig, Phase
 from .dice import Dice
@@ -234,20 +234,3 @@ class Run:
             self.accelerator.scaler.load_state_dict(load("scaler"))
         facts = checkpoint.facts
         self.step, self.skipped, self.best = checkpoint.step, facts["skipped"], facts["best"]
-
-
-def make_accelerator(config: Config) -> Accelerator:
-    """The processes, device and precision of a run.
-
-    Without an accelerator of its kind accelerate would run each process of a launch alone.
-    """
-    settings = config.run
-    cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
-    return Accelerator(
-        mixed_precision=settings.precision,
-        cpu=cpu,
-        log_with=list(settings.trackers) or None,
-        project_dir=settings.folder,
-        kwargs_handlers=[buffers],
-    )
