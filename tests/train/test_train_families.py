@@ -1,4 +1,4 @@
-"""The presets of CV-VAE and IV-VAE at small size, and the experiments of `reproduce --families`."""
+"""The presets of CV-VAE and IV-VAE at small size, and the causal stand-in for IV-VAE's network."""
 
 from dataclasses import replace
 from pathlib import Path

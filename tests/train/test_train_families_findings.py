@@ -1,0 +1,96 @@
+"""The experiments of `reproduce --families`: numbers, figures, and what their checks demand."""
+
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.media import make_clip
+from train.journal import read_events
+from train.reproduce.course import Course
+from train.reproduce.cvvae import Distance, check_mappings
+from train.reproduce.experiments import FAMILIES
+from train.reproduce.ivvae import check_causality, check_parents
+from train.reproduce.scene import SIDE, Scene
+
+
+def draw_waves(frames=18):
+    """Waves that run over the picture, uint8 [H, W, 3] each."""
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE
+    waves = [127.5 + 120 * np.sin(9 * x + 5 * y - 0.2 * t) for t in range(frames)]
+    return [np.repeat(wave[..., None], 3, axis=2).astype(np.uint8) for wave in waves]
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory):
+    """What the experiments report after trainings of two steps, and the folder."""
+    folder = tmp_path_factory.mktemp("families")
+    for name in ("train-000.mp4", "held-out-001.mp4"):
+        (folder / "clips").mkdir(exist_ok=True)
+        make_clip(folder / "clips" / name, draw_waves())
+    scene = Scene(folder / "clips", folder, steps_factor=0.001)
+    return {name: experiment(scene) for name, experiment in FAMILIES.items()}, folder
+
+
+def test_every_experiment_of_the_families_reports_numbers_and_figures(findings):
+    for finding in findings[0].values():
+        assert finding.figures
+        assert all(figure.exists() for figure in finding.figures)
+        for table in finding.tables:
+            assert {len(row) for row in table.rows} == {len(table.header)}
+            assert all(isfinite(number) for row in table.rows for number in row[1:])
+
+
+def test_networks_that_several_experiments_need_are_trained_once(findings):
+    names = sorted(path.parent.name.rpartition("-")[0] for path in findings[1].glob("*/log.jsonl"))
+    assert names == [
+        "cvvae-mean",
+        "cvvae-none",
+        "cvvae-random",
+        "cvvae-slice",
+        "ivvae-causal",
+        "ivvae-half",
+        "ivvae-random",
+        "odvae-v1.2-tail",
+        "parent",
+        "parent-half",
+    ]
+
+
+def test_causal_and_group_causal_have_the_same_figures_before_the_first_step(findings):
+    starts = [
+        next(e for e in read_events(path) if e["event"] == "evaluation")["positions"]
+        for name in ("causal", "half")
+        for path in findings[1].glob(f"ivvae-{name}-*/log.jsonl")
+    ]
+    assert starts[0] == pytest.approx(starts[1], abs=1e-3)
+
+
+def end_at(*positions):
+    """A course that ended with this PSNR of frame 0 and of each place in the group."""
+    psnr = sum(positions) / len(positions)
+    return Course(Path("none"), {0: {}, 2: {"positions": list(positions), "psnr": psnr}})
+
+
+def test_group_causal_must_be_more_even_than_causal():
+    even, uneven = end_at(20, 21, 21, 21, 20.9), end_at(20, 21, 21, 21, 20.5)
+    assert check_causality({"group causal": even, "causal": uneven}).passed
+    assert not check_causality({"group causal": uneven, "causal": even}).passed
+
+
+def test_half_a_parent_must_be_better_than_none_and_lose_less_over_time_than_a_whole_one():
+    near, far, bad = end_at(21, 20, 20, 20, 20), end_at(23, 20, 20, 20, 20), end_at(9, 9, 9, 9, 9)
+    assert [check.passed for check in check_parents(near, bad, far)] == [True, True]
+    assert [check.passed for check in check_parents(far, bad, near)] == [True, False]
+    assert [check.passed for check in check_parents(bad, near, far)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("none", "random", "passed"),
+    [(10.0, 20.1, [True, True]), (15.0, 20.1, [False, True]), (10.0, 20.0, [True, False])],
+)
+def test_every_mapping_must_bring_the_spaces_nearer_and_random_be_best(none, random, passed):
+    ends = {"slice": 20.0, "mean": 19.0, "random": random, "none": 22.0}
+    distances = {name: Distance(15.0, 0.0) for name in ends} | {"none": Distance(none, 0.0)}
+    assert [check.passed for check in check_mappings(ends, distances)] == passed
