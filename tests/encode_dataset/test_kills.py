@@ -14,7 +14,7 @@ import torch
 import odvae_core as odvae
 from tests.media import draw_noise, make_clip
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, to start at once")
 
 # Imports once, then starts the command again and again by fork, and kills it. The log says when a
