@@ -210,6 +210,7 @@ TINY = replace(
     width=16,
     blocks=1,
     norm_groups=4,
+    latent_scale=1.0,
 )
 
 PRESETS = {
@@ -227,5 +228,5 @@ PRESETS = {
 
 `odvae-stream` is variant 4 with per-frame norms and the 2D VAE's nearest upsampling, for new
 trainings: it streams exactly and inflates exactly. `odvae-tiny` is its small version, the embedded
-default.
+default, whose latents are normalised when it is exported.
 """
