@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import secrets
+import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,7 +109,9 @@ def explain_pickle(path: Path, is_zip: bool, error: Exception) -> str:
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a file whole or not at all: aside in the same folder, flushed to disk, then renamed.
 
-    Raises `CheckpointError`; a file that was there before is then untouched.
+    Aside is a folder of our own, since safetensors writes under a name that says nothing: what a
+    kill leaves behind still tells whose it is. Raises `CheckpointError`; a file that was there
+    before is then untouched.
     """
     if path.suffix.lower() != ".safetensors":
         raise CheckpointError(
@@ -116,17 +119,19 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
         )
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        save_file(tensors, aside, metadata)
-        aside.chmod(0o666 & ~current_umask())  # safetensors writes for the owner alone
-        with aside.open("rb+") as file:
+        aside.mkdir()
+        written = aside / path.name
+        save_file(tensors, written, metadata)
+        written.chmod(0o666 & ~current_umask())  # safetensors writes for the owner alone
+        with written.open("rb+") as file:
             os.fsync(file.fileno())
-        aside.replace(path)
+        written.replace(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{path} can't be written ({error}): check that its folder exists and has room"
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def current_umask() -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -76,6 +77,8 @@ class Store:
                 continue
             if path == self._part(clip) and clip not in packed:
                 self._pending[clip] = path.stat().st_size
+            elif path.is_dir():
+                shutil.rmtree(path)
             else:
                 path.unlink()
         return packed | set(self._pending)
