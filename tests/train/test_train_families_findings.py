@@ -88,9 +88,11 @@ def test_half_a_parent_must_be_better_than_none_and_lose_less_over_time_than_a_w
 
 @pytest.mark.parametrize(
     ("none", "random", "passed"),
-    [(10.0, 20.1, [True, True]), (15.0, 20.1, [False, True]), (10.0, 20.0, [True, False])],
+    [(10.0, 19.91, [True, True]), (15.0, 19.91, [False, True]), (10.0, 19.89, [True, False])],
 )
-def test_every_mapping_must_bring_the_spaces_nearer_and_random_be_best(none, random, passed):
+def test_every_mapping_must_bring_the_spaces_nearer_and_random_be_among_the_best(
+    none, random, passed
+):
     ends = {"slice": 20.0, "mean": 19.0, "random": random, "none": 22.0}
     distances = {name: Distance(15.0, 0.0) for name in ends} | {"none": Distance(none, 0.0)}
     assert [check.passed for check in check_mappings(ends, distances)] == passed
