@@ -17,11 +17,12 @@ SMALL = {"width": 16, "blocks": 1, "norm_groups": 8}
 """What makes a preset small."""
 
 FRAMES, SIZE = 9, 64
-PARENT = Phase(until_step=600, batch=16, frames=1, size=SIZE)
-PARENT_EVERY = 200
+PARENT = Phase(until_step=1200, batch=16, frames=1, size=SIZE)
+PARENT_EVERY = 400
+# Muon, as the embedded model's parent: after 600 steps it was 2 dB ahead of Adam at 2e-3.
 PARENT_OPTIMISER = OptimiserConfig("muon", 6e-3, schedule="cosine", warm_up=20, final=0.02)
 
-INFLATED = Phase(until_step=60, batch=4, frames=FRAMES, size=SIZE)
+INFLATED = Phase(until_step=80, batch=4, frames=FRAMES, size=SIZE)
 INFLATED_EVERY = 20
 INFLATED_OPTIMISER = OptimiserConfig("adam", 1e-4)
 """The fastest that Adam may go without that a pretrained VAE forgets."""

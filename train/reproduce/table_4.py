@@ -32,14 +32,14 @@ SCHEDULES: dict[str, tuple[Schedule, int]] = {
 EQUAL = 1e-4
 """The largest difference, of 2, that rounding explains."""
 COST = 0.2
-"""What the paper's windows may cost, in dB."""
+"""What windows may cost here, in dB."""
 
 TEXT = """\
-The paper codes long clips in windows that share one frame (temporal tiling) and finds that it costs
-next to nothing in quality. Here that is measured beside `Sweep` and `Stream`, on {count} held-out
-crops of {length} frames of {size}x{size}, every second frame. The error at borders is that of the
-changes between frames, of pixels from 0 to 1, where windows join; for `Whole` it is that at the
-places where `Windows(9)` joins, for comparison."""
+The paper codes long clips in windows that share one frame: temporal tiling. What that costs is
+measured here beside `Sweep` and `Stream`, on {count} held-out crops of {length} frames of
+{size}x{size}, every second frame of the clip. The error at borders is that of the changes between
+frames, of pixels from 0 to 1, where windows join; for `Whole` it is that at the places where
+`Windows(9)` joins, for comparison."""
 
 
 @dataclass(frozen=True)
