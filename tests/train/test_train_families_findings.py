@@ -52,7 +52,7 @@ def test_networks_that_several_experiments_need_are_trained_once(findings):
         "ivvae-causal",
         "ivvae-half",
         "ivvae-random",
-        "odvae-v1.2-tail",
+        "odvae-full",
         "parent",
         "parent-half",
     ]
