@@ -203,10 +203,12 @@ def test_the_noise_of_a_sample_depends_on_its_place_alone(tmp_path):
     assert torch.equal(run.draw_noise(video[1::2], range(1, 4, 2)), whole[1::2])
 
 
-def test_bf16_needs_no_scaler(tmp_path):
+def test_in_bf16_every_step_counts_and_no_scaler_is_needed(tmp_path):
     run = Run(configure(tmp_path, run=RunConfig(str(tmp_path), precision="bf16")))
     assert run.accelerator.scaler is None
-    assert all(math.isfinite(step["gradient"]) for step in advance(run, 4))
+    values = advance(run, 6)
+    assert values[-1]["skipped"] == 0
+    assert all(math.isfinite(step["gradient"]) for step in values)
 
 
 def test_a_disk_that_refuses_does_not_end_a_run(tmp_path, monkeypatch, caplog):
