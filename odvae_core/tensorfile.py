@@ -46,10 +46,10 @@ def read_tensor_file(path: Path) -> TensorFile:
         raise CheckpointError(f"{path} can't be read ({error.strerror}): check the path") from error
     if not head:
         raise CheckpointError(f"{path} is empty: download or export it again")
+    if head[4:9] == b"\0\0\0\0{":  # asked first: the header's length may begin as a pickle does
+        return read_safetensors(path)
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return TensorFile("pickle", read_pickle(path, is_zip=head.startswith(b"PK")), {})
-    if head[8:9] == b"{":
-        return read_safetensors(path)
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointError(f"{path} is a Git LFS pointer, not the weights: run `git lfs pull`")
     raise CheckpointError(

@@ -46,6 +46,17 @@ def test_safetensors_are_known_by_their_contents(tensors, tmp_path):
     assert torch.equal(content.tensors["a.weight"], tensors["a.weight"])
 
 
+def test_safetensors_whose_header_begins_like_a_pickle_are_known_too(tensors, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    for length in range(0, 256, 8):  # headers come in eights
+        save_file(tensors, path, {"note": "x" * length})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
+    content = read_tensor_file(path)
+    assert (content.kind, content.metadata["note"]) == ("safetensors", "x" * length)
+
+
 def test_pickles_old_and_new_are_flattened(pickled, tensors):
     content = read_tensor_file(pickled)
     assert content.kind == "pickle"
