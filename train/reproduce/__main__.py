@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("reproduce: stopped; the same call goes on from here", file=sys.stderr)
         return STOPPED
-    except DivergedError as error:
+    except (CheckpointError, DivergedError) as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return FAILED
     except (ConfigError, ListingError, VideoError, OSError) as error:
