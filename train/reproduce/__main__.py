@@ -44,6 +44,7 @@ def main(arguments: list[str]) -> int:
     """Run; 0: all was shown, 1: something was not, 2: a wrong call or clips that don't do."""
     options = parse(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    from odvae_core import CheckpointError
     from odvae_core.video import ListingError, VideoError
 
     from ..config import ConfigError
