@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 INCHES, DPI = (6.0, 3.6), 120
+LEAST = 2.0
 
 
 def draw_traces(
@@ -26,11 +27,14 @@ def draw_traces(
 def draw_points(
     points: Mapping[str, tuple[float, float]], labels: tuple[str, str], path: Path
 ) -> Path:
-    """A mark for each named (x, y)."""
+    """A mark for each named (x, y), over `LEAST` of y or more, lest hundredths look large."""
     figure = Figure(INCHES, dpi=DPI)
     axes = figure.subplots()
     for name, (x, y) in points.items():
         axes.plot([x], [y], marker="o", markersize=9, linestyle="", label=name)
+    low, high = axes.get_ylim()
+    room = max(0.0, LEAST - (high - low)) / 2
+    axes.set_ylim(low - room, high + room)
     return finish(figure, labels, path)
 
 
