@@ -53,7 +53,7 @@ def test_networks_that_several_experiments_need_are_trained_once(findings):
         "ivvae-half",
         "ivvae-random",
         "odvae-full",
-        "parent",
+        "parent-full",
         "parent-half",
     ]
 

@@ -15,7 +15,8 @@ from ..config import ImageSpaceConfig, ModelConfig, Phase
 from .course import PROTOCOL, Course, configure, follow
 from .drawing import draw_points
 from .finding import Check, Finding, Table
-from .recipe import FRAMES, PARENT_OPTIMISER, SIZE, train_parent
+from .ivvae import train_full_parent
+from .recipe import FRAMES, PARENT_OPTIMISER, SIZE
 from .scene import Scene
 
 LEVELS = [
@@ -27,8 +28,8 @@ LEVELS = [
 """The published ones at an eighth of their width."""
 
 NETWORK = ModelConfig("cvvae", {"levels": LEVELS, "blocks": 1, "norm_groups": 8})
-CLIPS = Phase(until_step=100, batch=4, frames=FRAMES, size=SIZE)
-EVERY = 50
+CLIPS = Phase(until_step=60, batch=4, frames=FRAMES, size=SIZE)
+EVERY = 30
 MAPPINGS = ("slice", "mean", "random")
 NONE = "none"
 NEAR = 0.1
@@ -55,7 +56,7 @@ class Distance:
 
 def compare_mappings(scene: Scene) -> Finding:
     """Train a CV-VAE with each mapping function, and without any."""
-    parent = train_parent(scene)
+    parent = train_full_parent(scene)
     courses = {name: train_cvvae(scene, parent.weights, name) for name in (*MAPPINGS, NONE)}
     crops = scene.cut_crops(PROTOCOL)
     distances = {
