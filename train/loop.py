@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .config import Config, Shape
-from .data import Batch, Samples, load_samples, make_batches
+from .data import Batch, BrokenDataError, Samples, load_samples, make_batches
 from .dice import Dice
 from .evaluation import cut_held_out
 from .journal import describe
@@ -47,7 +47,8 @@ def train(config: Config) -> Run:
     """Train until the last phase ends, or a signal asks to stop; save then, and return the run.
 
     A folder that holds a checkpoint goes on from there. Raises ConfigError where something that the
-    configuration names is missing, and DivergedError where training does not come back.
+    configuration names is missing, DivergedError where training does not come back, and
+    BrokenDataError where too many clips break on the way; its steps are saved.
     """
     return carry_out(Run(config))
 
@@ -61,7 +62,11 @@ def carry_out(run: Run) -> Run:
     crops = cut_held_out(config.data, config.evaluation) if run.is_main else {}
     run.begin({**describe(config, run.vae), **run.describe(), "data": samples.manifest_hash})
     with stopping.listening():
-        reason = go_on(run, samples, crops, stopping)
+        try:
+            reason = go_on(run, samples, crops, stopping)
+        except BrokenDataError:
+            run.write()  # the steps so far are good, and the others can't be waited for
+            raise
     run.journal.write("stop", step=run.step, reason=reason)
     run.accelerator.end_training()
     return run

@@ -194,14 +194,17 @@ class Run:
         return best
 
     def save(self, best: bool = False) -> None:
-        """Write a checkpoint from the main process; the others wait, so that none runs ahead."""
+        """Write a checkpoint; all processes wait, so that none runs ahead."""
+        self.write(best)
+        self.accelerator.wait_for_everyone()
+
+    def write(self, best: bool = False) -> None:
+        """Write a checkpoint where this is the main process."""
         if self.is_main:
-            state = {"skipped": self.skipped, "best": self.best}
-            facts = {**self.facts, **state}
+            facts = {**self.facts, "skipped": self.skipped, "best": self.best}
             written = self.checkpoints.save(self.step, self.parts(), facts, best)
             if written is not None:
                 self.journal.write("checkpoint", step=self.step, best=best)
-        self.accelerator.wait_for_everyone()
 
     def parts(self) -> dict[str, dict]:
         """The state dicts that make a checkpoint."""

@@ -17,6 +17,7 @@ from tests.train.small_runs import PHASES, configure
 from train.checkpoints import Checkpoints, Kept
 from train.config import Config, EvaluationConfig, Phase
 from train.config_data import DataConfig
+from train.data import BrokenDataError
 from train.journal import read_events
 from train.loop import choose_shape, train
 from train.run import Run
@@ -125,6 +126,23 @@ def test_a_signal_ends_a_run_after_its_step_and_saves_it(tmp_path, clips, number
     assert load_newest(tmp_path).step == 3
     assert read_events(tmp_path / "log.jsonl")[-1]["reason"] == "signal"
     assert signal.getsignal(number) is before
+
+
+def test_data_that_breaks_on_the_way_ends_a_run_with_its_steps_saved(tmp_path, clips, monkeypatch):
+    import train.loop as loop
+
+    opened = loop.open_batches
+
+    def open_and_break(run, samples):
+        for batch in opened(run, samples):
+            if batch.step == 2:
+                raise BrokenDataError("the disk was pulled out")
+            yield batch
+
+    monkeypatch.setattr(loop, "open_batches", open_and_break)
+    with pytest.raises(BrokenDataError, match="pulled out"):
+        train(configure_files(tmp_path, clips))
+    assert load_newest(tmp_path).step == 2
 
 
 def test_a_run_without_held_out_clips_still_exports(tmp_path, clips):
