@@ -190,15 +190,19 @@ def launch(config, processes, script):
 
 
 def test_two_processes_equal_one(tmp_path, clips):
-    """With the group-norm discriminator and the all-reduced adaptive weight.
+    """With the group-norm discriminator, the all-reduced adaptive weight, and a frozen start.
 
     Adam's first moments are compared too, since they are the gradients, whatever their size.
     """
     states, weights = [], []
+    phases = (
+        replace(PHASES[0], until_step=1, frozen=("encoder",)),
+        replace(PHASES[1], until_step=3),
+    )
     for processes in (1, 2):
         config = configure_files(tmp_path / str(processes), clips, evaluate_every=100)
         slow = replace(config.optimiser, learning_rate=1e-5)
-        config = replace(config, phases=(replace(PHASES[1], until_step=2),), optimiser=slow)
+        config = replace(config, phases=phases, optimiser=slow)
         states.append(launch(config, processes, tmp_path / "launch.py"))
         events = read_events(Path(config.run.folder) / "log.jsonl")
         weights.append([e["adaptive_weight"] for e in events if "adaptive_weight" in e])
