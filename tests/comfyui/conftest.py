@@ -18,10 +18,7 @@ CV = {"levels": tuple(replace(level, channels=32) for level in CVVAE.levels), "b
 MODELS = {
     "stream.safetensors": ("odvae-stream", OD),
     "clip.safetensors": ("odvae-v1.2", OD),
-    "cvvae.safetensors": (
-        "cvvae",
-        {"levels": tuple(replace(level, channels=32) for level in CVVAE.levels), "blocks": 1},
-    ),
+    "cvvae.safetensors": ("cvvae", CV),
     "ivvae.safetensors": ("ivvae-z4", {"width": 8, "blocks": 1}),
 }
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+import odvae_core
 from odvae_core.video import VideoWriter, read_video
-from tests.comfyui.conftest import make_network
+from tests.comfyui.conftest import CV, make_network
 from tests.comfyui.server import ROOT, Server
 
 SMALL_MODELS = Path(__file__).parent / "small_models"
 SAMPLE = "input/sample.mp4"
 VAE = "models/vae/vae-ft-mse-840000-ema-pruned.safetensors"
+CVVAE = "models/vae/cvvae.safetensors"
 CHECKPOINTS = (
     "models/checkpoints/svd.safetensors",
     "models/checkpoints/v1-5-pruned-emaonly-fp16.safetensors",
@@ -34,6 +36,7 @@ def furnish(server: Server) -> None:
     (server.base / "custom_nodes/small_models").symlink_to(SMALL_MODELS, target_is_directory=True)
     tensors = make_network("sd-vae").state_dict()
     save_file(tensors, server.base / VAE)
+    odvae_core.save(make_network("cvvae", CV), server.base / CVVAE)
     inside = {f"first_stage_model.{name}": weight for name, weight in tensors.items()}
     inside["model.diffusion_model.out.2.bias"] = torch.zeros(4)
     for checkpoint in CHECKPOINTS:

@@ -16,6 +16,7 @@ from tests.comfyui.conftest import make_network
 from tests.comfyui.server import ROOT, Server, find_comfyui
 from tests.comfyui.stage import (
     CHECKPOINTS,
+    CVVAE,
     FRAMES,
     SAMPLE,
     VAE,
@@ -143,6 +144,18 @@ def test_image_to_video_decodes_svd_s_frames_at_four_frames_each(stage):
     inflated = inflate(stage.base / VAE, "odvae-stream")
     expected = to_image(inflated.decode(sampled.movedim(0, 1)[None]))
     torch.testing.assert_close(played.take(*DECODED), expected, **CLOSE)
+    assert count_frames(played.file("SaveVideo")) == 1 + 4 * 2
+
+
+@torch.inference_mode()
+def test_image_to_video_takes_a_cv_vae_which_shares_svd_s_latent_space(stage):
+    played = Played(stage, "image_to_video_with_svd")
+    (inflated,) = played.kinds["ODVAETailInflate"]
+    inputs = {"checkpoint": "cvvae.safetensors", "dtype": "auto", "latents_4d": "one clip"}
+    played.prompt[inflated] = {"class_type": "ODVAELoad", "inputs": inputs}
+    sampled = played.play(("KSampler", 0), DECODED).take("KSampler")
+    expected = odvae_core.load(stage.base / CVVAE).decode(sampled.movedim(0, 1)[None])
+    torch.testing.assert_close(played.take(*DECODED), to_image(expected), **CLOSE)
     assert count_frames(played.file("SaveVideo")) == 1 + 4 * 2
 
 
