@@ -152,6 +152,7 @@ class Config:
         if not ends or ends != sorted(set(ends)):
             raise ConfigError(f"phases end at steps {ends}; each must end after the one before it")
         weights = {entry.name for entry in fields(LossConfig) if entry.type == "float"}
+        weights.remove("logvar")  # where it starts: no weight that a phase could change
         for i, phase in enumerate(self.phases):
             unknown = sorted(set(phase.losses) - weights)
             if unknown:

@@ -107,6 +107,7 @@ def test_settings_that_do_not_go_together_are_an_error(table, words):
     ("phase", "words"),
     [
         ({"losses": {"lpips": 1.0}}, "phases.0.losses has 'lpips'"),
+        ({"losses": {"logvar": 1.0}}, "phases.0.losses has 'logvar'"),
         ({"image_share": 0.5}, "set its image_batch too"),
         ({"losses": {"adversarial": 0.5}, "frozen": ["decoder"]}, "freezes the decoder"),
         ({"losses": {"l1": 0.0}}, "phases.0 weighs no error"),

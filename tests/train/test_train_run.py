@@ -119,14 +119,21 @@ def test_what_a_phase_freezes_stays_and_the_rest_moves(tmp_path):
 
 
 def test_pieces_of_a_batch_add_up_to_the_batch(tmp_path):
+    """Adam's first moments are compared: after one step they are the gradients."""
     phases = (replace(PHASES[0], batch=4),)
     whole = Run(configure(tmp_path / "whole", phases=phases))
     cut = replace(whole.config.run, folder=str(tmp_path / "cut"), accumulate=2)
     pieces = Run(configure(tmp_path / "cut", phases=phases, run=cut))
     advance(whole, 1)
     advance(pieces, 1)
-    for one, other in zip(whole.vae.parameters(), pieces.vae.parameters(), strict=True):
-        torch.testing.assert_close(one.grad, other.grad)
+    states = [run.objective.optimiser.state_dict()["state"] for run in (whole, pieces)]
+    names = [name for name, _ in whole.objective.module.named_parameters()]
+    assert len(states[0]) > 100
+    for number, state in states[0].items():
+        # Attention doesn't feel the bias of its keys: that one's gradient is rounding alone.
+        if not names[number].endswith("k.conv.bias"):
+            difference = (state["exp_avg"] - states[1][number]["exp_avg"]).norm()
+            assert difference <= 1e-4 * state["exp_avg"].norm(), names[number]
 
 
 def test_recomputed_activations_give_the_same_step(tmp_path):
