@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 
 import odvae_core
+from odvae_core.evaluation.files import replacing
 
 from .model_card import Export, write_card
 from .normalise import normalise_latents
 from .trained import Trained, load_trained
-from .whole_file import write_whole
 
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32")}
 
@@ -48,7 +48,8 @@ def export(
     facts = {"title": title, "data": data, **summarise(trained)}
     odvae_core.save(trained.vae, file, DTYPES[dtype], **facts)
     card = write_card(Export(file, dtype, title, data, trained, normalise))
-    write_whole(file.with_suffix(".md"), card.encode())
+    with replacing(file.with_suffix(".md")) as aside:
+        aside.write_bytes(card.encode())
 
 
 def summarise(trained: Trained) -> dict[str, str]:

@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from odvae_core.evaluation.files import replacing
 from odvae_core.layers.conv import per_frame
 from odvae_core.metrics import psnr, quantize
-
-from .whole_file import write_whole
 
 GAIN = 4
 """Differences are shown this many times as large: black where there is none."""
@@ -40,7 +39,8 @@ def draw_sheet(crops: Tensor, reconstructions: Tensor, path: Path) -> None:
     frames = choose_frames(crops.shape[2])
     pair = [quantize(clips[rows][:, :, frames].cpu()) for clips in (crops, reconstructions)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lay_out(*pair, frames))
+    with replacing(path) as aside:
+        aside.write_bytes(lay_out(*pair, frames))
 
 
 def choose_frames(count: int) -> list[int]:

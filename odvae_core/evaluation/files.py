@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,15 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, moved into its place when the block ends well."""
+    """A name beside `path` to write to, synced and moved into its place when the block ends well.
+
+    Nothing is left behind when it doesn't, and a file that was there before stays.
+    """
     aside = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     try:
         yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

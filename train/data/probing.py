@@ -15,9 +15,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from odvae_core.evaluation.files import replacing
 from odvae_core.video import ListedClip, VideoError
 
-from ..whole_file import write_whole
 from .facts import Facts, probe
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,8 @@ def recall(memory: Path) -> dict[str, dict[str, Any]]:
 def remember(records: Mapping[str, dict[str, Any]], memory: Path) -> None:
     """Write the records; a full disk costs the next start some time, and no more."""
     try:
-        write_whole(memory, json.dumps(records).encode())
+        with replacing(memory) as aside:
+            aside.write_bytes(json.dumps(records).encode())
     except OSError as error:
         log.warning(
             "%s can't be written (%s); the next start probes all clips again",

@@ -10,7 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..whole_file import write_whole
+from odvae_core.evaluation.files import replacing
+
 from .figure import draw_figure, render_png
 from .history import read_histories
 from .page import write_page
@@ -39,9 +40,11 @@ def write_report(runs: list[Path], output: Path | None = None) -> Path:
     figure = draw_figure(histories)
     output = output or histories[0].folder / "report.html"
     if output.suffix == ".png":
-        write_whole(output, render_png(figure, histories))
+        with replacing(output) as aside:
+            aside.write_bytes(render_png(figure, histories))
     else:
-        write_whole(output, write_page(histories, figure).encode())
+        with replacing(output) as aside:
+            aside.write_bytes(write_page(histories, figure).encode())
     return output
 
 

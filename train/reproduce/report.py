@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from odvae_core.evaluation.files import replacing
+
 from ..journal import replace_infinite
-from ..whole_file import write_whole
 from .finding import Finding, Table
 
 
@@ -20,10 +21,12 @@ def write_report(page: Path, findings: Mapping[str, Finding], environment: str) 
         figures = [figure.relative_to(folder).as_posix() for figure in finding.figures]
         numbers["findings"][name] = {**asdict(finding), "figures": figures}
     text = json.dumps(replace_infinite(numbers), indent=1, allow_nan=False)
-    write_whole(page.with_suffix(".json"), text.encode())
+    with replacing(page.with_suffix(".json")) as aside:
+        aside.write_bytes(text.encode())
     parts = [describe(finding, folder) for finding in findings.values()]
     whole = "\n\n".join(["# The papers' findings in small", *parts, environment])
-    write_whole(page, f"{whole}\n".encode())
+    with replacing(page) as aside:
+        aside.write_bytes(f"{whole}\n".encode())
 
 
 def describe(finding: Finding, folder: Path) -> str:
