@@ -222,12 +222,22 @@ class Run:
         return parts
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint that is whole, if there is one."""
+        """Go on from the newest checkpoint that is whole, if there is one.
+
+        Raises CheckpointError where it is of another network.
+        """
         checkpoint = self.checkpoints.load_newest()
         if checkpoint is None:
             return
         unwrap, load = self.accelerator.unwrap_model, checkpoint.load
-        unwrap(self.objective.module).load_state_dict(load("objective"))
+        try:
+            unwrap(self.objective.module).load_state_dict(load("objective"))
+        except RuntimeError as error:
+            raise odvae_core.CheckpointError(
+                f"{checkpoint.path} holds another network than model.preset and model.overrides "
+                "make: resume with the configuration that it was saved with, or give this run a "
+                "run.folder of its own"
+            ) from error
         self.objective.optimiser.load_state_dict(load("optimiser"))
         self.ema.load_state_dict(load("ema"))
         if self.discriminator is not None:

@@ -75,6 +75,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, cut):
     assert_same(whole, second)
 
 
+def test_a_folder_with_another_network_s_run_is_refused(tmp_path):
+    Run(configure(tmp_path)).save()
+    wider = ModelConfig(preset="odvae-tiny", overrides=SMALL | {"width": 16})
+    with pytest.raises(odvae_core.CheckpointError, match="holds another network"):
+        Run(configure(tmp_path, model=wider)).resume()
+
+
 def test_without_a_checkpoint_a_run_starts_at_step_0(tmp_path):
     run = Run(configure(tmp_path))
     run.resume()
