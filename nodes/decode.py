@@ -10,9 +10,9 @@ from comfy_api.latest import io
 
 from ..odvae_core.fit import crop
 from .convert import read_size, to_clips, to_image
-from .cut import Cut, CuttingNode, network_of
+from .execution import decode_clips
 from .feedback import Progress, tell
-from .running import decode_clip
+from .request import CuttingNode, make_request, network_of
 from .schema import cut_inputs, make_schema
 
 
@@ -39,16 +39,11 @@ class TemporalTiledDecode(CuttingNode):
         tile: int,
         overlap: int,
     ) -> io.NodeOutput:
-        network, cut = network_of(vae), Cut(schedule, frames, tile, overlap)
+        network, request = network_of(vae), make_request(schedule, frames, tile, overlap)
         clips = to_clips(latent["samples"], getattr(vae, "images", False))
         network.check_latent(clips)
         size = read_size(latent, clips, network)
-        progress = Progress(parts=len(clips))
-        images = []
-        for i, clip in enumerate(clips.split(1)):
-            progress.begin(i)
-            video = decode_clip(
-                vae, clip, cut, progress, lambda text: tell(cls.hidden.unique_id, text)
-            )
-            images.append(to_image(crop(video, size)))
+        node = cls.hidden.unique_id
+        videos = decode_clips(vae, clips, request, Progress(), lambda text: tell(node, text))
+        images = [to_image(crop(video, size)) for video in videos]
         return io.NodeOutput(images[0] if len(images) == 1 else torch.cat(images))

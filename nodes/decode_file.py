@@ -17,17 +17,17 @@ from comfy_api.latest import InputImpl, io, ui
 from torch import Tensor
 
 from ..odvae_core.fit import ClipSize, crop_stream
-from ..odvae_core.schedules import Schedule, Stream, Windows
-from ..odvae_core.tiling import Tiles
+from ..odvae_core.planning import Plan, Request
+from ..odvae_core.schedules import Coding
 from ..odvae_core.video import VideoWriter
 from ..odvae_core.video.source import Source
-from .budget import list_file_cuts
 from .convert import KEY, read_size, to_clips
-from .cut import Cut, CuttingNode, network_of
+from .execution import Say, count_steps, describe_pass, take_first_that_fits
 from .feedback import Progress, tell
 from .footage import AT_A_TIME, open_footage
+from .memory import plan_pass
 from .models import place_output
-from .running import Say, count_steps, describe, take_first_that_fits
+from .request import CuttingNode, make_request, network_of
 from .schema import advanced, cut_inputs, make_schema
 
 DEFAULT_RATE = Fraction(24)
@@ -71,6 +71,7 @@ class DecodeToVideoFile(CuttingNode):
         video: Any = None,
     ) -> io.NodeOutput:
         network, node = network_of(vae), cls.hidden.unique_id
+        request = make_request(schedule, frames, tile, overlap)
         clips = to_clips(latent["samples"], getattr(vae, "images", False))
         network.check_latent(clips)
         check_single(clips)
@@ -79,8 +80,7 @@ class DecodeToVideoFile(CuttingNode):
         path = place_output(filename_prefix, ".mp4", base, size.width, size.height)
         film = plan_film(path, size, latent.get(KEY, {}), fps, quality, video)
         film.metadata = read_graph(cls.hidden.prompt, cls.hidden.extra_pnginfo)
-        cut = Cut(schedule, frames, tile, overlap)
-        decode_to_film(vae, clips, cut, film, lambda text: tell(node, text))
+        decode_to_film(vae, clips, request, film, lambda text: tell(node, text))
         folder = path.parent.relative_to(base).as_posix()
         saved = ui.SavedResult(path.name, "" if folder == "." else folder, io.FolderType.output)
         return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
@@ -131,23 +131,25 @@ def plan_film(
     return Film(path, size, rate, times, footage.sound if footage else None, quality, {})
 
 
-def decode_to_film(vae: comfy.sd.VAE, latent: Tensor, cut: Cut, film: Film, say: Say) -> None:
+def decode_to_film(
+    vae: comfy.sd.VAE, latent: Tensor, request: Request, film: Film, say: Say
+) -> None:
     """The latent piece by piece into the file, or, for the schedules that need it, whole in RAM."""
     network = network_of(vae)
-    cut.check(network)
-    picture = (film.size.height, film.size.width)
     latent = latent.to(torch.float32).cpu()
+    shape = tuple(latent.shape)
 
-    def attempt(schedule: Schedule, tiles: Tiles | None) -> None:
-        say(describe(network, "decode", schedule, tiles))
-        steps = count_steps(network, "decode", latent.shape[2], picture, (schedule, tiles))
-        progress = Progress(total=steps)
-        if isinstance(schedule, Stream | Windows):
+    def attempt(plan: Plan) -> None:
+        say(describe_pass(Coding.DECODE, plan))
+        progress = Progress(total=count_steps(network, Coding.DECODE, shape, plan))
+        schedule, tiles = plan.schedule, plan.tiles
+        if schedule.bounded:
             film.write(network.decode_stream(latent.split(1, dim=2), schedule, tiles, progress))
         else:
             film.write([network.decode(latent, schedule, tiles, progress)])
 
-    take_first_that_fits(list_file_cuts(vae, network, "decode", picture, cut), attempt)
+    plans = plan_pass(vae, network, Coding.DECODE, shape, request, held=False)
+    take_first_that_fits(plans, attempt)
 
 
 def read_graph(prompt: Any, extra: dict[str, Any] | None) -> dict[str, str]:

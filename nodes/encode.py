@@ -10,10 +10,10 @@ from torch import Tensor
 from ..odvae_core.fit import ClipSize, pad
 from ..odvae_core.posterior import Posterior
 from .convert import check_image, make_latent, to_video
-from .cut import Cut, CuttingNode, network_of
+from .execution import encode_clip
 from .feedback import Progress, tell, warn
 from .foreign import ForeignVAE
-from .running import encode_clip
+from .request import CuttingNode, make_request, network_of
 from .schema import POSTERIORS, check_choice, cut_inputs, make_schema, posterior_inputs
 
 
@@ -48,7 +48,7 @@ class TemporalTiledEncode(CuttingNode):
         seed: int,
     ) -> io.NodeOutput:
         node = cls.hidden.unique_id
-        network, cut = network_of(vae), Cut(schedule, frames, tile, overlap)
+        network, request = network_of(vae), make_request(schedule, frames, tile, overlap)
         check_posterior(posterior, network)
         check_image(image)
         if image.shape[-1] == 4:
@@ -58,7 +58,7 @@ class TemporalTiledEncode(CuttingNode):
         found = encode_clip(
             vae,
             pad(video, network),
-            cut,
+            request,
             Progress(),
             lambda text: tell(node, text),
         )

@@ -13,16 +13,16 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..odvae_core.fit import ClipSize, pad_stream
-from ..odvae_core.schedules import Schedule, Stream, Windows
-from ..odvae_core.tiling import Tiles
+from ..odvae_core.planning import Plan, Request
+from ..odvae_core.schedules import Coding
 from ..odvae_core.video import Chunk
-from .budget import list_file_cuts
 from .convert import make_latent
-from .cut import Cut, CuttingNode, network_of
 from .encode import Draw, check_posterior
+from .execution import Say, count_steps, describe_pass, take_first_that_fits
 from .feedback import Progress, tell
 from .footage import AT_A_TIME, Footage, open_footage
-from .running import Say, count_steps, describe, take_first_that_fits
+from .memory import plan_pass
+from .request import CuttingNode, make_request, network_of
 from .schema import cut_inputs, make_schema, posterior_inputs
 
 
@@ -57,10 +57,10 @@ class EncodeVideoFile(CuttingNode):
         seed: int,
     ) -> io.NodeOutput:
         check_posterior(posterior, network_of(vae))
-        cut, footage = Cut(schedule, frames, tile, overlap), open_footage(video)
+        request, footage = make_request(schedule, frames, tile, overlap), open_footage(video)
         node = cls.hidden.unique_id
         found = encode_footage(
-            vae, footage, cut, lambda: Draw(posterior, seed), lambda text: tell(node, text)
+            vae, footage, request, lambda: Draw(posterior, seed), lambda text: tell(node, text)
         )
         return io.NodeOutput(make_latent(found.latent, found.size, times=found.times, video=video))
 
@@ -75,27 +75,32 @@ class Encoded:
 
 
 def encode_footage(
-    vae: comfy.sd.VAE, footage: Footage, cut: Cut, make_draw: Callable[[], Draw], say: Say
+    vae: comfy.sd.VAE,
+    footage: Footage,
+    request: Request,
+    make_draw: Callable[[], Draw],
+    say: Say,
 ) -> Encoded:
     """The clip piece by piece, or, for the schedules that need it, whole in RAM."""
     network = network_of(vae)
-    cut.check(network)
+    size = ClipSize(footage.expected_frames, *footage.size).padded(network)
+    shape = (1, 3, size.frames, size.height, size.width)
 
-    def attempt(schedule: Schedule, tiles: Tiles | None) -> Encoded:
-        say(describe(network, "encode", schedule, tiles))
+    def attempt(plan: Plan) -> Encoded:
+        say(describe_pass(Coding.ENCODE, plan))
+        schedule, tiles = plan.schedule, plan.tiles
         passed, draw = Passed(), make_draw()
         chunks = pad_stream(passed.note(footage.chunks(AT_A_TIME)), network)
-        steps = count_steps(network, "encode", footage.count or 1, footage.size, (schedule, tiles))
-        progress = Progress(total=steps)
-        if isinstance(schedule, Stream | Windows):
+        progress = Progress(total=count_steps(network, Coding.ENCODE, shape, plan))
+        if schedule.bounded:
             posteriors = network.encode_stream(chunks, schedule, tiles, progress)
         else:
             posteriors = [network.encode(torch.cat(list(chunks), 2), schedule, tiles, progress)]
         latents = [draw.of(posterior) for posterior in posteriors]
         return Encoded(torch.cat(latents, dim=2), passed.size, passed.times)
 
-    cuts = list_file_cuts(vae, network, "encode", footage.size, cut)
-    return take_first_that_fits(cuts, attempt)
+    plans = plan_pass(vae, network, Coding.ENCODE, shape, request, held=False)
+    return take_first_that_fits(plans, attempt)
 
 
 class Passed:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from io import BytesIO
+from math import ceil
 from typing import Any
 
 from comfy_api.latest import InputImpl
@@ -26,14 +27,14 @@ class Footage:
     """The frames of a VIDEO: `chunks(n)` gives them n at a time, again and again.
 
     `size` is (height, width), `rate` in frames per second, `start` the time of the first frame in
-    seconds; `count` is None where it isn't known beforehand; `sound` is the file, or the bytes,
-    that hold its sound, if any.
+    seconds; `expected_frames` may be an estimate; `sound` is the file, or the bytes, that hold its
+    sound, if any.
     """
 
     size: tuple[int, int]
     rate: Fraction
     start: Fraction
-    count: int | None
+    expected_frames: int
     sound: Source | None
     chunks: Callable[[int], Iterator[Chunk]]
 
@@ -57,8 +58,10 @@ def open_file(video: Any) -> Footage:
     start, duration = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
     reader, start = VideoReader(source, start=start), Fraction(start)
     end = start + Fraction(duration) if duration else None
-    count = None if duration else reader.frame_count
-    return Footage(reader.size, reader.fps, start, count, source, partial(cut_file, reader, end))
+    frames = reader.expected_frames
+    if duration:
+        frames = min(frames, ceil(duration * reader.fps) + 1)
+    return Footage(reader.size, reader.fps, start, frames, source, partial(cut_file, reader, end))
 
 
 def cut_file(reader: VideoReader, end: Fraction | None, frames: int) -> Iterator[Chunk]:

@@ -18,6 +18,8 @@ class Call(nn.Module):
     """Keeps chunks as ComfyUI's VAE wants them: float32, on the CPU, which it takes from there
     itself."""
 
+    whole_clip_only = "Load OD-VAE didn't load this VAE, so its layers can't be run piece by piece"
+
     def __init__(self):
         super().__init__()
         self.place = nn.Parameter(torch.zeros(()), requires_grad=False)
@@ -51,8 +53,13 @@ class ForeignVAE(VideoVAE):
         step = layer_step(lambda latent, _: self.call_decode(latent))
         return Direction([step], self.call, 1, TIME, 1, self.spatial_compression)
 
+    def estimate_bytes(self, way: Direction, shape: tuple[int, ...]) -> int:
+        """What ComfyUI itself counts for this VAE."""
+        estimate = getattr(self.comfy_vae, f"memory_used_{way.coding.value}")
+        return int(estimate(shape, self.comfy_vae.vae_dtype))
+
     def posterior(self, moments: Tensor) -> Posterior:
-        """What it gives is its latent: nothing is left to chance."""
+        """What it gives is its latent: nothing is drawn."""
         return Posterior(moments, torch.full_like(moments, -torch.inf))
 
     def call_encode(self, video: Tensor) -> Tensor:

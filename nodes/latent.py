@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..odvae_core.fit import ClipSize
 from .convert import make_latent
-from .cut import network_of
+from .request import network_of
 from .schema import make_schema
 
 CHANNELS, TIME, SPACE = 4, 4, 8

@@ -13,8 +13,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..odvae_core.constants import STRATEGIES
+
 CATEGORY = "OD-VAE"
-SCHEDULES = ("auto", "whole", "paper", "exact", "stream")
 POSTERIORS = ("mean", "sample")
 WORDS = Path(__file__).parents[1] / "locales" / "en" / "nodeDefs.json"
 
@@ -67,10 +68,10 @@ def check_choice(name: str, value: str, options: Iterable[str]) -> None:
 def cut_inputs() -> list[io.Input]:
     """How a clip is cut in time and space: the same five words and units on every node."""
     return [
-        io.Combo.Input("schedule", options=list(SCHEDULES), default="auto"),
+        io.Combo.Input("schedule", options=list(STRATEGIES), default="auto"),
         io.Int.Input("frames", default=0, min=0, max=4097),
         io.Int.Input("tile", default=0, min=0, max=8192, step=8),
-        advanced(io.Int.Input("overlap", default=32, min=0, max=4096, step=8)),
+        advanced(io.Int.Input("overlap", default=-8, min=-8, max=4096, step=8)),
     ]
 
 

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor
 
 from ..odvae_core.fit import pad
-from ..odvae_core.schedules import Direction
+from ..odvae_core.planning import Clip, FreeMemory, Request, find_plans
+from ..odvae_core.schedules import Coding, Direction
 from ..odvae_core.vae import VideoVAE
-from .budget import estimate
 from .convert import check_image, to_clips, to_video
-from .cut import Cut
+from .execution import decode_clips, encode_clip
 from .feedback import Progress
-from .running import decode_clip, encode_clip
 
 log = logging.getLogger(__name__)
 WORKING_DTYPES = [torch.bfloat16, torch.float32]
@@ -58,8 +57,18 @@ class OdvaeVAE(comfy.sd.VAE):
         self.process_input = lambda image: image * 2.0 - 1.0
         # In place and returned: ComfyUI 0.33 ignores what it returns, the older versions use it.
         self.process_output = lambda image: image.add_(1.0).div_(2.0).clamp_(0.0, 1.0)
-        self.memory_used_encode = lambda shape, dtype: estimate(self, "encode", shape)
-        self.memory_used_decode = lambda shape, dtype: estimate(self, "decode", shape)
+        self.memory_used_encode = lambda shape, dtype: self._estimate(Coding.ENCODE, shape)
+        self.memory_used_decode = lambda shape, dtype: self._estimate(Coding.DECODE, shape)
+
+    def _estimate(self, coding: Coding, shape: tuple[int, ...]) -> int:
+        """Bytes that the best plan takes on the device, capped at what the device has."""
+        network, total = self.first_stage_model, int(mm.get_total_memory(self.device))
+        everything = FreeMemory(total, 2**63, shared=False)
+        clip = Clip(shape, self.device, on_network_device=self.output_device == self.device)
+        plans = find_plans(
+            network, network.direction(coding), clip, Request(), lambda _: everything
+        )
+        return min(next(plans).need.device, total)
 
     def _set_network(self, network: VideoVAE, dtype: torch.dtype | None) -> None:
         self.working_dtypes = WORKING_DTYPES
@@ -80,7 +89,7 @@ class OdvaeVAE(comfy.sd.VAE):
 
     def encode(self, pixel_samples: Tensor) -> Tensor:
         """IMAGE [F, H, W, C] or clips [B, F, H, W, C] -> mean latents [B, C, T, h, w]."""
-        return self._encode(pixel_samples, Cut())
+        return self._encode(pixel_samples, Request())
 
     def encode_tiled(
         self,
@@ -97,12 +106,12 @@ class OdvaeVAE(comfy.sd.VAE):
         frames = pixel_samples.shape[-4]
         kept = pixel_samples.narrow(-4, 0, frames - (frames - 1) % network.temporal_compression)
         return self._encode(
-            kept, self._tiled_cut(tile_x, tile_y, overlap, tile_t, network.encoding())
+            kept, self._tiled_request(tile_x, tile_y, overlap, tile_t, network.encoding())
         )
 
     def decode(self, samples_in: Tensor, vae_options: dict[str, Any] | None = None) -> Tensor:
         """Latents [B, C, T, h, w], or frames [T, C, h, w] -> clips [B, F, H, W, C] in [0, 1]."""
-        return self._decode(samples_in, Cut())
+        return self._decode(samples_in, Request())
 
     def decode_tiled(
         self,
@@ -119,28 +128,29 @@ class OdvaeVAE(comfy.sd.VAE):
         space, time = network.spatial_compression, network.temporal_compression
         sides = [side and side * space for side in (tile_x, tile_y, overlap)]
         return self._decode(
-            samples, self._tiled_cut(*sides, tile_t and 1 + (tile_t - 1) * time, network.decoding())
+            samples,
+            self._tiled_request(*sides, tile_t and 1 + (tile_t - 1) * time, network.decoding()),
         )
 
-    def _tiled_cut(
+    def _tiled_request(
         self,
         tile_x: int | None,
         tile_y: int | None,
         overlap: int | None,
         frames: int | None,
         way: Direction,
-    ) -> Cut:
-        """The cut of a tiled call, in pixels and video frames; exact in time where the network can
-        be cut so."""
-        step, time = self.first_stage_model.spatial_compression, way.frames_in * way.frames_out
-        tile = min((side for side in (tile_x, tile_y) if side), default=0)
-        overlap = min(overlap or 0, tile // 2) // step * step
+    ) -> Request:
+        """The request of a tiled call, in pixels and video frames; exact in time where the network
+        can be cut so."""
+        step, time = way.spatial_compression, way.temporal_compression
+        tile = min((side for side in (tile_x, tile_y) if side), default=0) // step * step or None
+        overlap = tile and min(overlap or 0, tile // 2) // step * step
         if frames is None:
-            return Cut("auto", 0, tile, overlap)
+            return Request("auto", None, tile, overlap)
         schedule = "paper" if way.whole_clip_only else "exact"
-        return Cut(schedule, 1 + max(1, (frames - 1) // time) * time, tile, overlap)
+        return Request(schedule, 1 + max(1, (frames - 1) // time) * time, tile, overlap)
 
-    def _encode(self, pixels: Tensor, cut: Cut) -> Tensor:
+    def _encode(self, pixels: Tensor, request: Request) -> Tensor:
         pixels = self._crop(pixels)
         clips = pixels if pixels.ndim == 5 else pixels.unsqueeze(0)
         progress = Progress(parts=len(clips))
@@ -155,17 +165,14 @@ class OdvaeVAE(comfy.sd.VAE):
                     clip.shape[0],
                     video.shape[2],
                 )
-            latents.append(encode_clip(self, video, cut, progress).mode())
+            latents.append(encode_clip(self, video, request, progress).mode())
         return torch.cat(latents)
 
-    def _decode(self, samples: Tensor, cut: Cut) -> Tensor:
+    def _decode(self, samples: Tensor, request: Request) -> Tensor:
         clips = to_clips(samples, self.images)
         self.first_stage_model.check_latent(clips)
-        progress = Progress(parts=len(clips))
-        videos = []
-        for i, clip in enumerate(clips.split(1)):
-            progress.begin(i)
-            videos.append(self.process_output(decode_clip(self, clip, cut, progress)))
+        videos = decode_clips(self, clips, request, Progress())
+        videos = [self.process_output(video) for video in videos]
         video = videos[0] if len(videos) == 1 else torch.cat(videos)
         return video.movedim(1, -1)
 

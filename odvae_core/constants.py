@@ -1,4 +1,12 @@
-"""Numbers that come from outside, each with its source."""
+"""Numbers that come from outside, each with its source, and words that need no torch."""
+
+STRATEGIES = ("auto", "whole", "paper", "published", "exact", "stream")
+"""How a clip may be cut (docs/schedules.md).
+
+auto: the best plan that fits into memory; whole: not cut in time; paper: windows of one length both
+ways (OD-VAE, section 3.3); published: the sizes of the authors' code for the preset; exact: the
+cheapest cut that equals the whole clip; stream: chunk by chunk.
+"""
 
 LATENT_SCALE = 0.18215
 """What the consumers of SD-like latents multiply with (Rombach et al. 2022; Open-Sora-Plan's

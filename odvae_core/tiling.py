@@ -43,8 +43,7 @@ class Tiles:
         if not 0 <= self.overlap < self.size:
             raise ValueError(
                 f"got tiles of {self.size} pixels that overlap by {self.overlap}; "
-                "the overlap must be at least 0 and smaller than the tile: "
-                "try Tiles(256, overlap=32)"
+                "the overlap must be at least 0 and smaller than the tile: try 256 and 32"
             )
 
     def check(self, compression: int) -> None:
@@ -54,7 +53,7 @@ class Tiles:
             overlap = min(size - compression, self.overlap // compression * compression)
             raise ValueError(
                 f"got tiles of {self.size} pixels that overlap by {self.overlap}; both must be "
-                f"multiples of {compression}: try Tiles({size}, overlap={overlap})"
+                f"multiples of {compression}: try {size} and {overlap}"
             )
 
 

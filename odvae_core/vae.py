@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from .checks import check_finite, check_pieces
 from .posterior import Posterior
-from .schedules import Direction, Progress, Report, Schedule, Stream, Whole
+from .schedules import Coding, Direction, Progress, Report, Schedule, Stream, Whole
+from .schedules.base import records_gradient
 from .tiling import Tiles, count_tiles
 
 WHOLE, STREAM = Whole(), Stream()
@@ -41,6 +44,24 @@ class VideoVAE(nn.Module, ABC):
     def decoding(self) -> Direction:
         """The way from latents to video."""
 
+    def default_schedule(self, way: Direction, clip: Tensor) -> Schedule:
+        """Stream where it is exact and the clip longer than a chunk, else Whole.
+
+        Whole also where a gradient is recorded or the pass is compiled.
+        """
+        short = clip.shape[2] <= STREAM.cut(way)[0]
+        if torch.compiler.is_compiling() or short or records_gradient(way, clip):
+            return WHOLE
+        return STREAM if way.streams_exactly else WHOLE
+
+    def direction(self, coding: Coding) -> Direction:
+        """The way from video to moments, or from latents to video."""
+        return self.encoding() if coding is Coding.ENCODE else self.decoding()
+
+    def estimate_bytes(self, way: Direction, shape: tuple[int, ...]) -> int | None:
+        """Bytes that a pass over a piece of `shape` takes; None where a planner has to count."""
+        return None
+
     def posterior(self, moments: Tensor) -> Posterior:
         """What the moments mean."""
         return Posterior.from_moments(moments)
@@ -48,15 +69,15 @@ class VideoVAE(nn.Module, ABC):
     def encode(
         self,
         video: Tensor,
-        schedule: Schedule = WHOLE,
+        schedule: Schedule | None = None,
         tiles: Tiles | None = None,
         progress: Progress | None = None,
     ) -> Posterior:
         """Posterior of a video's latents, unscaled.
 
         [B, 3, 1 + ck, H, W] in [-1, 1] -> [B, C, 1 + k, H / s, W / s], s being the spatial
-        compression.
-        Raises `ValueError` for other frame counts and sizes: `odvae_core.fit` pads them.
+        compression. The schedule of None is `default_schedule`'s. Raises `ValueError` for other
+        frame counts and sizes, which `odvae_core.fit` pads, and for values that aren't finite.
         """
         self.check_video(video)
         self.check_frames(video.shape[2])
@@ -65,14 +86,15 @@ class VideoVAE(nn.Module, ABC):
     def decode(
         self,
         latent: Tensor,
-        schedule: Schedule = WHOLE,
+        schedule: Schedule | None = None,
         tiles: Tiles | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
         """Video of latents, unscaled.
 
-        [B, C, 1 + k, H, W] -> [B, 3, 1 + ck, sH, sW]; values may pass [-1, 1] a little. Raises
-        `ValueError` for a tensor that is no latent of this VAE.
+        [B, C, 1 + k, H, W] -> [B, 3, 1 + ck, sH, sW]; values may pass [-1, 1] a little. The
+        schedule of None is `default_schedule`'s. Raises `ValueError` for a tensor that is no latent
+        of this VAE, and for values that aren't finite.
         """
         self.check_latent(latent)
         return self._run(self.decoding(), latent, schedule, tiles, progress)
@@ -91,12 +113,12 @@ class VideoVAE(nn.Module, ABC):
         """Posteriors of consecutive latent frames, from consecutive pieces of one clip.
 
         The pieces [B, 3, T, H, W] are of any length, but have 1 + ck frames in all, else the last
-        step raises `ValueError`. Memory doesn't grow with the clip's length.
+        step raises `ValueError`. Memory doesn't grow with the clip's length. A schedule or tiles
+        that can't run this VAE are refused at the call.
         """
-        way = self.encoding()
         checked = check_pieces(chunks, self.check_video, self.check_frames)
-        for moments in self._stream(way, checked, schedule, tiles, progress):
-            yield self.posterior(moments)
+        moments = self._stream(self.encoding(), checked, schedule, tiles, progress)
+        return map(self.posterior, moments)
 
     def decode_stream(
         self,
@@ -111,7 +133,7 @@ class VideoVAE(nn.Module, ABC):
         Raises `ValueError` as `decode` does.
         """
         checked = check_pieces(chunks, self.check_latent, self.check_latent_frames)
-        yield from self._stream(self.decoding(), checked, schedule, tiles, progress)
+        return self._stream(self.decoding(), checked, schedule, tiles, progress)
 
     def check_video(self, video: Tensor) -> None:
         """Raise `ValueError` where this is no video that the encoder takes, whatever its length."""
@@ -174,19 +196,20 @@ class VideoVAE(nn.Module, ABC):
         self,
         way: Direction,
         clip: Tensor,
-        schedule: Schedule,
+        schedule: Schedule | None,
         tiles: Tiles | None,
         progress: Progress | None,
     ) -> Tensor:
+        schedule = schedule or self.default_schedule(way, clip)
         if tiles is not None:
             tiles.check(self.spatial_compression)
-        height, width = (side * way.pixels_out // way.pixels_in for side in clip.shape[-2:])
-        if way.pixels_in > way.pixels_out:
-            height, width = clip.shape[-2:]
         schedule.check(way)
         schedule.check_gradient(way, clip)
-        count = schedule.count(way, clip.shape[2]) * count_tiles(tiles, height, width)
-        return schedule.run(way, clip, tiles, Report(progress, count))
+        count = schedule.count(way, clip.shape[2]) * count_tiles(
+            tiles, *way.picture_size(clip.shape)
+        )
+        result = schedule.run(way, check_given(way, clip), tiles, Report(progress, count))
+        return check_result(way, result)
 
     def _stream(
         self,
@@ -199,32 +222,23 @@ class VideoVAE(nn.Module, ABC):
         if tiles is not None:
             tiles.check(self.spatial_compression)
         schedule.check(way)
-        checked = (schedule.check_gradient(way, chunk) for chunk in chunks)
-        return schedule.stream(way, checked, tiles, Report(progress))
+        checked = (check_given(way, schedule.check_gradient(way, chunk)) for chunk in chunks)
+        results = schedule.stream(way, checked, tiles, Report(progress))
+        return (check_result(way, result) for result in results)
 
 
-def check_pieces(
-    chunks: Iterable[Tensor],
-    check_chunk: Callable[[Tensor], None],
-    check_frames: Callable[[int], None],
-) -> Iterator[Tensor]:
-    """The pieces of a clip that hold a frame, each checked, and at the end their frames in all.
+def check_given(way: Direction, clip: Tensor) -> Tensor:
+    """The video or latent; raises `NonFiniteError` where it holds NaN or infinity."""
+    if way.coding is Coding.ENCODE:
+        return check_finite(clip, "the video", "correct what gives it")
+    return check_finite(
+        clip, "the latent", "the model that made it diverged: lower its guidance, or use bf16 there"
+    )
 
-    Raises `ValueError` where a piece differs from the first in more than its number of frames.
-    """
-    frames, first = 0, None
-    for chunk in chunks:
-        if chunk.ndim == 5 and not chunk.shape[2]:
-            continue
-        check_chunk(chunk)
-        picture = (*chunk.shape[:2], *chunk.shape[3:])
-        first = first or picture
-        if picture != first:
-            raise ValueError(
-                f"got a chunk of shape {list(chunk.shape)} in a clip of batch {first[0]} and "
-                f"{first[2]}x{first[3]}; the chunks of one clip differ in frames only: "
-                "start another stream for another clip"
-            )
-        frames += chunk.shape[2]
-        yield chunk
-    check_frames(frames)
+
+def check_result(way: Direction, result: Tensor) -> Tensor:
+    """Moments or video; raises `NonFiniteError` where the network overflowed."""
+    weight = next(way.coder.parameters())
+    dtype = str(weight.dtype).removeprefix("torch.")
+    name = f"what the network gave in {dtype} when it {way.coding.value}d"
+    return check_finite(result, name, "load it with dtype bf16 or fp32, or check its weights")

@@ -12,52 +12,64 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..constants import STRATEGIES
+from ..fit import ClipSize
+from ..planning.request import UNCUT
+from ..posterior import Posterior
+from ..schedules import Coding
+from ..vae import VideoVAE
 from .measure import PeakMemory
-from .model import Model, choose_schedule, open_model
-from .option_groups import SCHEDULES
+from .model import Model, make_request, open_vae, plan_model
 from .result import Result, describe_bytes
 
 
 def run(options: Namespace) -> Result:
     """Time encoding and decoding by the schedule that was named, or by all."""
-    model = open_model(options)
-    clip = torch.rand(1, 3, options.clip_frames, *options.size, device=model.device) * 2 - 1
-    model.vae.check_video(clip)
-    model.vae.check_frames(options.clip_frames)
-    names = SCHEDULES[1:] if options.schedule == "auto" else (options.schedule,)
-    rows = [measure_schedule(name, model, clip, options) for name in names]
+    vae = open_vae(options)
+    device = next(vae.parameters()).device
+    clip = torch.rand(1, 3, options.clip_frames, *options.size, device=device) * 2 - 1
+    vae.check_video(clip)
+    vae.check_frames(options.clip_frames)
+    names = STRATEGIES[1:] if options.schedule == "auto" else (options.schedule,)
+    rows = [measure_strategy(name, vae, clip, options) for name in names]
     facts = {
         "clip": f"{options.clip_frames} frames of {options.size[0]}x{options.size[1]}",
         "repeats": options.repeats,
-        "environment": describe_environment(model),
-        "checkpoint_sha256": model.vae.provenance.sha256,
+        "environment": describe_environment(vae),
+        "checkpoint_sha256": vae.provenance.sha256,
         "schedules": rows,
     }
     return Result(facts, describe(facts))
 
 
-def measure_schedule(name: str, model: Model, clip: Tensor, options: Namespace) -> dict[str, Any]:
-    """Frames/s and peak bytes of one schedule in both directions, or why the model refuses it."""
-    frames = None if name == "whole" else options.frames
-    model = replace(model, schedule=choose_schedule(name, frames, model.vae))
+def measure_strategy(name: str, vae: VideoVAE, clip: Tensor, options: Namespace) -> dict[str, Any]:
+    """Frames/s and peak bytes of one strategy in both passes, or why the model refuses it."""
+    frames = None if name in UNCUT else options.frames
+    request = replace(make_request(options), strategy=name, frames=frames)
     try:
-        model.vae.encode(clip, model.schedule, model.tiles)  # warms up
-    except ValueError as error:
+        model = plan_model(vae, request, ClipSize.of(clip))
+        latent = encode_clip(model, clip).mode()  # warms up
+        decoding = model.plans[Coding.DECODE]
+    except (ValueError, MemoryError) as error:
         return {"schedule": name, "refused": str(error)}
-    latent = model.vae.encode(clip, model.schedule, model.tiles).mode()
     ways = {
-        "encode": lambda: model.vae.encode(clip, model.schedule, model.tiles),
-        "decode": lambda: model.vae.decode(latent, model.schedule, model.tiles),
+        "encode": lambda: encode_clip(model, clip),
+        "decode": lambda: vae.decode(latent, decoding.schedule, decoding.tiles),
     }
     facts: dict[str, Any] = {"schedule": name, "run": model.describe()}
     for way, work in ways.items():
-        with PeakMemory(model.device) as memory:
+        with PeakMemory(clip.device) as memory:
             seconds = statistics.median(
-                time_once(work, model.device) for _ in range(options.repeats)
+                time_once(work, clip.device) for _ in range(options.repeats)
             )
         facts[f"{way}_frames_per_second"] = clip.shape[2] / seconds
         facts[f"{way}_peak_memory_bytes"] = memory.bytes
     return facts
+
+
+def encode_clip(model: Model, clip: Tensor) -> Posterior:
+    plan = model.plans[Coding.ENCODE]
+    return model.vae.encode(clip, plan.schedule, plan.tiles)
 
 
 def time_once(work: Callable[[], object], device: torch.device) -> float:
@@ -69,15 +81,16 @@ def time_once(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def describe_environment(model: Model) -> str:
+def describe_environment(vae: VideoVAE) -> str:
     """What the figures depend on."""
-    device = model.device
+    weight = next(vae.parameters())
+    device = weight.device
     name = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else f"{os.cpu_count()} CPUs, {torch.get_num_threads()} threads"
     )
-    dtype = str(next(model.vae.parameters()).dtype).removeprefix("torch.")
+    dtype = str(weight.dtype).removeprefix("torch.")
     return f"torch {torch.__version__}, Python {platform.python_version()}, {name}, {dtype}"
 
 

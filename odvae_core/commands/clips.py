@@ -27,9 +27,9 @@ def open_clip(options: Namespace) -> VideoReader:
     )
 
 
-def measure_clip(reader: VideoReader) -> ClipSize | None:
-    """The clip's size as it is read; None where the file doesn't tell its number of frames."""
-    return ClipSize(reader.frame_count, *reader.size) if reader.frame_count else None
+def measure_clip(reader: VideoReader) -> ClipSize:
+    """The clip's size as it is read, with the frames that are expected."""
+    return ClipSize(reader.expected_frames, *reader.size)
 
 
 def check_outputs(options: Namespace, *outputs: Path | None) -> None:

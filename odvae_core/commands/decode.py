@@ -5,6 +5,7 @@ from argparse import Namespace
 
 from ..fit import crop_stream
 from ..latents import LatentFile
+from ..schedules import Coding
 from ..video import VideoWriter
 from .clips import check_outputs, show_frames, split_frames
 from .measure import Stopwatch
@@ -20,7 +21,7 @@ def run(options: Namespace) -> Result:
     """Decode frame by frame into the clip's own size, number of frames and times."""
     check_outputs(options, options.output)
     file = LatentFile(options.input)
-    model = open_model(options, file.info.size)
+    model = open_model(options, file.info.size, (Coding.DECODE,))
     file.check(model.vae)
     warn_of_another_checkpoint(file, model)
     seconds = write(model, file, options)

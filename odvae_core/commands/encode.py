@@ -6,6 +6,7 @@ import torch
 
 from ..fit import pad_stream
 from ..latents import LatentInfo, check_suffix, write_latents
+from ..schedules import Coding
 from ..version import read_version
 from ..video import VideoReader
 from .clips import Reading, check_outputs, measure_clip, open_clip, show_frames
@@ -18,7 +19,7 @@ def run(options: Namespace) -> Result:
     check_outputs(options, options.output)
     check_suffix(options.output)
     with open_clip(options) as reader:
-        model = open_model(options, measure_clip(reader))
+        model = open_model(options, measure_clip(reader), (Coding.ENCODE,))
         reading = Reading(reader)
         shown = show_frames(reading.chunks(), "encode", reader.frame_count)
         posteriors = model.encode(pad_stream(shown, model.vae))

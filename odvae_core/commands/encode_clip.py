@@ -13,10 +13,11 @@ from torch import Tensor
 from ..dataset import Sample
 from ..dataset.reading import KIND, VERSION
 from ..fit import ClipSize, pad_stream
+from ..schedules import Coding
 from ..vae import VideoVAE
 from ..video import Chunk, ListedClip, VideoError, VideoReader
 from .clips import READ
-from .model import DTYPES, Model, choose_model, draw_latents
+from .model import DTYPES, Model, draw_latents, make_request, plan_model
 
 Facts = dict[str, Any]
 TOLERANCE = Fraction(1, 2000)
@@ -62,7 +63,7 @@ def encode_clip(clip: ListedClip, vae: VideoVAE, options: Namespace) -> list[Sam
     """
     length = 1 if clip.is_picture else options.frames_per_clip
     with open_clip(clip, options) as reader:
-        model = choose_model(vae, options, measure(reader, length))
+        model = plan_model(vae, make_request(options), measure(reader, length), (Coding.ENCODE,))
         shared = describe_clip(clip, reader, model)
         samples = []
         for number, piece in enumerate(cut_pieces(reader, clip, length)):
@@ -105,10 +106,9 @@ def open_clip(clip: ListedClip, options: Namespace) -> VideoReader:
     )
 
 
-def measure(reader: VideoReader, length: int | None) -> ClipSize | None:
-    """The size of a piece, or of the clip where its file tells it, for `auto` to fit."""
-    frames = length or reader.frame_count
-    return ClipSize(frames, *reader.size) if frames else None
+def measure(reader: VideoReader, length: int | None) -> ClipSize:
+    """The size of a piece, or of the clip, for the planner."""
+    return ClipSize(length or reader.expected_frames, *reader.size)
 
 
 def cut_pieces(

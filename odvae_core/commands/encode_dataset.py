@@ -9,10 +9,12 @@ import torch
 from tqdm import tqdm
 
 from ..dataset import DatasetError, Store
+from ..fit import ClipSize
+from ..schedules import Coding
 from ..vae import VideoVAE
 from ..video import ListedClip, VideoError, list_place
 from .encode_clip import describe_encoding, encode_clip
-from .model import choose_model, open_vae
+from .model import make_request, open_vae, plan_model
 from .result import Result
 from .worker import Worker, find_worker
 
@@ -75,7 +77,8 @@ def check_success(facts: dict[str, Any]) -> None:
 def try_out(vae: VideoVAE, options: Namespace) -> None:
     """Encode one frame, so that options that can't be are refused before a folder is claimed."""
     side = 8 * vae.spatial_compression
-    list(choose_model(vae, options, None).encode([torch.zeros(1, 3, 1, side, side)]))
+    model = plan_model(vae, make_request(options), ClipSize(1, side, side), (Coding.ENCODE,))
+    list(model.encode([torch.zeros(1, 3, 1, side, side)]))
 
 
 def encode(

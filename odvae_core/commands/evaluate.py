@@ -26,6 +26,7 @@ from ..evaluation import (
     write_csv,
 )
 from ..evaluation.judges import WITHOUT
+from ..schedules import Coding
 from ..video import VideoError
 from .clips import check_output
 from .model import choose_device, choose_dtype, open_model
@@ -95,8 +96,15 @@ def enter_all(options: Namespace, protocol: Protocol) -> Iterator[Contender]:
     named = any(getattr(options, kind) for kind in CONTENDERS)
     for text in options.checkpoint or ([] if named else [DEFAULT]):
         name, path = split_name(text)
-        model = open_model(Namespace(**{**vars(options), "checkpoint": path}))
-        yield enter_vae(name, model.vae, model.schedule, model.tiles, size)
+        model = open_model(Namespace(**{**vars(options), "checkpoint": path}), size)
+        yield enter_vae(
+            name,
+            model.vae,
+            model.plans[Coding.ENCODE].schedule,
+            model.plans[Coding.ENCODE].tiles,
+            size,
+            model.plans[Coding.DECODE].schedule,
+        )
     for name in options.baseline or ():
         yield enter_baseline(name, size)
     device = choose_device(options.device)

@@ -2,42 +2,44 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from ..checkpoint import load
-from ..constants import PUBLISHED_WINDOWS
-from ..cuts import fitting_cuts
 from ..fit import ClipSize
-from ..memory import available_memory
+from ..planning import (
+    Clip,
+    FreeMemory,
+    Plan,
+    Request,
+    available_memory,
+    find_plans,
+)
 from ..posterior import Posterior
-from ..schedules import Progress, Schedule, Stream, Sweep, Whole, Windows
-from ..tiling import Tiles
+from ..schedules import Coding, Direction, Progress
 from ..vae import VideoVAE
 
 log = logging.getLogger(__name__)
 
+BOTH = (Coding.DECODE, Coding.ENCODE)
+"""Both passes; decoding, which needs more, is planned first."""
+
+Result = TypeVar("Result")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-CUTS = {"exact": Sweep, "stream": Stream, "paper": Windows}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A VAE with schedule and tiles: clips and latents come and go in chunks in any schedule."""
+    """A VAE with a plan for each pass that a command needs; clips and latents go by in chunks."""
 
     vae: VideoVAE
-    schedule: Schedule
-    tiles: Tiles | None
-
-    @property
-    def streams(self) -> bool:
-        """Whether memory is bounded: the other schedules hold the clip."""
-        return isinstance(self.schedule, Stream | Windows)
+    plans: Mapping[Coding, Plan]
 
     @property
     def device(self) -> torch.device:
@@ -46,48 +48,39 @@ class Model:
 
     def encode(self, chunks: Iterable[Tensor]) -> Iterator[Posterior]:
         """Pieces of a clip of 1 + ck frames -> posteriors of consecutive latent frames."""
-        if self.streams:
-            yield from self.vae.encode_stream(chunks, self.schedule, self.tiles)
-            return
-        with show_steps("encode") as progress:
-            yield self.vae.encode(
-                torch.cat(list(chunks), dim=2), self.schedule, self.tiles, progress
-            )
+        plan = self.plans[Coding.ENCODE]
+        if plan.schedule.bounded:
+            return self.vae.encode_stream(chunks, plan.schedule, plan.tiles)
+        return self._hold(self.vae.encode, chunks, plan)
 
     def decode(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Consecutive latent frames of a clip -> consecutive pieces of its video."""
-        if self.streams:
-            yield from self.vae.decode_stream(chunks, self.schedule, self.tiles)
-            return
-        latent = torch.cat(list(chunks), dim=2)
-        with show_steps("decode") as progress:
-            video = self.vae.decode(latent, self.schedule, self.tiles, progress)
-        yield video
+        plan = self.plans[Coding.DECODE]
+        if plan.schedule.bounded:
+            return self.vae.decode_stream(chunks, plan.schedule, plan.tiles)
+        return self._hold(self.vae.decode, chunks, plan)
 
-    @property
-    def exact(self) -> bool:
-        """Whether the schedule equals the whole clip, in both directions."""
-        if isinstance(self.schedule, Stream):
-            return self.vae.encoding().streams_exactly and self.vae.decoding().streams_exactly
-        return not isinstance(self.schedule, Windows)
+    def _hold(
+        self, run: Callable[..., Result], chunks: Iterable[Tensor], plan: Plan
+    ) -> Iterator[Result]:
+        """The whole clip at once, for the schedules that need it."""
+        with show_steps(run.__name__) as progress:
+            yield run(torch.cat(list(chunks), dim=2), plan.schedule, plan.tiles, progress)
 
     def describe(self) -> str:
         """How it runs, in one phrase."""
         weight = next(self.vae.parameters())
-        schedule = f"{self.schedule} ({'exact' if self.exact else 'approximate'})"
-        tiles = "no tiles" if self.tiles is None else f"{self.tiles} (exact within a tile only)"
-        return f"{schedule}, {tiles}, {str(weight.dtype).removeprefix('torch.')} on {weight.device}"
+        told = {coding: plan.describe() for coding, plan in self.plans.items()}
+        if len(set(told.values())) == 1:
+            plans = next(iter(told.values()))
+        else:
+            plans = "; ".join(f"{coding.value} {plan}" for coding, plan in told.items())
+        return f"{plans}, {str(weight.dtype).removeprefix('torch.')} on {weight.device}"
 
 
-def open_model(options: Namespace, clip: ClipSize | None = None) -> Model:
-    """Load the checkpoint and settle schedule, tiles, type and device.
-
-    `auto` takes the best cut that fits a `clip` of known size into memory.
-    """
-    model = choose_model(open_vae(options), options, clip)
-    if not model.streams:
-        log.info("%s holds the whole clip in memory; stream and paper don't", model.schedule)
-    return model
+def open_model(options: Namespace, clip: ClipSize, passes: Sequence[Coding] = BOTH) -> Model:
+    """Load the checkpoint and plan the passes of a clip from a file."""
+    return plan_model(open_vae(options), make_request(options), clip, passes)
 
 
 def open_vae(options: Namespace) -> VideoVAE:
@@ -96,26 +89,42 @@ def open_vae(options: Namespace) -> VideoVAE:
     return load(options.checkpoint, dtype=choose_dtype(options.dtype, device), device=device)
 
 
-def choose_model(vae: VideoVAE, options: Namespace, clip: ClipSize | None) -> Model:
-    """The VAE with the schedule and tiles that the options ask for; `auto` is as `open_model`'s."""
-    tiles = choose_tiles(options, vae)
-    if options.schedule == "auto" and options.frames is None and tiles is None and clip is not None:
-        return fit_model(vae, clip.padded(vae), next(vae.parameters()).device)
-    return Model(vae, choose_schedule(options.schedule, options.frames, vae), tiles)
+def make_request(options: Namespace) -> Request:
+    """How the options ask for a clip to be cut."""
+    return Request(options.schedule, options.frames, options.tile, options.overlap)
 
 
-def fit_model(vae: VideoVAE, clip: ClipSize, device: torch.device) -> Model:
-    """The best cut whose decoding, the dearer direction, fits into memory.
+def plan_model(
+    vae: VideoVAE, request: Request, clip: ClipSize, passes: Sequence[Coding] = BOTH
+) -> Model:
+    """The VAE with the best plans for a clip from a file.
 
-    A clip from a file is never run whole where the network can be cut exactly: it may be long.
+    Both passes of a clip may run at a time, piece by piece, so the second that is named gets the
+    memory that the first one leaves.
     """
-    frames = 1 + (clip.frames - 1) // vae.temporal_compression
-    height, width = (side // vae.spatial_compression for side in (clip.height, clip.width))
-    shape = (1, vae.latent_channels, frames, height, width)
-    cuts = fitting_cuts(vae, False, shape, *available_memory(device))
-    whole = choose_way(vae) == "whole"
-    cut = next(cut for cut in cuts if whole or not isinstance(cut.schedule, Whole))
-    return Model(vae, cut.schedule, cut.tiles)
+    ways = {coding: vae.direction(coding) for coding in passes}
+    free = available_memory(next(vae.parameters()).device)
+    plans: dict[Coding, Plan] = {}
+    for coding, way in ways.items():
+        plans[coding] = plan_pass(vae, way, clip.padded(vae), request, free)
+        free = free.without(plans[coding].need)
+    held = [plan.describe() for plan in plans.values() if not plan.schedule.bounded]
+    if held:
+        log.info("%s: the whole clip is held in memory; stream and paper don't", held[0])
+    return Model(vae, plans)
+
+
+def plan_pass(
+    vae: VideoVAE, way: Direction, size: ClipSize, request: Request, free: FreeMemory
+) -> Plan:
+    """The best plan for one pass of a clip of this size."""
+    shape = (1, 3, size.frames, size.height, size.width)
+    if way.coding is Coding.DECODE:
+        step = vae.spatial_compression
+        frames = 1 + (size.frames - 1) // vae.temporal_compression
+        shape = (1, vae.latent_channels, frames, size.height // step, size.width // step)
+    clip = Clip(shape, next(vae.parameters()).device, held=False)
+    return next(find_plans(vae, way, clip, request, lambda _: free))
 
 
 def draw_latents(posteriors: Iterable[Posterior], options: Namespace) -> Iterator[Tensor]:
@@ -150,43 +159,6 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
         return DTYPES[name]
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
-
-
-def choose_schedule(name: str, frames: int | None, vae: VideoVAE) -> Schedule:
-    """The schedule of that name. Raises `ValueError` where it counts no frames but got some."""
-    if name == "auto":
-        name = choose_way(vae)
-    if name == "whole" and frames is not None:
-        raise ValueError(
-            f"got --frames {frames}, but the clip is not cut: leave it out, "
-            "or choose --schedule paper, exact or stream"
-        )
-    if name == "whole":
-        return Whole()
-    if name == "paper" and frames is None and vae.provenance.preset in PUBLISHED_WINDOWS:
-        return Windows.published(vae.provenance.preset)
-    return CUTS[name]() if frames is None else CUTS[name](frames)
-
-
-def choose_way(vae: VideoVAE) -> str:
-    """Stream where it is exact, else the exact cut; whole where the network can't be cut."""
-    ways = vae.encoding(), vae.decoding()
-    if any(way.whole_clip_only for way in ways):
-        return "whole"
-    return "stream" if all(way.streams_exactly for way in ways) else "exact"
-
-
-def choose_tiles(options: Namespace, vae: VideoVAE) -> Tiles | None:
-    """Tiles of --tile pixels that overlap by --overlap, or by an eighth."""
-    if options.tile is None:
-        if options.overlap is not None:
-            raise ValueError(f"got --overlap {options.overlap} without tiles: add --tile 256, say")
-        return None
-    step = vae.spatial_compression
-    eighth = options.tile // 8 // step * step
-    tiles = Tiles(options.tile, eighth if options.overlap is None else options.overlap)
-    tiles.check(step)
-    return tiles
 
 
 @contextmanager

@@ -2,14 +2,15 @@
 
 from argparse import ArgumentParser, ArgumentTypeError, _ArgumentGroup
 
-SCHEDULES = ("auto", "whole", "paper", "exact", "stream")
+from ..constants import STRATEGIES
+
 DTYPES = ("auto", "bf16", "fp16", "fp32")
 DEFAULT = "default"
 LONGEST = 18  # digits of a number that surely fits into 64 bits
 
-SCHEDULE_HELP = """how a long clip is cut. whole: not at all; paper: windows that share a frame, as
-published; exact: layer by layer, equal to whole; stream: chunk by chunk, for any length; auto:
-stream where it is exact, else exact"""
+SCHEDULE_HELP = """how a long clip is cut. whole: not at all; paper: windows of one length that
+share a frame; published: the sizes of the authors' code; exact: equal to whole, at the least cost;
+stream: chunk by chunk, for any length; auto: the best that fits into memory, exact if possible"""
 
 
 def add_model_options(parser: ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def add_model_options(parser: ArgumentParser) -> None:
 def add_run_options(group: _ArgumentGroup) -> None:
     """How a model runs."""
     add = group.add_argument
-    add("--schedule", choices=SCHEDULES, default="auto", help=SCHEDULE_HELP)
+    add("--schedule", choices=STRATEGIES, default="auto", help=SCHEDULE_HELP)
     add("--frames", type=positive, metavar="N", help="of a window, slab or chunk: 1 + 4k")
     add("--tile", type=positive, metavar="PIXELS", help="work in square tiles of this side")
     add("--overlap", type=natural, metavar="PIXELS", help="of tiles (default: an eighth of one)")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..fit import ClipSize, Grid, crop, pad
 from ..metrics import compression_ratio
-from ..schedules import Schedule, Windows
+from ..schedules import Schedule
 from ..tiling import Tiles
 from ..vae import VideoVAE
 from .baselines import BASELINES, SPACE, TIME
@@ -58,24 +58,34 @@ def enter_baseline(name: str, video: ClipSize) -> Contender:
 
 
 def enter_vae(
-    name: str, vae: VideoVAE, schedule: Schedule, tiles: Tiles | None, video: ClipSize
+    name: str,
+    vae: VideoVAE,
+    schedule: Schedule,
+    tiles: Tiles | None,
+    video: ClipSize,
+    decode_schedule: Schedule | None = None,
 ) -> Contender:
-    """One of our VAEs, video or 2D, run by a schedule; `video` is the size of the crops."""
+    """One of our VAEs, video or 2D, run by a schedule; `video` is the size of the crops.
+
+    Decoding takes the same schedule unless it is given its own.
+    """
+    schedules = schedule, decode_schedule or schedule
 
     def reconstruct(clip: Tensor) -> Tensor:
-        return vae.decode(vae.encode(clip, schedule, tiles).mode(), schedule, tiles)
+        return vae.decode(vae.encode(clip, schedules[0], tiles).mode(), schedules[1], tiles)
 
     weight = next(vae.parameters())
+    run = " and ".join(dict.fromkeys(map(str, schedules)))
     place = f"{name_type(weight.dtype)} on {weight.device.type}"
     facts = {
         "parameters": sum(parameter.numel() for parameter in vae.parameters()),
         "vcpr": find_vcpr(video, vae, vae.latent_channels),
-        "run": f"{schedule}, {tiles or 'no tiles'}, {place}",
+        "run": f"{run}, {tiles or 'no tiles'}, {place}",
     }
     if vae.provenance is not None:
         facts["sha256"] = vae.provenance.sha256
     return Contender(
-        name, fitted(reconstruct, vae), facts, find_borders(vae, schedule, video.frames)
+        name, fitted(reconstruct, vae), facts, find_borders(vae, schedules, video.frames)
     )
 
 
@@ -84,19 +94,13 @@ def fitted(reconstruct: Reconstruct, grid: Grid) -> Reconstruct:
     return lambda clip: crop(reconstruct(pad(clip, grid)), ClipSize.of(clip))
 
 
-def find_borders(vae: VideoVAE, schedule: Schedule, frames: int) -> tuple[int, ...]:
-    """The first frames of all windows but the first, those of the encoder's and the decoder's.
-
-    Only windows join: the other schedules remember what came before.
-    """
-    if not isinstance(schedule, Windows):
-        return ()
-    borders: set[int] = set()
-    for way in (vae.encoding(), vae.decoding()):
-        first, later = schedule.cut(way)
-        step = vae.temporal_compression if way.frames_out > way.frames_in else 1
-        borders |= set(range(1 + (first - 1) * step, frames, later * step))
-    return tuple(sorted(borders))
+def find_borders(
+    vae: VideoVAE, schedules: tuple[Schedule, Schedule], frames: int
+) -> tuple[int, ...]:
+    """The frames before which the encoder or the decoder starts anew."""
+    passes = zip((vae.encoding(), vae.decoding()), schedules, strict=True)
+    seams = {seam for way, schedule in passes for seam in schedule.seams(way, frames)}
+    return tuple(sorted(seams))
 
 
 def find_vcpr(video: ClipSize, grid: Grid, channels: int) -> float:

@@ -1,10 +1,20 @@
 """How a long clip is cut: four schedules over the same steps."""
 
 from .base import Progress, Report, Schedule
-from .direction import Direction
+from .direction import Coding, Direction
 from .stream import Stream
 from .sweep import Sweep
 from .whole import Whole
 from .windows import Windows
 
-__all__ = ["Direction", "Progress", "Report", "Schedule", "Stream", "Sweep", "Whole", "Windows"]
+__all__ = [
+    "Coding",
+    "Direction",
+    "Progress",
+    "Report",
+    "Schedule",
+    "Stream",
+    "Sweep",
+    "Whole",
+    "Windows",
+]

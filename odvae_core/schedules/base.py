@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -41,9 +42,42 @@ class Report:
 
 
 class Schedule(ABC):
-    """How a clip is cut. All are frozen dataclasses that count in video frames."""
+    """How a clip is cut. All are frozen dataclasses that count in video frames.
 
-    carries_gradients = False
+    `frames` are those of a piece, None where the clip isn't cut. `park` says that what is kept of
+    the clip's features is kept in host memory. `word` names the schedule in nodes and commands.
+    `bounded` says that memory doesn't grow with the clip's length: such a schedule also runs a clip
+    that comes in chunks.
+    """
+
+    frames: int | None = None
+    park: bool = False
+    word: ClassVar[str]
+    carries_gradients: ClassVar[bool] = False
+    bounded: ClassVar[bool] = False
+
+    @abstractmethod
+    def cut(self, way: Direction) -> tuple[int, int]:
+        """Input frames of the first piece and of each later one.
+
+        Raises `ValueError` where this schedule's pieces don't suit the temporal compression.
+        """
+
+    @abstractmethod
+    def is_exact(self, way: Direction) -> bool:
+        """Whether the result equals the whole clip's, to rounding, wherever the clip is cut."""
+
+    def refusal(self, way: Direction) -> str | None:
+        """Why this schedule can't cut this network, if so."""
+        return None
+
+    def seams(self, way: Direction, frames: int) -> range:
+        """The video frames before which the network starts anew, in a clip of `frames`."""
+        return range(0)
+
+    def parked(self) -> Self:
+        """The same, with what it keeps of the clip's features in host memory."""
+        return self
 
     def run(self, way: Direction, clip: Tensor, tiles: Tiles | None, report: Report) -> Tensor:
         """The clip [B, C, T, H, W] through `way`, on the clip's device and in its type.
@@ -56,9 +90,9 @@ class Schedule(ABC):
     def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
         """The whole clip, one tile of it, through `way`."""
 
-    @abstractmethod
     def count(self, way: Direction, frames: int) -> int:
         """How many steps a clip of `frames` input frames takes in one tile."""
+        return len(way.steps) * count_chunks(frames, *self.cut(way))
 
     def stream(
         self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
@@ -72,19 +106,30 @@ class Schedule(ABC):
             "the whole clip: choose one of these, or join the chunks and use encode or decode"
         )
 
-    def check(self, way: Direction) -> None:  # noqa: B027
+    def check(self, way: Direction) -> None:
         """Raise `ValueError` where this schedule can't cut this network. Called before a pass."""
+        self.cut(way)
+        if reason := self.refusal(way):
+            raise ValueError(
+                f"got {self}, but this model can't be cut so: {reason}; "
+                "use Whole(), or Windows() as its authors do"
+            )
 
     def check_gradient(self, way: Direction, clip: Tensor) -> Tensor:
         """The clip, or a chunk of it; raises `RuntimeError` where it can't carry its gradient."""
-        if self.carries_gradients or not torch.is_grad_enabled():
-            return clip
-        if clip.requires_grad or any(weight.requires_grad for weight in way.coder.parameters()):
+        if not self.carries_gradients and records_gradient(way, clip):
             raise RuntimeError(
                 f"got {self} where a gradient would be recorded; only Whole and Windows carry "
                 "gradients: use one of these, or torch.no_grad() and frozen parameters"
             )
         return clip
+
+
+def records_gradient(way: Direction, clip: Tensor) -> bool:
+    """Whether a pass of this clip would record a gradient."""
+    if not torch.is_grad_enabled():
+        return False
+    return clip.requires_grad or any(weight.requires_grad for weight in way.coder.parameters())
 
 
 def over_tiles(
@@ -120,6 +165,15 @@ class Output:
         assert self.video is not None
         assert self.filled == self.frames
         return self.video
+
+
+def check_piece_frames(name: str, frames: object) -> None:
+    """Raise `ValueError` unless `frames` is a number of frames that a piece can have."""
+    if not isinstance(frames, int) or isinstance(frames, bool) or frames < 2:
+        raise ValueError(
+            f"got {name}={frames!r}; it is a whole number of video frames, 1 + 4k and at least 5 "
+            "for networks that compress time 4 times: try 17"
+        )
 
 
 def cut_clip(clip: Tensor, first: int, later: int) -> Iterator[Tensor]:

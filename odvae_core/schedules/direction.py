@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from torch import Tensor, nn
 
 from ..layers.norm import ClipGroupNorm
 from ..layers.stream import Step
+
+
+class Coding(Enum):
+    """Which half of a VAE runs."""
+
+    ENCODE = "encode"
+    DECODE = "decode"
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,26 @@ class Direction:
     pixels_in: int
     pixels_out: int
 
+    @property
+    def coding(self) -> Coding:
+        """Whether this is an encoder or a decoder: a decoder makes the picture larger."""
+        return Coding.DECODE if self.pixels_out > self.pixels_in else Coding.ENCODE
+
+    @property
+    def temporal_compression(self) -> int:
+        """Video frames for each latent frame after the first."""
+        return max(self.frames_in, self.frames_out)
+
+    @property
+    def spatial_compression(self) -> int:
+        """Pixels of a side for each latent pixel."""
+        return max(self.pixels_in, self.pixels_out)
+
+    def picture_size(self, shape: Sequence[int]) -> tuple[int, int]:
+        """Height and width in video pixels of an input [B, C, T, H, W]."""
+        scale = self.spatial_compression // self.pixels_in
+        return shape[-2] * scale, shape[-1] * scale
+
     def output_frames(self, frames: int) -> int:
         """How many frames come out of 1 + k frames_in."""
         return 1 + (frames - 1) // self.frames_in * self.frames_out
@@ -35,7 +63,7 @@ class Direction:
 
         Raises `ValueError` where they are not 1 + k times the temporal compression.
         """
-        compression = max(self.frames_in, self.frames_out)
+        compression = self.temporal_compression
         later, rest = divmod(frames - 1, compression)
         if rest or later < 1:
             shorter = max(later, 1) * compression + 1

@@ -11,7 +11,16 @@ from torch import Tensor
 
 from ..layers.stream import StreamState, advance
 from ..tiling import Tiles
-from .base import Output, Report, Schedule, count_chunks, cut_clip, mark_last, over_tiles, recut
+from .base import (
+    Output,
+    Report,
+    Schedule,
+    check_piece_frames,
+    cut_clip,
+    mark_last,
+    over_tiles,
+    recut,
+)
 from .direction import Direction
 
 log = logging.getLogger(__name__)
@@ -28,15 +37,27 @@ class Stream(Schedule):
 
     frames: int = 17
 
+    word = "stream"
+    bounded = True
+
+    def __post_init__(self):
+        check_piece_frames("frames", self.frames)
+
+    def cut(self, way: Direction) -> tuple[int, int]:
+        return way.cut(self.frames)
+
+    def is_exact(self, way: Direction) -> bool:
+        return way.streams_exactly
+
+    def refusal(self, way: Direction) -> str | None:
+        return way.whole_clip_only or way.unstreamable
+
     def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
         output = Output(way.output_frames(clip.shape[2]), clip)
         with report.part(self.count(way, clip.shape[2])):
             for chunk in self.stream(way, cut_clip(clip, *way.cut(self.frames)), None, report):
                 output.append(chunk)
         return output.whole()
-
-    def count(self, way: Direction, frames: int) -> int:
-        return len(way.steps) * count_chunks(frames, *way.cut(self.frames))
 
     def stream(
         self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
@@ -59,24 +80,15 @@ class Stream(Schedule):
                 yield output
 
     def check(self, way: Direction) -> None:
-        refuse_uncuttable(self, way)
-        if way.unstreamable:
+        if way.unstreamable and not way.whole_clip_only:
             raise ValueError(
                 f"got {self}, but this model can't be streamed: {way.unstreamable}; "
                 "use Sweep(), which is exact, or Windows() as its authors do"
             )
+        super().check(way)
         if not way.streams_exactly:
             log.warning(
                 "%s is approximate for this model: its norms span the clip and see only the frames "
                 "so far; Sweep is exact",
                 self,
             )
-
-
-def refuse_uncuttable(schedule: Schedule, way: Direction) -> None:
-    """Raise `ValueError` where the network gives other results however the clip is cut."""
-    if way.whole_clip_only:
-        raise ValueError(
-            f"got {schedule}, but this model can't be cut: {way.whole_clip_only}; "
-            "use Whole(), or Windows() as its authors do"
-        )

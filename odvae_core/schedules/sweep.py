@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from ..constants import INDEX_LIMIT
 from ..layers.statistics import Moments
 from ..layers.stream import Step, StreamState
-from .base import Output, Report, Schedule, count_chunks, cut_clip
+from .base import Output, Report, Schedule, check_piece_frames, cut_clip
 from .direction import Direction
-from .stream import refuse_uncuttable
 
 Pair = tuple[Tensor, Tensor | None]
 """The features and the shortcut between two steps."""
@@ -38,6 +37,23 @@ class Sweep(Schedule):
 
     frames: int = 9
     park: bool = False
+
+    word = "exact"
+
+    def __post_init__(self):
+        check_piece_frames("frames", self.frames)
+
+    def cut(self, way: Direction) -> tuple[int, int]:
+        return way.cut(self.frames)
+
+    def is_exact(self, way: Direction) -> bool:
+        return True
+
+    def refusal(self, way: Direction) -> str | None:
+        return way.whole_clip_only
+
+    def parked(self) -> Sweep:
+        return replace(self, park=True)
 
     def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
         output = Output(way.output_frames(clip.shape[2]), clip)
@@ -63,17 +79,14 @@ class Sweep(Schedule):
         known: Known = {}
         for x, shortcut in swept:
             gather(known, norm, x)
-            slabs.append((self.parked(x), None if shortcut is None else self.parked(shortcut)))
+            slabs.append(
+                (self.move_kept(x), None if shortcut is None else self.move_kept(shortcut))
+            )
         return slabs, known
 
-    def parked(self, features: Tensor) -> Tensor:
+    def move_kept(self, features: Tensor) -> Tensor:
+        """Features to where they are kept until the next segment reads them."""
         return features.to("cpu") if self.park else features
-
-    def count(self, way: Direction, frames: int) -> int:
-        return len(way.steps) * count_chunks(frames, *way.cut(self.frames))
-
-    def check(self, way: Direction) -> None:
-        refuse_uncuttable(self, way)
 
 
 def split_at_norms(steps: Sequence[Step]) -> Iterator[tuple[Sequence[Step], nn.Module | None]]:

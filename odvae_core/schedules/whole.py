@@ -23,12 +23,20 @@ class Whole(Schedule):
 
     recompute: bool = field(default=False, repr=False)
 
+    word = "whole"
     carries_gradients = True
 
     def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
         steps = [forget(step) for step in way.steps] if self.recompute else way.steps
         with report.part(len(steps)):
             return advance(steps, way.place(clip), report=report)[0].to(clip)
+
+    def cut(self, way: Direction) -> tuple[int, int]:
+        """The clip is not cut; it grows by the frames of one latent frame."""
+        return 1 + way.frames_in, way.frames_in
+
+    def is_exact(self, way: Direction) -> bool:
+        return True
 
     def count(self, way: Direction, frames: int) -> int:
         return len(way.steps)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..constants import PUBLISHED_WINDOWS
 from ..tiling import Tiles
-from .base import Output, Report, Schedule, count_chunks, cut_clip, recut
-from .direction import Direction
+from .base import Output, Report, Schedule, check_piece_frames, cut_clip, recut
+from .direction import Coding, Direction
 from .whole import Whole
 
 
@@ -26,7 +26,14 @@ class Windows(Schedule):
     frames: int = 33
     decode_frames: int | None = None
 
+    word = "paper"
     carries_gradients = True
+    bounded = True
+
+    def __post_init__(self):
+        check_piece_frames("frames", self.frames)
+        if self.decode_frames is not None:
+            check_piece_frames("decode_frames", self.decode_frames)
 
     @classmethod
     def published(cls, preset: str) -> Windows:
@@ -48,9 +55,6 @@ class Windows(Schedule):
     def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
         return self.run(way, clip, None, report)
 
-    def count(self, way: Direction, frames: int) -> int:
-        return len(way.steps) * count_chunks(frames, *self.cut(way))
-
     def stream(
         self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
     ) -> Iterator[Tensor]:
@@ -63,5 +67,13 @@ class Windows(Schedule):
 
     def cut(self, way: Direction) -> tuple[int, int]:
         """Input frames of the first window, and new frames of each later one."""
-        decoding = way.frames_out > way.frames_in
+        decoding = way.coding is Coding.DECODE
         return way.cut((decoding and self.decode_frames) or self.frames)
+
+    def is_exact(self, way: Direction) -> bool:
+        return False
+
+    def seams(self, way: Direction, frames: int) -> range:
+        first, later = self.cut(way)
+        step = way.temporal_compression // way.frames_in
+        return range(1 + (first - 1) * step, frames, later * step)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from av import Packet, VideoFrame
+from av import time_base as TIME_BASE
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
@@ -23,11 +24,15 @@ Timed = tuple[VideoFrame, Fraction]
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file says about its picture; frame_count is None where no exact index exists."""
+    """What a file says about its picture; frame_count is None where no exact index exists.
+
+    seconds is the length that the container states, None where it states none.
+    """
 
     first: VideoFrame
     rate: Fraction
     frame_count: int | None
+    seconds: Fraction | None
     pixel_aspect: Fraction
     has_alpha: bool
 
@@ -42,6 +47,7 @@ def inspect(source: Source) -> VideoInfo:
             first=first,
             rate=_rate_of(stream),
             frame_count=_count_frames(container, stream),
+            seconds=Fraction(container.duration, TIME_BASE) if container.duration else None,
             pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
             has_alpha=alpha or stream.metadata.get("alpha_mode") == "1",
         )

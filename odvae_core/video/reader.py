@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
+from math import ceil
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
 HD_LINES = 720  # untagged pictures of this height are BT.709, smaller ones BT.601, as in players
 CHUNK = 64  # frames that read_video converts at a time
+UNKNOWN_LENGTH = Fraction(600)  # seconds that a file is expected to have that states no length
 HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 
 
@@ -50,9 +52,10 @@ class VideoReader:
     range. Alpha is dropped and HDR is not tone-mapped, both logged; interlaced frames stay woven.
 
     size: (height, width) as delivered. fps: mean rate as delivered. frame_count: exact, or None
-    where the container doesn't list its frames. VideoError: no such file, no picture in it, or,
-    while reading, a file that breaks or ends too early, after the last frame that decodes. (Raw
-    streams, MPEG-TS and GIF state no length: a cut between two of their frames can't be seen.)
+    where the container doesn't list its frames. expected_frames: the same, or an estimate by the
+    length that the container states, or by UNKNOWN_LENGTH. VideoError: no such file, no picture in
+    it, or, while reading, a file that breaks or ends too early, after the last frame that decodes.
+    (Raw streams, MPEG-TS and GIF state no length: a cut between two of their frames can't be seen.)
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class VideoReader:
         self.size = geometry.size
         self.fps = info.rate / stride
         self.frame_count = _count_delivered(info.frame_count, start, frames, stride)
+        self.expected_frames = self.frame_count or _expect_frames(info, start, frames, stride)
         self._geometry = geometry
         self._start, self._frames, self._stride = Fraction(start), frames, stride
         self._running: weakref.WeakSet[Generator] = weakref.WeakSet()
@@ -202,6 +206,14 @@ def _count_delivered(
     if count is None or start:
         return None
     delivered = -(-count // stride)
+    return delivered if frames is None else min(frames, delivered)
+
+
+def _expect_frames(
+    info: VideoInfo, start: Fraction | float, frames: int | None, stride: int
+) -> int:
+    seconds = UNKNOWN_LENGTH if info.seconds is None else info.seconds - Fraction(start)
+    delivered = max(1, ceil(seconds * info.rate / stride))
     return delivered if frames is None else min(frames, delivered)
 
 

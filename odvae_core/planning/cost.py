@@ -1,0 +1,49 @@
+"""What a cut costs: the one place that says which of the cuts that fit is the best."""
+
+from __future__ import annotations
+
+from ..schedules import Direction, Schedule
+from ..tiling import Tiles
+from .need import Clip
+
+Cost = tuple[int, bool, float, int]
+
+CPU_TIME = {5: 0.9, 9: 0.92, 17: 0.95, 33: 1.0}
+"""Time of a pass on a CPU in pieces of so many video frames, relative to the whole clip at once."""
+
+LAUNCHES = 1.0
+"""Frames in whose time a GPU could have run what it loses at the start of every piece."""
+
+PARKING = 1.5
+"""Times longer that a pass takes whose features go to the host and back, about."""
+
+
+def cost_of(way: Direction, schedule: Schedule, tiles: Tiles | None, clip: Clip) -> Cost:
+    """What a cut costs, to be compared with others of the same clip: the least is the best.
+
+    First its distance to the whole clip: 0 equal, 1 approximate in time, 2 in tiles. Then, for a
+    clip that goes by in pieces, whether the schedule has to hold it. Then the time, then the frames
+    at a time.
+    """
+    distance = 2 if tiles else int(not equals_whole(way, schedule, clip))
+    holds = not clip.held and not schedule.bounded
+    frames = piece_frames(way, schedule, clip)
+    return distance, holds, relative_time(schedule, frames, clip.on_cpu), frames
+
+
+def equals_whole(way: Direction, schedule: Schedule, clip: Clip) -> bool:
+    """Whether the result is the whole clip's: the schedule is exact, or a piece holds the clip."""
+    return schedule.is_exact(way) or clip.shape[2] <= schedule.cut(way)[0]
+
+
+def piece_frames(way: Direction, schedule: Schedule, clip: Clip) -> int:
+    """Video frames that go through the network at a time."""
+    frames = 1 + (clip.shape[2] - 1) * way.temporal_compression // way.frames_in
+    return min(frames, schedule.frames or frames)
+
+
+def relative_time(schedule: Schedule, frames: int, on_cpu: bool) -> float:
+    """The time of a pass relative to that of the whole clip at once."""
+    if on_cpu:
+        return next((time for size, time in CPU_TIME.items() if frames <= size), 1.1)
+    return (1 + LAUNCHES / frames) * (PARKING if schedule.park else 1)

@@ -1,0 +1,50 @@
+"""The bytes that live at a time, counted on tensors that have shapes but no values."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class MemoryTracker(TorchDispatchMode):
+    """Counts the bytes of the tensors made under it, by kind of device, now and at the peak."""
+
+    def __init__(self):
+        super().__init__()
+        self.live: Counter[str] = Counter()
+        self.peak: Counter[str] = Counter()
+        self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self.add(tensor)
+        if func is torch.ops.aten.convolution.default:
+            self.add_scratch(args[0], result)
+        return result
+
+    def add(self, tensor: Tensor) -> None:
+        """Count a tensor's storage until it is freed; views share one storage."""
+        storage = tensor.untyped_storage()
+        if storage in self._known:
+            return
+        self._known.add(storage)
+        size, device = storage.nbytes(), tensor.device.type
+        self.live[device] += size
+        self.peak[device] = max(self.peak[device], self.live[device])
+        weakref.finalize(storage, self.remove, device, size)
+
+    def remove(self, device: str, size: int) -> None:
+        self.live[device] -= size
+
+    def add_scratch(self, *tensors: Tensor) -> None:
+        """A convolution kernel may bring its input and its output to another layout."""
+        device = tensors[0].device.type
+        scratch = sum(tensor.nbytes for tensor in tensors)
+        self.peak[device] = max(self.peak[device], self.live[device] + scratch)
