@@ -19,7 +19,7 @@ import torch
 import odvae_core as odvae
 from benchmarks.environment import ROOT, describe_environment
 from benchmarks.peak import measure_peak
-from odvae_core.memory import need
+from odvae_core.planning import Clip, count_need
 from odvae_core.registry import read_config
 
 PRESET = "odvae-v1.2"
@@ -40,7 +40,8 @@ def measure(arguments: argparse.Namespace) -> tuple[int, int]:
     shape = (1, 3, arguments.frames, arguments.side, arguments.side)
     if not encode:
         shape = (1, 4, 1 + (shape[2] - 1) // 4, shape[3] // 8, shape[4] // 8)
-    needed = need(vae, encode, shape, schedule, None)
+    way = vae.encoding() if encode else vae.decoding()
+    needed = count_need(vae, way, Clip(shape, torch.device("cpu")), schedule, None)
     clip = torch.rand(shape)
     with torch.inference_mode():
         vae.decode(vae.encode(torch.rand(1, 3, 5, 16, 16)).mean)
@@ -49,8 +50,8 @@ def measure(arguments: argparse.Namespace) -> tuple[int, int]:
             if encode
             else (lambda: vae.decode(clip, schedule))
         )
-        _, peak = measure_peak(run)
-    return needed.device + needed.host, peak
+        result, peak = measure_peak(run)
+    return needed.device + needed.host - needed.given, peak + result.nbytes
 
 
 def measure_in_child(arguments: argparse.Namespace, name: str, direction: str) -> list:

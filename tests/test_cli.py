@@ -21,6 +21,7 @@ from odvae_core.commands.result import Result, write_result
 from odvae_core.families.odvae_config import PRESETS
 from odvae_core.latents import LatentFile
 from odvae_core.metrics import psnr, quantize, ssim
+from odvae_core.planning import FreeMemory
 from odvae_core.video import VideoReader, VideoWriter, read_video
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -205,17 +206,20 @@ def test_auto_takes_a_finer_cut_where_memory_is_short(
     tmp_path, checkpoint, clip, capsys, monkeypatch
 ):
     def reconstruct(name, free):
-        monkeypatch.setattr("odvae_core.commands.model.available_memory", lambda _: (free, free))
+        found = FreeMemory(free, free, shared=True)
+        monkeypatch.setattr("odvae_core.commands.model.available_memory", lambda _: found)
         return ask(capsys, "reconstruct", clip, tmp_path / name, "--checkpoint", checkpoint)["run"]
 
-    assert "Stream(frames=33) (exact), no tiles" in reconstruct("a.mp4", 2**40)
-    assert "Stream(frames=5) (exact), no tiles" in reconstruct("b.mp4", 5_200_000)
+    assert "stream, 5 frames at a time, exact" in reconstruct("a.mp4", 2**40)
+    with pytest.raises(AssertionError):
+        reconstruct("b.mp4", 100_000)
+    assert "from file to file" in capsys.readouterr().err
 
 
 def test_the_result_for_a_person_names_quality_speed_and_memory(tmp_path, checkpoint, clip, capsys):
     assert call("reconstruct", clip, tmp_path / "out.mp4", "--checkpoint", checkpoint) == 0
     text = capsys.readouterr().out
-    for word in ("7 frames of 20x36", "dB, SSIM", "frames/s", "MiB", "Stream(frames="):
+    for word in ("7 frames of 20x36", "dB, SSIM", "frames/s", "MiB", "frames at a time"):
         assert word in text
 
 
@@ -292,8 +296,10 @@ def test_latents_with_other_channels_are_refused(tmp_path, latents, capsys):
 def test_bench_measures_every_schedule(checkpoint, capsys):
     options = ("--size", "16x24", "--clip-frames", 9, "--repeats", 1, "--checkpoint", checkpoint)
     facts = ask(capsys, "bench", *options)
-    assert [row["schedule"] for row in facts["schedules"]] == ["whole", "paper", "exact", "stream"]
-    for row in facts["schedules"]:
+    rows = {row["schedule"]: row for row in facts["schedules"]}
+    assert list(rows) == ["whole", "paper", "published", "exact", "stream"]
+    assert "published no sizes" in rows.pop("published")["refused"]
+    for row in rows.values():
         assert row["encode_frames_per_second"] > 0
         assert row["decode_peak_memory_bytes"] > 2**20
     assert torch.__version__ in facts["environment"]
@@ -332,31 +338,10 @@ def test_inflate_writes_a_video_vae_and_proves_it(tmp_path, capsys):
 # schedules and tiles, as the options name them
 
 
-def test_paper_windows_are_the_published_ones_of_the_preset():
-    vae = odvae.build(dataclasses.replace(PRESETS["odvae-v1.2"], width=32))
-    vae.provenance = type("Provenance", (), {"preset": "odvae-v1.2"})
-    assert model.choose_schedule("paper", None, vae) == odvae.Windows.published("odvae-v1.2")
-    assert model.choose_schedule("paper", 9, vae) == odvae.Windows(9)
-
-
-@pytest.mark.parametrize(
-    ("preset", "expected"),
-    [
-        ("odvae-tiny", odvae.Stream()),
-        ("odvae-v1.2", odvae.Sweep()),
-        ("odvae-v1.0", odvae.Whole()),
-    ],
-)
-def test_auto_is_the_first_cut_that_is_exact_for_the_model(preset, expected):
-    with torch.device("meta"):
-        vae = odvae.build(preset)
-    assert model.choose_schedule("auto", None, vae) == expected
-
-
 def test_tiles_overlap_by_an_eighth_unless_told(tmp_path, checkpoint, clip, capsys):
     for options, expected in (
-        (("--tile", 64), "Tiles(size=64, overlap=8,"),
-        (("--tile", 16, "--overlap", 8), "Tiles(size=16, overlap=8,"),
+        (("--tile", 16), "tiles of 16 that overlap by 0"),
+        (("--tile", 16, "--overlap", 8), "tiles of 16 that overlap by 8"),
     ):
         output = tmp_path / "out.mp4"
         arguments = (clip, output, "--overwrite", "--checkpoint", checkpoint)
@@ -367,11 +352,11 @@ def test_a_stream_that_is_approximate_says_so(tmp_path, clip, capsys):
     path = tmp_path / "clip-norms.safetensors"
     config = dataclasses.replace(PRESETS["odvae-tiny"], norm="clip")
     odvae.save(odvae.build(config), path)
-    options = ("--schedule", "stream", "--checkpoint", path)
+    options = ("--schedule", "stream", "--frames", 5, "--checkpoint", path)
     assert call("reconstruct", clip, tmp_path / "out.mp4", *options) == 0
     captured = capsys.readouterr()
     assert "is approximate for this model" in captured.err
-    assert "Stream(frames=17) (approximate)" in captured.out
+    assert "stream, 5 frames at a time, approximate in time" in captured.out
 
 
 # what is shown and measured
@@ -428,7 +413,7 @@ def test_an_infinite_figure_is_legal_json(capsys):
     ("options", "message"),
     [
         (("--frames", 6), "1 + 4k"),
-        (("--schedule", "whole", "--frames", 5), "the clip is not cut"),
+        (("--schedule", "whole", "--frames", 5), "takes none: leave frames out"),
         (("--tile", 20), "multiples of 8"),
         (("--overlap", 8), "without tiles"),
         (("--device", "abacus"), "try --device cpu"),

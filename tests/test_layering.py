@@ -57,7 +57,7 @@ RULES = {
 
 # The floors of odvae_core, lowest first; a floor imports itself and what lies below.
 FLOORS = (
-    ("constants", "config", "posterior", "version", "tensorfile"),
+    ("constants", "config", "posterior", "version", "tensorfile", "checks"),
     ("tiling",),
     ("layers",),
     ("schedules",),
@@ -65,7 +65,7 @@ FLOORS = (
     ("families", "fit"),
     ("published",),
     ("registry",),
-    ("design", "memory", "cuts"),
+    ("design", "planning"),
     ("checkpoint", "dataset", "evaluation", "inflation", "latents", "metrics", "video"),
     ("__init__",),
     ("commands", "cli", "__main__"),

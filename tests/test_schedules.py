@@ -200,10 +200,45 @@ def test_published_windows_have_upstreams_own_sizes():
         odvae.Windows.published("odvae-v1.0")
 
 
-@pytest.mark.parametrize("schedule", [odvae.Windows(8), odvae.Stream(1), odvae.Sweep(7)])
+@pytest.mark.parametrize("schedule", [odvae.Windows(8), odvae.Stream(2), odvae.Sweep(7)])
 def test_a_cut_of_other_than_1_plus_4k_frames_is_refused_with_the_nearest(schedule):
     with pytest.raises(ValueError, match=r"takes 1 \+ 4k.*try"):
         make_vae("odvae-tiny").encode(make_clip(9), schedule)
+
+
+@pytest.mark.parametrize("kind", [odvae.Windows, odvae.Stream, odvae.Sweep])
+@pytest.mark.parametrize("frames", [None, -1, 0, 1, True, 5.0, "5"])
+def test_a_schedule_of_what_is_no_number_of_frames_cannot_be_made(kind, frames):
+    with pytest.raises(ValueError, match=r"got frames=.*it is a whole number of video frames"):
+        kind(frames)
+
+
+def test_windows_refuse_frames_to_decode_that_cannot_be():
+    with pytest.raises(ValueError, match="got decode_frames=0"):
+        odvae.Windows(5, 0)
+
+
+@pytest.mark.parametrize(
+    "schedule", [odvae.Whole(), odvae.Windows(5), odvae.Stream(5), odvae.Sweep(5)]
+)
+@pytest.mark.parametrize("preset", ["odvae-v1.2", "odvae-stream", "odvae-v1.0"])
+def test_a_schedule_says_whether_it_is_exact_for_a_network_and_means_it(schedule, preset):
+    vae = make_vae(preset)
+    if schedule.refusal(vae.encoding()):
+        with pytest.raises(ValueError, match="can't be cut so"):
+            vae.encode(make_clip(13), schedule)
+        return
+    mean, whole = (vae.encode(make_clip(13), cut).mean for cut in (schedule, odvae.Whole()))
+    distance = float((mean - whole).abs().max())
+    assert (distance < 1e-9) is schedule.is_exact(vae.encoding())
+
+
+@pytest.mark.parametrize("coding", ["encode", "decode"])
+def test_windows_say_where_the_network_starts_anew(coding):
+    vae = make_vae("odvae-v1.2")
+    way = vae.encoding() if coding == "encode" else vae.decoding()
+    assert list(odvae.Windows(5, 9).seams(way, 17)) == ([5, 9, 13] if coding == "encode" else [9])
+    assert list(odvae.Stream(5).seams(way, 17)) == []
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,16 @@ def test_a_stream_of_chunks_needs_a_schedule_that_needs_no_whole_clip(schedule):
         list(build_small("odvae-tiny").encode_stream([make_clip(5)], schedule))
 
 
+@pytest.mark.parametrize("run", ["encode_stream", "decode_stream"])
+@pytest.mark.parametrize(
+    ("schedule", "tiles"),
+    [(odvae.Whole(), None), (odvae.Stream(6), None), (odvae.Stream(5), odvae.Tiles(20, 4))],
+)
+def test_what_a_stream_cannot_do_is_refused_at_the_call(run, schedule, tiles):
+    with pytest.raises(ValueError, match=r"takes (Stream|1 \+ 4k)|multiples of 8"):
+        getattr(build_small("odvae-tiny"), run)(iter([]), schedule, tiles)
+
+
 def test_a_stream_that_ends_at_an_illegal_length_says_so():
     with pytest.raises(ValueError, match="got 7 frames"):
         list(build_small("odvae-tiny").encode_stream([make_clip(7)], odvae.Stream(5)))

@@ -113,3 +113,24 @@ def test_fewer_3d_convolutions_are_fewer_parameters():
 def test_forward_reconstructs_from_the_mode(vae):
     video = torch.rand(1, 3, 5, 16, 16)
     assert torch.equal(vae(video), vae.decode(vae.encode(video).mode()))
+
+
+@pytest.mark.parametrize(
+    ("preset", "kind"),
+    [("odvae-tiny", odvae.Stream), ("ivvae-z4", odvae.Stream), ("odvae-v1.2", odvae.Whole)],
+)
+def test_a_network_that_streams_exactly_does_so_by_default(preset, kind):
+    with torch.device("meta"):
+        vae = odvae.build(preset).requires_grad_(False)
+    for way, frames in ((vae.encoding(), 33), (vae.decoding(), 9)):
+        assert isinstance(vae.default_schedule(way, torch.empty(1, 4, frames, 8, 8)), kind)
+
+
+def test_the_default_is_the_whole_clip_where_it_is_short_or_a_gradient_is_recorded():
+    vae = odvae.build("odvae-tiny")
+    clip, short = (torch.empty(1, 3, frames, 8, 8) for frames in (33, 17))
+    assert vae.default_schedule(vae.encoding(), clip) == odvae.Whole()
+    vae.requires_grad_(False)
+    assert vae.default_schedule(vae.encoding(), clip) == odvae.Stream()
+    assert vae.default_schedule(vae.encoding(), short) == odvae.Whole()
+    assert vae.default_schedule(vae.encoding(), clip.requires_grad_()) == odvae.Whole()

@@ -153,9 +153,10 @@ class TestFreeMemory(io.ComfyNode):
 
     @classmethod
     def execute(cls, vae, megabytes) -> io.NodeOutput:
-        name = next(name for name in sys.modules if name.endswith(".odvae_core.memory"))
+        name = next(name for name in sys.modules if name.endswith(".nodes.memory"))
         measured, free = available_memory(name), int(megabytes * 2**20)
-        pretended = (lambda device: (free, free)) if free else measured
+        kind = sys.modules[name].FreeMemory
+        pretended = (lambda device: kind(free, free, shared=True)) if free else measured
         sys.modules[name].available_memory = pretended
         return io.NodeOutput(vae)
 
