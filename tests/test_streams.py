@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 
 import odvae_core as odvae
-from tests.checkpoints import build_small
+from odvae_core.families.ivvae_config import IvvaeConfig
+from tests.checkpoints import build_small, shrink
 
+SMALL_IVVAE = IvvaeConfig(4, width=16, blocks=1)
 CHUNKED = (odvae.Stream(5), odvae.Windows(5))
 
 
@@ -33,6 +36,20 @@ def test_tiles_of_a_stream_of_chunks_equal_those_of_the_clip():
     torch.testing.assert_close(latent, vae.encode(clip, odvae.Whole(), tiles).mean)
     video = torch.cat(list(vae.decode_stream([latent], odvae.Stream(5), tiles)), dim=2)
     torch.testing.assert_close(video, vae.decode(latent, odvae.Whole(), tiles))
+
+
+@pytest.mark.parametrize("config", [shrink("odvae-stream"), shrink("odvae-v1.2"), SMALL_IVVAE])
+def test_tiles_of_a_stream_come_back_to_the_networks_device(config):
+    """Fake tensors on "meta" stand for a device that isn't here: they refuse to mix with others."""
+    with FakeTensorMode(), torch.no_grad():
+        with torch.device("meta"):
+            vae = odvae.build(config)
+        chunks, tiles = torch.empty(1, 3, 9, 16, 32).split(4, dim=2), odvae.Tiles(24, overlap=8)
+        posteriors = list(vae.encode_stream(chunks, odvae.Stream(5), tiles))
+        latents = [posterior.mean for posterior in posteriors]
+        video = torch.cat(list(vae.decode_stream(latents, odvae.Stream(5), tiles)), dim=2)
+        assert video.device.type == "cpu"
+        assert video.shape == (1, 3, 9, 16, 32)
 
 
 @pytest.mark.parametrize("schedule", [odvae.Whole(), odvae.Sweep()])

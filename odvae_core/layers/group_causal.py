@@ -34,7 +34,7 @@ class GroupCausalConv3d(Conv3d):
         """Convolve what `with_groups` gave: one frame and whole groups behind it."""
         outputs = []
         if begins:
-            outputs.append(self._convolve(frames[:, :, [0, 0]]))
+            outputs.append(self._convolve(frames[:, :, :1].expand(-1, -1, 2, -1, -1)))
         if frames.shape[2] > 1:
             windows = frames.unfold(2, self.group + 1, self.group)
             groups = self._convolve(rearrange(windows, "b c n h w t -> (b n) c t h w"))

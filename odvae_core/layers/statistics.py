@@ -35,6 +35,9 @@ class Moments:
         between = step.square() * (self.count * other.count / count)
         return Moments(count, mean, self.deviation + other.deviation + between)
 
+    def to(self, device: torch.device | str) -> Moments:
+        return Moments(self.count, self.mean.to(device), self.deviation.to(device))
+
     @property
     def variance(self) -> Tensor:
         return self.deviation / self.count

@@ -29,6 +29,7 @@ class StreamState:
         self._given = given
         self._seen: dict[nn.Module, Moments] = {}
         self._frames: dict[tuple[nn.Module, str], Tensor] = {}
+        self._begun: set[nn.Module] = set()
 
     def recall(self, layer: nn.Module, name: str = "past") -> Tensor | None:
         """The frames that `layer` remembered under `name`, None at the clip's start."""
@@ -40,8 +41,8 @@ class StreamState:
 
     def begins(self, layer: nn.Module) -> bool:
         """Whether `layer` asks for the first time in this pass."""
-        begins = (layer, "begun") not in self._frames
-        self._frames[layer, "begun"] = torch.empty(0)
+        begins = layer not in self._begun
+        self._begun.add(layer)
         return begins
 
     def moments(self, norm: nn.Module, x: Tensor, groups: int) -> Moments:
@@ -54,9 +55,10 @@ class StreamState:
         self._seen[norm] = moments
         return moments
 
-    def park(self, device: torch.device | str) -> None:
-        """Move the remembered frames to `device`, between the turns of a tile."""
+    def move(self, device: torch.device | str) -> None:
+        """Move all that was remembered to `device`: it must be where the next chunk is."""
         self._frames = {key: frames.to(device) for key, frames in self._frames.items()}
+        self._seen = {norm: moments.to(device) for norm, moments in self._seen.items()}
 
 
 def with_past(

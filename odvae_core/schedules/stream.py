@@ -70,9 +70,11 @@ class Stream(Schedule):
             def run(tile: Tensor, key: tuple[int, int], last: bool = last) -> Tensor:
                 state = states[key]
                 state.last = last
-                frames, _ = advance(way.steps, way.place(tile), None, state, report)
+                placed = way.place(tile)
+                state.move(placed.device)
+                frames, _ = advance(way.steps, placed, None, state, report)
                 if tiles is not None:
-                    state.park("cpu")
+                    state.move("cpu")
                 return frames.to(tile) if frames.shape[2] else way.withheld(tile)
 
             output = over_tiles(run, way, chunk, tiles)
