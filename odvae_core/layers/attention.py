@@ -21,6 +21,15 @@ SEES_ALL = "its temporal attention sees all frames, so nothing comes out before 
 """Why a network with such attention can't be streamed."""
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention among the positions of each sequence: [..., ..., positions, C], all three.
+
+    PyTorch's fused kernels, which never form the matrix of scores, take nothing but contiguous
+    tensors of four dimensions; on CUDA the first two are of at most 65,535 each.
+    """
+    return F.scaled_dot_product_attention(*(rows.contiguous() for rows in (q, k, v)))
+
+
 class FrameAttention(nn.Module):
     """Attention among the positions of each frame.
 
@@ -52,16 +61,15 @@ class FrameAttention(nn.Module):
         """Attention among normalised features."""
         *projections, proj_out = (self.get_submodule(name) for name in self.names[1:])
         q, k, v = (self.to_rows(projection(h)) for projection in projections)
-        return proj_out(self.from_rows(F.scaled_dot_product_attention(q, k, v), h))
+        return proj_out(self.from_rows(attend(q, k, v), h))
 
     def to_rows(self, h: Tensor) -> Tensor:
-        """[B, C, T, H, W] -> [sequences, positions, C]."""
-        return rearrange(h, "b c t h w -> (b t) (h w) c")
+        """[B, C, T, H, W] -> [..., ..., positions, C], a sequence for each index of the first two."""
+        return rearrange(h, "b c t h w -> b t (h w) c")
 
     def from_rows(self, rows: Tensor, x: Tensor) -> Tensor:
         """The inverse of `to_rows`, for features of the size of `x`."""
-        b, _, t, h, w = x.shape
-        return rearrange(rows, "(b t) (h w) c -> b c t h w", b=b, t=t, h=h, w=w)
+        return rearrange(rows, "b t (h w) c -> b c t h w", h=x.shape[3])
 
 
 class ScrambledAttention(FrameAttention):
@@ -76,10 +84,10 @@ class ScrambledAttention(FrameAttention):
 
     def to_rows(self, h: Tensor) -> Tensor:
         b, c, t, height, width = h.shape
-        return h.reshape(b * t, c, height * width).transpose(1, 2)
+        return h.reshape(b, t, c, height * width).transpose(2, 3)
 
     def from_rows(self, rows: Tensor, x: Tensor) -> Tensor:
-        return rows.transpose(1, 2).reshape(x.shape)
+        return rows.transpose(2, 3).reshape(x.shape)
 
 
 class TemporalAttention(FrameAttention):
@@ -111,11 +119,10 @@ class TemporalAttention(FrameAttention):
         return advance(self.steps(), x, None, state)[0]
 
     def to_rows(self, h: Tensor) -> Tensor:
-        return rearrange(h, "b c t h w -> (b h w) t c")
+        return rearrange(h, "b c t h w -> (b h) w t c")
 
     def from_rows(self, rows: Tensor, x: Tensor) -> Tensor:
-        b, _, _, h, w = x.shape
-        return rearrange(rows, "(b h w) t c -> b c t h w", b=b, h=h, w=w)
+        return rearrange(rows, "(b h) w t c -> b c t h w", h=x.shape[3])
 
 
 class ChannelLinear(nn.Linear):
@@ -169,10 +176,9 @@ class SpaceTimeAttention(FrameAttention):
         shortcut = withhold_clip(shortcut, self, state, "shortcut")
         if not x.shape[2]:
             return x, None
-        rows = self.norm_t(rearrange(x, "b c t h w -> (b h w) t c"))
-        attended = F.scaled_dot_product_attention(self.q_t(rows), self.k_t(rows), self.v_t(rows))
-        b, _, _, h, w = x.shape
-        rows = rearrange(self.proj_out_t(attended), "(b h w) t c -> b c t h w", b=b, h=h, w=w)
+        rows = self.norm_t(rearrange(x, "b c t h w -> (b h) w t c"))
+        attended = attend(self.q_t(rows), self.k_t(rows), self.v_t(rows))
+        rows = rearrange(self.proj_out_t(attended), "(b h) w t c -> b c t h w", h=x.shape[3])
         return rows + shortcut, None
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from .attention import attend
 from .conv import Conv3d, FrameConv2d, per_frame
 from .group_causal import GroupCausalConv3d, with_groups
 from .resnet import ResnetBlock
@@ -97,9 +98,9 @@ class PictureAttention(nn.Module):
         self.proj = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = rearrange(self.to_qkv(self.norm(x)), "n (r c) h w -> r n (h w) c", r=3)
-        attended = F.scaled_dot_product_attention(*rows)
-        return x + self.proj(rearrange(attended, "n (h w) c -> n c h w", h=x.shape[2]))
+        rows = rearrange(self.to_qkv(self.norm(x)), "n (r c) h w -> r n 1 (h w) c", r=3)
+        attended = attend(*rows)
+        return x + self.proj(rearrange(attended, "n 1 (h w) c -> n c h w", h=x.shape[2]))
 
 
 class SeparatedAttention(nn.Module):

@@ -1,10 +1,21 @@
 """odvae_core/layers/attention.py"""
 
+import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 
-from odvae_core.layers.attention import FrameAttention, ScrambledAttention, TemporalAttention
+from odvae_core.layers.attention import (
+    FrameAttention,
+    LinearFrameAttention,
+    ScrambledAttention,
+    SpaceTimeAttention,
+    TemporalAttention,
+    attend,
+)
 from odvae_core.layers.conv import FrameConv2d
 from odvae_core.layers.norm import ClipGroupNorm, FrameGroupNorm
+from odvae_core.layers.separated import SeparatedAttention
 from tests.contract import assert_cutting_changes_nothing, random_clip
 
 
@@ -36,3 +47,45 @@ def test_scrambled_attention_equals_frame_attention_on_one_frame_only():
     clip = random_clip(8, 3)
     torch.testing.assert_close(scrambled(clip[:, :, :1]), right(clip[:, :, :1]))
     assert (scrambled(clip) - right(clip)).abs().max() > 1e-3
+
+
+class LargestTensor(TorchDispatchMode):
+    """Counts the elements of the largest tensor that an operator returns."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        output = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(output):
+            if isinstance(tensor, torch.Tensor):
+                self.elements = max(self.elements, tensor.numel())
+        return output
+
+
+ATTENTIONS = {
+    "frame": lambda: FrameAttention(8, FrameGroupNorm(2, 8)),
+    "2D": lambda: FrameAttention(8, FrameGroupNorm(2, 8), FrameConv2d),
+    "linear": lambda: LinearFrameAttention(8, FrameGroupNorm(2, 8)),
+    "scrambled": lambda: ScrambledAttention(8, FrameGroupNorm(2, 8)),
+    "temporal": lambda: TemporalAttention(8, FrameGroupNorm(2, 8)),
+    "space-time": lambda: SpaceTimeAttention(8, FrameGroupNorm(2, 8)),
+    "separated": lambda: SeparatedAttention(8),
+}
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_no_attention_forms_the_matrix_of_its_scores(kind, dtype):
+    frames, height, width = (200, 2, 2) if kind in ("temporal", "space-time") else (2, 20, 20)
+    clip = torch.randn(1, 8, frames, height, width, dtype=dtype)
+    with LargestTensor() as largest:
+        ATTENTIONS[kind]().to(dtype)(clip)
+    scores = min(frames, height * width) * max(frames, height * width) ** 2
+    assert largest.elements <= 3 * clip.numel() < scores
+
+
+@pytest.mark.parametrize("rows", [(3, 5, 7, 8), (2, 1, 65, 16)])
+def test_attention_is_the_softmax_of_the_scores(rows):
+    q, k, v = torch.randn(3, *rows, dtype=torch.float64)
+    scores = q @ k.transpose(-2, -1) / rows[-1] ** 0.5
+    torch.testing.assert_close(attend(q, k, v), scores.softmax(dim=-1) @ v)
