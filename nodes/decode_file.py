@@ -26,7 +26,7 @@ from .execution import Say, count_steps, describe_pass, take_first_that_fits
 from .feedback import Progress, tell
 from .footage import AT_A_TIME, open_footage
 from .memory import plan_pass
-from .models import place_output
+from .prefix import check_prefix, fill_prefix, place_output
 from .request import CuttingNode, make_request, network_of
 from .schema import advanced, cut_inputs, make_schema
 
@@ -57,6 +57,20 @@ class DecodeToVideoFile(CuttingNode):
         )
 
     @classmethod
+    def validate_inputs(
+        cls,
+        schedule: str | None = None,
+        frames: int | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
+        filename_prefix: str | None = None,
+    ) -> bool:
+        """`CuttingNode.validate_inputs`, and the prefix unless it is linked."""
+        if filename_prefix is not None:
+            check_prefix(fill_prefix(filename_prefix), Path(folder_paths.get_output_directory()))
+        return super().validate_inputs(schedule, frames, tile, overlap)
+
+    @classmethod
     def execute(
         cls,
         latent: dict[str, Any],
@@ -72,12 +86,14 @@ class DecodeToVideoFile(CuttingNode):
     ) -> io.NodeOutput:
         network, node = network_of(vae), cls.hidden.unique_id
         request = make_request(schedule, frames, tile, overlap)
+        base = Path(folder_paths.get_output_directory())
+        prefix = fill_prefix(filename_prefix, cls.hidden.prompt, cls.hidden.extra_pnginfo)
+        check_prefix(prefix, base)
         clips = to_clips(latent["samples"], getattr(vae, "images", False))
         network.check_latent(clips)
         check_single(clips)
         size = read_size(latent, clips, network)
-        base = Path(folder_paths.get_output_directory())
-        path = place_output(filename_prefix, ".mp4", base, size.width, size.height)
+        path = place_output(prefix, ".mp4", base, (size.width, size.height))
         film = plan_film(path, size, latent.get(KEY, {}), fps, quality, video)
         film.metadata = read_graph(cls.hidden.prompt, cls.hidden.extra_pnginfo)
         decode_to_film(vae, clips, request, film, lambda text: tell(node, text))

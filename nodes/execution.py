@@ -16,11 +16,13 @@ from ..odvae_core.posterior import Posterior
 from ..odvae_core.schedules import Coding
 from ..odvae_core.tiling import count_tiles
 from ..odvae_core.vae import VideoVAE
-from .feedback import Progress
+from .feedback import CancelCheck, Progress
 from .memory import plan_pass
 from .request import network_of
 
 log = logging.getLogger(__name__)
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 Say = Callable[[str], None]
 Result = TypeVar("Result")
@@ -72,7 +74,8 @@ def take_first_that_fits(plans: Iterable[Plan], attempt: Callable[[Plan], Result
     """
     for plan in plans:
         try:
-            return attempt(plan)
+            with CancelCheck():
+                return attempt(plan)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -86,11 +89,15 @@ def take_first_that_fits(plans: Iterable[Plan], attempt: Callable[[Plan], Result
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on a card or on the CPU, where PyTorch has no error type of its own
-    for it."""
+    """Whether memory ran out: what ComfyUI calls so, or an error of PyTorch that says so in words
+    alone, as on the CPU, where it has no error type of its own for it."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    # 0.33 has it, and it also clears what such an error leaves on the device.
+    if hasattr(mm, "is_oom") and mm.is_oom(error):
+        return True
+    says = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in says for words in OUT_OF_MEMORY)
 
 
 def describe_pass(coding: Coding, plan: Plan) -> str:

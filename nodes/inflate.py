@@ -14,9 +14,12 @@ from .. import odvae_core
 from ..odvae_core.families import ivvae_config, odvae_config
 from ..odvae_core.inflation import MODES, Inflation, Proof, inflate
 from ..odvae_core.tensorfile import hash_file
+from ..odvae_core.vae import VideoVAE
 from .convert import to_image
-from .feedback import tell
-from .models import check_prefix, find_2d_vae, list_2d_vaes, place_output
+from .feedback import CancelCheck, tell
+from .models import find_2d_vae, list_2d_vaes, stamp_file
+from .prefix import check_prefix, fill_prefix, place_output
+from .runs import Runs
 from .schema import advanced, make_schema
 from .vae import OdvaeVAE
 
@@ -30,6 +33,8 @@ PRESETS = [
 ]
 ENLARGED = 4
 """How many times larger than life the proof is shown."""
+
+RUNS = Runs()
 
 
 class TailInflate(io.ComfyNode):
@@ -47,25 +52,46 @@ class TailInflate(io.ComfyNode):
                 advanced(io.Boolean.Input("overwrite", default=False)),
             ],
             outputs=[io.Vae.Output(), io.String.Output(), io.Image.Output()],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=True,
             search_aliases=["2d to 3d vae", "inflate vae", "tail initialization"],
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        """What is wrong with the prefix, before anything runs; None where it is linked."""
+        if filename_prefix is None:
+            return True
+        try:
+            check_prefix(fill_prefix(filename_prefix), output_folder())
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(
+        cls,
+        checkpoint: str | None,
+        preset: str | None,
+        mode: str | None,
+        filename_prefix: str | None,
+        overwrite: bool | None,
+    ) -> int:
+        """The node runs again where its checkpoint, or the file that it wrote, was replaced or
+        deleted."""
+        return RUNS.count_outdated((checkpoint, preset, mode, filename_prefix, overwrite))
+
+    @classmethod
     def execute(
         cls, checkpoint: str, preset: str, mode: str, filename_prefix: str, overwrite: bool
     ) -> io.NodeOutput:
+        prefix = fill_prefix(filename_prefix, cls.hidden.prompt, cls.hidden.extra_pnginfo)
+        target = place_output(prefix, ".safetensors", output_folder(), numbered=not overwrite)
         source = find_2d_vae(checkpoint)
-        target = place_checkpoint(filename_prefix, overwrite)
-        inflated = inflate(source, preset, mode)
-        odvae_core.save(
-            inflated,
-            target,
-            source=source.name,
-            source_sha256=hash_file(source),
-            inflation=f"{mode} into {preset}",
-        )
+        read = {source: stamp_file(source)}
+        inflated = inflate_file(source, target, preset, mode)
+        inputs = (checkpoint, preset, mode, filename_prefix, overwrite)
+        RUNS.record(inputs, {**read, target: stamp_file(target)})
         report = f"output/vae/{target.relative_to(output_folder())}\n{describe(inflated.inflation)}"
         tell(cls.hidden.unique_id, report)
         vae = OdvaeVAE(odvae_core.load(target))
@@ -73,21 +99,23 @@ class TailInflate(io.ComfyNode):
         return io.NodeOutput(vae, report, picture, ui=ui.PreviewImage(picture, cls=cls))
 
 
+def inflate_file(source: Path, target: Path, preset: str, mode: str) -> VideoVAE:
+    """The video VAE of a 2D VAE's file, written to `target`."""
+    with CancelCheck():
+        inflated = inflate(source, preset, mode)
+    odvae_core.save(
+        inflated,
+        target,
+        source=source.name,
+        source_sha256=hash_file(source),
+        inflation=f"{mode} into {preset}",
+    )
+    return inflated
+
+
 def output_folder() -> Path:
     """Where ComfyUI looks for VAEs that it wrote itself."""
     return Path(folder_paths.get_output_directory()) / "vae"
-
-
-def place_checkpoint(prefix: str, overwrite: bool) -> Path:
-    """The file to write: with a number that is free, or, to be replaced, by exactly this name."""
-    folder = output_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    if not overwrite:
-        return place_output(prefix, ".safetensors", folder)
-    check_prefix(prefix, folder)
-    target = folder / f"{prefix}.safetensors"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target
 
 
 def describe(inflation: Inflation) -> str:

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from .. import odvae_core
 from ..odvae_core.vae import VideoVAE
-from .models import DEFAULT, find_vae, list_vaes
+from .models import DEFAULT, find_vae, list_vaes, stamp_file
 from .schema import advanced, check_choice, make_schema
 from .vae import OdvaeVAE
 
@@ -40,8 +40,7 @@ class LoadOdvae(io.ComfyNode):
         """A file that was replaced is loaded anew."""
         if checkpoint == DEFAULT:
             return DEFAULT
-        file = find_vae(checkpoint).stat()
-        return f"{checkpoint} {file.st_mtime_ns} {file.st_size}"
+        return f"{checkpoint} {stamp_file(find_vae(checkpoint))}"
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str, latents_4d: str) -> io.NodeOutput:

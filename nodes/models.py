@@ -46,23 +46,10 @@ def _find(folder: str, name: str, listed: list[str], given: str) -> Path:
     return Path(folder_paths.get_full_path_or_raise(folder, name))
 
 
-def place_output(prefix: str, suffix: str, base: Path, width: int = 0, height: int = 0) -> Path:
-    """A new file `prefix_00001_suffix` under `base`, numbered as ComfyUI numbers; its folder is
-    made.
-
-    Raises `ValueError` where the prefix leads out of `base`, by `..`, an absolute path or a link.
-    """
-    check_prefix(prefix, base)
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, str(base), width, height)
-    return Path(folder) / f"{name}_{counter:05}_{suffix}"
-
-
-def check_prefix(prefix: str, base: Path) -> None:
-    """Raise `ValueError` unless the prefix names a file under `base`."""
-    target = base / prefix
-    inside = target.resolve().is_relative_to(base.resolve()) and not Path(prefix).is_absolute()
-    if not inside or "\\" in prefix or ":" in prefix or not Path(prefix).name or prefix[-1] == "/":
-        raise ValueError(
-            f"got filename_prefix {prefix!r}; it names a file within ComfyUI's output folder, as "
-            "in video/clip: leave out drives, backslashes, '..' and a leading or last '/'"
-        )
+def stamp_file(path: Path) -> str | None:
+    """What changes when a file is replaced; None where there is no file."""
+    try:
+        file = path.stat()
+    except OSError:
+        return None
+    return f"{file.st_mtime_ns} {file.st_size}"

@@ -50,16 +50,25 @@ class CuttingNode(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, schedule: str | None, frames: int | None, tile: int | None, overlap: int | None
-    ) -> bool | str:
-        """What is wrong with a cut, before anything runs; inputs that are linked come as None."""
-        try:
-            make_request(
-                "auto" if schedule is None else schedule,
-                frames or 0,
-                tile or 0,
-                -1 if overlap is None else overlap,
-            )
-        except ValueError as error:
-            return str(error)
+        cls,
+        schedule: str | None = None,
+        frames: int | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
+    ) -> bool:
+        """Raise `ValueError` on an impossible cut, before anything runs.
+
+        ComfyUI repeats what is returned for every input that is named here, and what is raised it
+        reports once. Inputs that are missing or linked are None; what is no number is refused by
+        ComfyUI itself, and left out here.
+        """
+        frames, tile, overlap = (
+            given if isinstance(given, int) else None for given in (frames, tile, overlap)
+        )
+        make_request(
+            "auto" if schedule is None else schedule,
+            frames or 0,
+            tile or 0,
+            -1 if overlap is None else overlap,
+        )
         return True

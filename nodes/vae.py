@@ -88,7 +88,10 @@ class OdvaeVAE(comfy.sd.VAE):
             self.model_size()
 
     def encode(self, pixel_samples: Tensor) -> Tensor:
-        """IMAGE [F, H, W, C] or clips [B, F, H, W, C] -> mean latents [B, C, T, h, w]."""
+        """IMAGE [F, H, W, C] or clips [B, F, H, W, C] -> mean latents [B, C, T, h, w].
+
+        With `images`, an IMAGE is as many pictures -> [F, C, h, w].
+        """
         return self._encode(pixel_samples, Request())
 
     def encode_tiled(
@@ -103,14 +106,18 @@ class OdvaeVAE(comfy.sd.VAE):
         """`encode` in tiles of so many pixels and frames; like ComfyUI's own, it cuts the clip to 1
         + 4k frames."""
         network = self.first_stage_model
+        request = self._tiled_request(tile_x, tile_y, overlap, tile_t, network.encoding())
+        if self._are_images(pixel_samples):
+            return self._encode(pixel_samples, request)
         frames = pixel_samples.shape[-4]
         kept = pixel_samples.narrow(-4, 0, frames - (frames - 1) % network.temporal_compression)
-        return self._encode(
-            kept, self._tiled_request(tile_x, tile_y, overlap, tile_t, network.encoding())
-        )
+        return self._encode(kept, request)
 
     def decode(self, samples_in: Tensor, vae_options: dict[str, Any] | None = None) -> Tensor:
-        """Latents [B, C, T, h, w], or frames [T, C, h, w] -> clips [B, F, H, W, C] in [0, 1]."""
+        """Latents [B, C, T, h, w], or frames [T, C, h, w] -> clips [B, F, H, W, C] in [0, 1].
+
+        With `images`, frames are as many pictures -> [T, H, W, C].
+        """
         return self._decode(samples_in, Request())
 
     def decode_tiled(
@@ -151,13 +158,13 @@ class OdvaeVAE(comfy.sd.VAE):
         return Request(schedule, 1 + max(1, (frames - 1) // time) * time, tile, overlap)
 
     def _encode(self, pixels: Tensor, request: Request) -> Tensor:
-        pixels = self._crop(pixels)
-        clips = pixels if pixels.ndim == 5 else pixels.unsqueeze(0)
+        pixels, images = self._crop(pixels), self._are_images(pixels)
+        clips = pixels if pixels.ndim == 5 else pixels.unsqueeze(1 if images else 0)
+        check_image(clips.flatten(0, 1))
         progress = Progress(parts=len(clips))
         latents = []
         for i, clip in enumerate(clips):
             progress.begin(i)
-            check_image(clip)
             video = pad(to_video(clip), self.first_stage_model)
             if video.shape[2] != clip.shape[0]:
                 log.info(
@@ -165,16 +172,23 @@ class OdvaeVAE(comfy.sd.VAE):
                     clip.shape[0],
                     video.shape[2],
                 )
-            latents.append(encode_clip(self, video, request, progress).mode())
-        return torch.cat(latents)
+            say = log.debug if i else log.info
+            latents.append(encode_clip(self, video, request, progress, say).mode())
+        latent = torch.cat(latents)
+        return latent.squeeze(2) if images else latent
 
     def _decode(self, samples: Tensor, request: Request) -> Tensor:
         clips = to_clips(samples, self.images)
         self.first_stage_model.check_latent(clips)
         videos = decode_clips(self, clips, request, Progress())
         videos = [self.process_output(video) for video in videos]
-        video = videos[0] if len(videos) == 1 else torch.cat(videos)
-        return video.movedim(1, -1)
+        video = (videos[0] if len(videos) == 1 else torch.cat(videos)).movedim(1, -1)
+        return video.flatten(0, 1) if self._are_images(samples) else video
+
+    def _are_images(self, batch: Tensor) -> bool:
+        """Whether a batch, of pixels or of latents, is of separate images, not one clip's
+        frames."""
+        return self.images and batch.ndim == 4
 
     def _crop(self, pixels: Tensor) -> Tensor:
         """The centre of the frames, with sides that are multiples of the compression, as ComfyUI

@@ -145,10 +145,10 @@ def test_a_core_node_moves_its_bar(comfy):
 def test_saving_the_vae_with_the_core_node_keeps_the_published_names(comfy, networks):
     graph = Graph()
     vae = graph.add("ODVAELoad", checkpoint=STREAM)
-    graph.add("VAESave", vae=vae, filename_prefix="vae/kept")
+    graph.add("VAESave", vae=vae, filename_prefix="vae/core")
     assert comfy.run(graph).status == "success"
     from safetensors import safe_open
 
-    (saved,) = (comfy.base / "output/vae").glob("kept*.safetensors")
+    (saved,) = (comfy.base / "output/vae").glob("core*.safetensors")
     with safe_open(saved, "pt") as file:
         assert set(file.keys()) == set(networks[STREAM].state_dict())

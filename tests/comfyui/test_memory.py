@@ -24,6 +24,16 @@ def test_out_of_memory_makes_auto_take_a_smaller_exact_cut(comfy, networks, chec
     torch.testing.assert_close(comfy.take("decoded"), to_image(network.decode(latent)), **CLOSE)
 
 
+@pytest.mark.parametrize("kind", ["accelerator", "cpu", "python"])
+def test_every_error_that_means_out_of_memory_is_one(comfy, networks, kind):
+    bench, latent = Bench(comfy), make_latent(5)
+    short = bench.graph.add("TestOutOfMemory", vae=bench.vae, limit=9, kind=kind)
+    bench.decode(latent, "decoded", vae=short)
+    bench.run()
+    expected = to_image(networks[STREAM].decode(latent))
+    torch.testing.assert_close(comfy.take("decoded"), expected, **CLOSE)
+
+
 def test_out_of_memory_with_every_cut_says_what_to_do(comfy):
     bench = Bench(comfy)
     short = bench.graph.add("TestOutOfMemory", vae=bench.vae, limit=0)

@@ -1,15 +1,11 @@
-"""Nodes for the tests alone: tensors in and out, other VAEs, trouble."""
+"""Nodes for the tests alone: tensors in and out, other VAEs, and what goes wrong."""
 
 from __future__ import annotations
 
 import copy
-import sys
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 
-import comfy.model_management as mm
-import comfy.model_patcher
 import folder_paths
 import safetensors.torch
 import torch
@@ -18,6 +14,7 @@ from comfy_api.latest import ComfyExtension, InputImpl, Types, io
 import nodes
 
 from .small_vae import SmallVae
+from .trouble import TestCalledLayers, TestCancelAtLayer, TestFreeMemory, TestOutOfMemory
 
 
 class TestImage(io.ComfyNode):
@@ -85,36 +82,6 @@ class TestDump(io.ComfyNode):
         return io.NodeOutput(ui={"text": [text or f"{list(tensor.shape)} {tensor.dtype} {keys}"]})
 
 
-class TestOutOfMemory(io.ComfyNode):
-    """A VAE whose network runs out of memory wherever it sees more than so many frames at once."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="TestOutOfMemory",
-            category="test",
-            inputs=[io.Vae.Input("vae"), io.Int.Input("limit", default=3)],
-            outputs=[io.Vae.Output()],
-        )
-
-    @classmethod
-    def execute(cls, vae, limit) -> io.NodeOutput:
-        def refuse(module, inputs):
-            if inputs[0].ndim == 5 and inputs[0].shape[2] > limit:
-                raise torch.cuda.OutOfMemoryError("injected by a test")
-
-        # ComfyUI keeps the VAE that came in for the next prompt, so it stays as it is.
-        short = copy.copy(vae)
-        short.first_stage_model = copy.deepcopy(vae.first_stage_model)
-        short.patcher = comfy.model_patcher.ModelPatcher(
-            short.first_stage_model, vae.device, mm.vae_offload_device()
-        )
-        for module in short.first_stage_model.modules():
-            if not list(module.children()):
-                module.register_forward_pre_hook(refuse)
-        return io.NodeOutput(short)
-
-
 class TestReload(io.ComfyNode):
     """A VAE whose network is loaded once more, as Select VAE Device does for another card."""
 
@@ -135,36 +102,6 @@ class TestReload(io.ComfyNode):
         again.first_stage_model = again.patcher.model
         assert again.first_stage_model is not vae.first_stage_model
         return io.NodeOutput(again)
-
-
-class TestFreeMemory(io.ComfyNode):
-    """Pretend that so many megabytes are free, from here on; 0 ends the pretence."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="TestFreeMemory",
-            category="test",
-            inputs=[io.Vae.Input("vae"), io.Float.Input("megabytes", default=0.0)],
-            outputs=[io.Vae.Output()],
-            is_output_node=True,
-            not_idempotent=True,
-        )
-
-    @classmethod
-    def execute(cls, vae, megabytes) -> io.NodeOutput:
-        name = next(name for name in sys.modules if name.endswith(".nodes.memory"))
-        measured, free = available_memory(name), int(megabytes * 2**20)
-        kind = sys.modules[name].FreeMemory
-        pretended = (lambda device: kind(free, free, shared=True)) if free else measured
-        sys.modules[name].available_memory = pretended
-        return io.NodeOutput(vae)
-
-
-@lru_cache
-def available_memory(name: str):
-    """The pack's own function, remembered when it is first asked for."""
-    return sys.modules[name].available_memory
 
 
 class TestForeignVae(io.ComfyNode):
@@ -233,6 +170,8 @@ class TestPack(ComfyExtension):
             TestLatent,
             TestDump,
             TestOutOfMemory,
+            TestCancelAtLayer,
+            TestCalledLayers,
             TestReload,
             TestFreeMemory,
             TestForeignVae,
