@@ -6,8 +6,6 @@ import hashlib
 import os
 import pickle
 import re
-import secrets
-import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from .atomic import replacing
 
 
 class CheckpointError(ValueError):
@@ -107,31 +107,22 @@ def explain_pickle(path: Path, is_zip: bool, error: Exception) -> str:
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a file whole or not at all: aside in the same folder, flushed to disk, then renamed.
+    """Write a file whole or not at all.
 
-    Aside is a folder of our own, since safetensors writes under a name that says nothing: what a
-    kill leaves behind still tells whose it is. Raises `CheckpointError`; a file that was there
-    before is then untouched.
+    Raises `CheckpointError`; a file that was there before is then untouched.
     """
     if path.suffix.lower() != ".safetensors":
         raise CheckpointError(
             f"got the file name {path.name!r}; checkpoints are safetensors: end it in .safetensors"
         )
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        aside.mkdir()
-        written = aside / path.name
-        save_file(tensors, written, metadata)
-        written.chmod(0o666 & ~current_umask())  # safetensors writes for the owner alone
-        with written.open("rb+") as file:
-            os.fsync(file.fileno())
-        written.replace(path)
+        with replacing(path) as aside:
+            save_file(tensors, aside, metadata)
+            aside.chmod(0o666 & ~current_umask())  # safetensors writes for the owner alone
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{path} can't be written ({error}): check that its folder exists and has room"
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def current_umask() -> int:

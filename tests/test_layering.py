@@ -57,7 +57,7 @@ RULES = {
 
 # The floors of odvae_core, lowest first; a floor imports itself and what lies below.
 FLOORS = (
-    ("constants", "config", "posterior", "version", "tensorfile", "checks"),
+    ("constants", "config", "posterior", "version", "limits", "atomic", "tensorfile", "checks"),
     ("tiling",),
     ("layers",),
     ("schedules",),

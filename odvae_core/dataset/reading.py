@@ -39,15 +39,16 @@ def read_dataset(folder: Path) -> Facts:
     """What all latents of a folder have in common. Raises `DatasetError`."""
     try:
         facts = json.loads((folder / DATASET).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        kind, version = facts.get("kind"), facts.get("format")
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
         raise DatasetError(
             f"{folder}: holds no latents (its {DATASET} can't be read: {error}); "
             "give a folder that `odvae encode-dataset` filled"
         ) from error
-    if facts.get("kind") != KIND or facts.get("format") != VERSION:
+    if (kind, version) != (KIND, VERSION) or facts.get("shards") not in FORMATS:
         raise DatasetError(
-            f"{folder}: its {DATASET} is of kind {facts.get('kind')}, format "
-            f"{facts.get('format')}; this odvae reads {KIND}, format {VERSION}: use the one that "
+            f"{folder}: its {DATASET} is of kind {kind}, format {version}, with shards of "
+            f"{facts.get('shards')}; this odvae reads {KIND}, format {VERSION}: use the one that "
             "wrote it"
         )
     return facts

@@ -8,7 +8,6 @@ and `clips` (the facts, in order) as JSON. webdataset: a tar with `ID.json` (all
 from __future__ import annotations
 
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,19 @@ from ..tensorfile import write_safetensors
 
 Facts = dict[str, Any]
 LOGVAR = ".logvar"  # ids have no dots
+
+
+BROKEN = (
+    SafetensorError,
+    tarfile.TarError,
+    OSError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    RecursionError,
+)
+"""What reading a file that isn't as it was written can raise."""
 
 
 class DatasetError(ValueError):
@@ -59,7 +71,7 @@ def naming(path: Path) -> Iterator[None]:
     """Turn the ways in which a shard can be broken into a `DatasetError` that names it."""
     try:
         yield
-    except (SafetensorError, tarfile.TarError, OSError, KeyError, TypeError, ValueError) as error:
+    except BROKEN as error:
         raise DatasetError(
             f"{path}: can't be read as a shard of latents ({error}); bring the file back, or "
             "remove it and run `odvae encode-dataset` again"
@@ -95,18 +107,15 @@ def read_tensor_shard(path: Path) -> Iterator[Sample]:
 
 
 def write_tar(path: Path, dataset: Facts, samples: Iterable[Sample]) -> None:
-    """Write samples as a tar, flushed to disk; every sample's facts include the dataset's."""
-    with path.open("wb") as file:
-        with tarfile.open(fileobj=file, mode="w") as tar:
-            for sample in samples:
-                tensors = {"latent": sample.latent}
-                if sample.logvar is not None:
-                    tensors["logvar"] = sample.logvar
-                name = sample.facts["id"]
-                add_member(tar, f"{name}.json", json.dumps(dataset | sample.facts).encode())
-                add_member(tar, f"{name}.safetensors", safetensors.torch.save(tensors))
-        file.flush()
-        os.fsync(file.fileno())
+    """Write samples as a tar; every sample's facts include the dataset's."""
+    with tarfile.open(path, mode="w") as tar:
+        for sample in samples:
+            tensors = {"latent": sample.latent}
+            if sample.logvar is not None:
+                tensors["logvar"] = sample.logvar
+            name = sample.facts["id"]
+            add_member(tar, f"{name}.json", json.dumps(dataset | sample.facts).encode())
+            add_member(tar, f"{name}.safetensors", safetensors.torch.save(tensors))
 
 
 def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -118,7 +127,7 @@ def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def list_tar(path: Path) -> list[Facts]:
     """The facts of a tar's samples; their latents are passed over."""
-    with naming(path), tarfile.open(path) as tar:
+    with naming(path), tarfile.open(path, "r:") as tar:
         return [
             json.load(open_member(tar, member)) for member in tar if member.name.endswith(".json")
         ]
@@ -126,7 +135,7 @@ def list_tar(path: Path) -> list[Facts]:
 
 def read_tar(path: Path) -> Iterator[Sample]:
     """The samples of a tar."""
-    with naming(path), tarfile.open(path) as tar:
+    with naming(path), tarfile.open(path, "r:") as tar:
         for member in tar:
             content = open_member(tar, member).read()
             if member.name.endswith(".json"):
@@ -137,9 +146,10 @@ def read_tar(path: Path) -> Iterator[Sample]:
 
 
 def open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    """The content of a member, all of which are files."""
-    content = tar.extractfile(member)
-    assert content, "write_tar adds files only"
+    """The content of a member. Raises `TarError`: it is no file, or one whose zeros aren't stored."""
+    content = tar.extractfile(member) if member.isreg() and not member.issparse() else None
+    if content is None:
+        raise tarfile.TarError(f"{member.name} is no plain file")
     return content
 
 

@@ -1,21 +1,19 @@
 """The folder that workers fill with shards, such that a run killed at any moment can go on.
 
 A clip's samples are first a file of their own in `unfinished`, whole from the moment it is there.
-Enough of these are joined to a shard, which is renamed into its place, and only then removed. So a
-clip is encoded if it is in a shard or has its file, and everything else is a leftover: whoever owns
-the clip in the next run removes it. Shards and the records in `broken` are the truth;
-`index.jsonl` and `broken.jsonl` are lists of them.
+Enough of these are joined to a shard, and only then removed. So a clip is encoded if it is in a
+shard or has its file; a file of a clip that is in a shard is a leftover, which whoever owns the
+clip in the next run removes. Shards and the records in `broken` are the truth; `index.jsonl` and
+`broken.jsonl` are lists of them.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ..atomic import clear_leftovers, replacing, write_text
 from .reading import DATASET, list_shards, read_dataset
 from .shards import FORMATS, DatasetError, Facts, Sample, read_tensor_shard, write_tensor_shard
 
@@ -42,6 +40,8 @@ class Store:
         self._pending: dict[str, int] = {}
         for name in (UNFINISHED, BROKEN):
             (folder / name).mkdir(exist_ok=True)
+            clear_leftovers(folder / name)
+        clear_leftovers(folder)
         self.done = self._take_up()
 
     def keep(self, clip: str, samples: Iterable[Sample]) -> None:
@@ -57,7 +57,7 @@ class Store:
     def note_broken(self, clip: str, path: str, reason: str) -> None:
         """Record that a clip can't be encoded; the next run tries it again."""
         record = json.dumps({"clip": clip, "path": path, "reason": reason})
-        write_whole(self._record(clip), record, self.folder / UNFINISHED / f".{clip}.json")
+        write_text(self._record(clip), record)
 
     def finish(self) -> None:
         """Join what is left to a last shard, and list what all workers have made so far."""
@@ -71,16 +71,12 @@ class Store:
         """The clips that are encoded; the leftovers of this worker's are removed."""
         shards = list_shards(self.folder)
         packed = {facts["clip"] for path in shards for facts in self.format.list_facts(path)}
-        for path in list((self.folder / UNFINISHED).iterdir()):
-            clip = path.name.lstrip(".").split(".")[0]
-            if clip not in self.clips:
-                continue
-            if path == self._part(clip) and clip not in packed:
-                self._pending[clip] = path.stat().st_size
-            elif path.is_dir():
-                shutil.rmtree(path)
-            else:
+        for path in list((self.folder / UNFINISHED).glob("[!.]*.safetensors")):
+            clip = path.stem
+            if clip in self.clips & packed:
                 path.unlink()
+            elif clip in self.clips:
+                self._pending[clip] = path.stat().st_size
         return packed | set(self._pending)
 
     def _pack(self) -> None:
@@ -89,11 +85,9 @@ class Store:
             return
         clips = sorted(self._pending)
         self._check_alone(all(self._part(clip).exists() for clip in clips))
-        aside = self.folder / UNFINISHED / f"{clips[0]}.shard{self.format.suffix}"
         samples = (sample for clip in clips for sample in read_tensor_shard(self._part(clip)))
-        self.format.write(aside, self.dataset, samples)
-        aside.replace(self._name_shard())
-        flush_folder(self.folder)
+        with replacing(self._name_shard()) as aside:
+            self.format.write(aside, self.dataset, samples)
         for clip in clips:
             self._part(clip).unlink()
         self._pending.clear()
@@ -135,8 +129,7 @@ class Store:
         while found != find():
             found = find()
             lines = [json.dumps(facts) + "\n" for path in found for facts in read(path)]
-            aside = self.folder / UNFINISHED / f".{name}.{self.worker}"
-            write_whole(self.folder / name, "".join(lines), aside)
+            write_text(self.folder / name, "".join(lines))
 
     def _describe_shard(self, shard: Path) -> list[Facts]:
         return [{"shard": shard.name, **facts} for facts in self.format.list_facts(shard)]
@@ -154,8 +147,7 @@ def claim(folder: Path, dataset: Facts) -> None:
             raise DatasetError(
                 f"{folder}: holds other files ({strangers[0]}); give a new or an empty folder"
             )
-        aside = folder / f".{DATASET}.{secrets.token_hex(4)}"
-        write_whole(folder / DATASET, json.dumps(dataset, indent=2) + "\n", aside)
+        write_text(folder / DATASET, json.dumps(dataset, indent=2) + "\n")
     found = read_dataset(folder)
     differing = [key for key in {**found, **dataset} if found.get(key) != dataset.get(key)]
     if differing:
@@ -173,22 +165,3 @@ def read_record(path: Path) -> list[Facts]:
         return [json.loads(path.read_text(encoding="utf-8"))]
     except FileNotFoundError:
         return []
-
-
-def write_whole(path: Path, text: str, aside: Path) -> None:
-    """Write a text file whole or not at all: aside on the same disk, flushed, then renamed."""
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make renames in a folder last through a power cut, where the system can."""
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .files import replacing
+from ..atomic import replacing
 
 INCHES, DOTS = (11.0, 4.5), 120
 LINE = 150  # letters of the protocol to a line

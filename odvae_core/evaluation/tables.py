@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .files import replacing
+from ..atomic import replacing
 from .summary import flatten
 
 COLUMNS = {

@@ -11,7 +11,18 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from .source import Source, VideoError, file_start, name_of, open_media, reason, tick_of
+from ..limits import FASTEST, LONGEST_CLIP, check_picture, check_rate, largest_picture
+from .source import (
+    Source,
+    VideoError,
+    file_start,
+    limit_pixels,
+    name_of,
+    open_media,
+    reason,
+    size_of,
+    tick_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +88,19 @@ def _find_video(container: InputContainer, source: Source) -> VideoStream:
         raise VideoError(f"{name_of(source)}: holds no picture (found: {kinds}); give a video file")
     if stream.codec_context is None:
         raise VideoError(f"{name_of(source)}: no decoder for its video; re-encode it, say to H.264")
+    _check_stream(stream, source)
     stream.thread_type = "SLICE"  # threads by frame swallow errors, and frames with them
+    stream.codec_context.options = limit_pixels(source)
     return stream
+
+
+def _check_stream(stream: VideoStream, source: Source) -> None:
+    """Raise `VideoError` where a stream states what no file of its size is read with."""
+    try:
+        check_picture(stream.height, stream.width, largest_picture(size_of(source)))
+        check_rate(_rate_of(stream))
+    except ValueError as error:
+        raise VideoError(f"{name_of(source)}: states {error}") from error
 
 
 def _rate_of(stream: VideoStream) -> Fraction:
@@ -156,8 +178,13 @@ class _Clock:
     def read(self, frame: VideoFrame) -> Fraction:
         stamp = frame.dts if frame.pts is None else frame.pts
         time = None if stamp is None else stamp * self.unit - self.origin
-        if time is None or (self.time is not None and time <= self.time):
+        if time is None or (self.time is not None and time - self.time < 1 / FASTEST):
             time = self._count_on()
+        if abs(time) > LONGEST_CLIP:
+            raise VideoError(
+                f"{self.name}: has a frame at {float(time):.0f} s, after {self.describe()}; a clip "
+                f"lasts up to {LONGEST_CLIP} s: export it again, or read no further than this"
+            )
         self.time = time
         self.frames += 1
         return time
@@ -189,7 +216,9 @@ class _Ending:
         self.promised: Fraction | None = None
         stated = STATES_ITS_DURATION & set(container.format.name.split(","))
         if stated and container.duration:
-            self.promised = Fraction((container.start_time or 0) + container.duration, 1_000_000)
+            # Matroska states the time of the end, MP4 how long the clip lasts from its start on.
+            begin = 0 if "matroska" in stated else container.start_time or 0
+            self.promised = Fraction(begin + container.duration, 1_000_000)
         self.tolerance = max(3 / _rate_of(stream), Fraction(1, 5))
 
     def note_packet(self, packet: Packet) -> None:

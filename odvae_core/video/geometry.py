@@ -6,6 +6,8 @@ from fractions import Fraction
 import numpy as np
 from av import VideoFrame
 
+from ..limits import LARGEST_PICTURE, check_picture
+
 Size = tuple[int, int]  # height, width
 
 UPRIGHT = (False, False, False)
@@ -60,11 +62,17 @@ def plan(
     short_side: int | None,
     size: Size | None,
     crop: Size | int | None,
+    pixels: int = LARGEST_PICTURE,
 ) -> Geometry:
-    """The geometry of a clip with this first frame. ValueError: options that do not fit it."""
+    """The geometry of a clip with this first frame, which may show so many pixels.
+
+    ValueError: options that do not fit it, or a picture that is too large.
+    """
     orientation = read_orientation(frame)
     coded = (frame.height, max(1, round(frame.width * pixel_aspect)))
+    check_picture(*coded, pixels)
     resized = _resize(_swap_if(orientation[0], coded), short_side, size)
+    check_picture(*resized)
     scaled = _swap_if(orientation[0], resized)
     return Geometry(scaled, orientation, _centre(resized, crop))
 

@@ -21,7 +21,7 @@ def to_bytes(video: Tensor) -> Tensor:
 
 def from_bytes(pixels: Tensor) -> Tensor:
     """uint8 -> float32 in [-1, 1]."""
-    return pixels.float().div(127.5).sub(1)
+    return pixels.float().div_(127.5).sub_(1)
 
 
 def to_video(pictures: list[np.ndarray]) -> Tensor:

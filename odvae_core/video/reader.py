@@ -17,10 +17,11 @@ from av.error import FFmpegError
 from av.video.reformatter import Colorspace, ColorTrc, VideoReformatter
 from torch import Tensor
 
+from ..limits import LONGEST_CLIP, check_chunk, count_in_flight, largest_picture
 from .decoding import VideoInfo, decode, inspect
 from .geometry import Size, plan
 from .pixels import SCALER, to_video
-from .source import Source, VideoError, name_of, reason
+from .source import Source, VideoError, name_of, reason, size_of
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ class VideoReader:
         _check_options(short_side, size, start, frames, stride)
         info = inspect(source)
         try:
-            geometry = plan(info.first, info.pixel_aspect, short_side, size, crop)
+            most = largest_picture(size_of(source))
+            geometry = plan(info.first, info.pixel_aspect, short_side, size, crop, most)
         except ValueError as error:
             raise VideoError(f"{name_of(source)}: {error}") from error
         _log_losses(name_of(source), info)
@@ -82,11 +84,25 @@ class VideoReader:
         self.frame_count = _count_delivered(info.frame_count, start, frames, stride)
         self.expected_frames = self.frame_count or _expect_frames(info, start, frames, stride)
         self._geometry = geometry
-        self._start, self._frames, self._stride = Fraction(start), frames, stride
+        self._begin, self._frames, self._stride = Fraction(start), frames, stride
         self._running: weakref.WeakSet[Generator] = weakref.WeakSet()
 
     def chunks(self, frames: int) -> Iterator[Chunk]:
-        """The clip in chunks of `frames` frames; the last may be shorter."""
+        """The clip in chunks of at most `frames` frames: of fewer where the pictures are large."""
+        return self._start_reading(min(frames, count_in_flight(*self.size)))
+
+    def pieces(self, frames: int) -> Iterator[Chunk]:
+        """The clip in chunks of exactly `frames` frames; the last may be shorter.
+
+        VideoError: so many frames of this size take more memory than `LARGEST_CHUNK`.
+        """
+        try:
+            check_chunk(frames, *self.size)
+        except ValueError as error:
+            raise VideoError(f"{name_of(self.source)}: {error}") from error
+        return self._start_reading(frames)
+
+    def _start_reading(self, frames: int) -> Iterator[Chunk]:
         if frames < 1:
             raise ValueError(f"got chunks of {frames} frames; a chunk has 1 or more")
         chunks = self._read_chunks(frames)
@@ -131,11 +147,11 @@ class VideoReader:
         scaler = VideoReformatter()
         stop = None if self._frames is None else (self._frames - 1) * self._stride + 1
         time = None
-        for frame, time in islice(decode(self.source, self._start), 0, stop, self._stride):
+        for frame, time in islice(decode(self.source, self._begin), 0, stop, self._stride):
             yield self._geometry.arrange(self._convert(scaler, frame)), time
         if time is None:
             raise VideoError(
-                f"{name_of(self.source)}: has no frame at {float(self._start):.3f} s or later; "
+                f"{name_of(self.source)}: has no frame at {float(self._begin):.3f} s or later; "
                 "start earlier"
             )
 
@@ -192,8 +208,8 @@ def _check_options(
 ) -> None:
     if short_side is not None and size is not None:
         raise ValueError(f"got short_side={short_side} and size={size}; give one of the two")
-    if start < 0:
-        raise ValueError(f"got start={start}; a clip starts at 0 seconds or later")
+    if not 0 <= start <= LONGEST_CLIP:
+        raise ValueError(f"got start={start}; a clip starts at 0 to {LONGEST_CLIP} seconds")
     if frames is not None and frames < 1:
         raise ValueError(f"got frames={frames}; ask for 1 or more, or None for all")
     if stride < 1:

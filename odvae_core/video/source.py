@@ -12,10 +12,13 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
+from ..limits import largest_picture
+
 Source = str | os.PathLike[str] | BytesIO
 
-# Playlists and the like may name other addresses: nothing but local files is ever opened.
-LOCAL_ONLY = {"protocol_whitelist": "file"}
+# Playlists and the like may name other addresses: nothing but local files is ever opened. A name
+# is no pattern: `img%03d.png` is one picture.
+LOCAL_ONLY = {"protocol_whitelist": "file", "pattern_type": "none"}
 PLAYLISTS = (b"#EXTM3U", b"ffconcat")  # FFmpeg would wait minutes for parts that it may not fetch
 
 
@@ -26,6 +29,18 @@ class VideoError(Exception):
 def name_of(source: Source) -> str:
     """The source as error messages call it."""
     return "the given stream" if isinstance(source, BytesIO) else os.fspath(source)
+
+
+def size_of(source: Source) -> int:
+    """The bytes of a file, or of a clip in memory."""
+    if isinstance(source, BytesIO):
+        return source.getbuffer().nbytes
+    return Path(source).stat().st_size
+
+
+def limit_pixels(source: Source) -> dict[str, str]:
+    """The option by which FFmpeg's decoders refuse pictures before they are decoded."""
+    return {"max_pixels": str(largest_picture(size_of(source)))}
 
 
 @contextmanager
@@ -43,7 +58,7 @@ def open_media(source: Source) -> Iterator[InputContainer]:
     if opening.startswith(PLAYLISTS):
         raise VideoError(f"{name_of(source)}: is a playlist; give the video files that it names")
     try:
-        container = av.open(file, "r", options=LOCAL_ONLY)
+        container = av.open(file, "r", options=LOCAL_ONLY | limit_pixels(source))
     except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(
             f"{name_of(source)}: not a media file that FFmpeg can open ({reason(error)}); "
@@ -80,8 +95,10 @@ def _existing_file(path: Path) -> str:
     """The absolute name, which FFmpeg cannot take for an address, of a file that is not empty."""
     if path.is_dir():
         raise VideoError(f"{path}: is a folder; give a video file in it")
-    if not path.is_file():
+    if not path.exists():
         raise VideoError(f"{path}: no such file; check the path")
+    if not path.is_file():
+        raise VideoError(f"{path}: is a device or a pipe; give a file")
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty (0 bytes); copy or download it again")
     return str(path.absolute())

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
@@ -18,6 +17,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 from torch import Tensor
 
+from ..atomic import replacing
+from ..limits import check_picture, check_rate
 from .audio import open_audio
 from .geometry import Size
 from .pixels import SCALER, to_pictures
@@ -40,7 +41,8 @@ class VideoWriter:
     it, cut to the clip. metadata: text by key (Matroska writes the keys in capitals).
 
     The file appears when the block ends well; an exception in it leaves no new file, and an old one
-    as it was. VideoError: no frame was written, or the system takes none.
+    as it was. VideoError: no frame was written, the system takes none, or another process writes
+    the same file.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class VideoWriter:
         _check_options(Path(path), size, quality)
         self.path = Path(path)
         self.size = size
-        self.fps = Fraction(fps).limit_denominator(100_000)
+        self.fps = check_rate(fps)
         self.quality = quality
         self.audio_from = audio_from
         self.metadata = dict(metadata or {})
@@ -65,14 +67,9 @@ class VideoWriter:
         self._last = Fraction(0)  # the caller's time of the latest one
 
     def __enter__(self) -> Self:
-        self._part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
-        self._files = ExitStack()
-        try:
-            with self._naming():
-                self._open()
-        except BaseException:
-            self._discard()
-            raise
+        with self._naming(), ExitStack() as files:
+            self._open(files.enter_context(replacing(self.path)), files)
+            self._files = files.pop_all()
         return self
 
     def write(self, video: Tensor, times: Sequence[Fraction] | None = None) -> None:
@@ -103,12 +100,12 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                with self._naming():
-                    self._finish()
-        finally:
-            self._discard()
+        with self._naming():
+            if kind is not None:
+                self._files.__exit__(kind, error, trace)
+                return
+            with self._files:
+                self._finish()
 
     @contextmanager
     def _naming(self) -> Iterator[None]:
@@ -121,16 +118,15 @@ class VideoWriter:
                 "check that its folder may be written to and has room"
             ) from error
 
-    def _open(self) -> None:
+    def _open(self, aside: Path, files: ExitStack) -> None:
         format = FORMATS[self.path.suffix.lower()]
         options = {} if format == "matroska" else {"movflags": "use_metadata_tags+faststart"}
-        file = str(self._part.absolute())
-        self._output = self._files.enter_context(av.open(file, "w", format, options))
+        self._output = files.enter_context(av.open(str(aside.absolute()), "w", format, options))
         self._output.metadata.update(self.metadata)
         self._stream = self._add_stream()
         self._audio = None
         if self.audio_from is not None:
-            self._audio = open_audio(self.audio_from, self._output, self._files)
+            self._audio = open_audio(self.audio_from, self._output, files)
 
     def _add_stream(self) -> VideoStream:
         # Without B-frames the last frame's time ends the file, however uneven the times are.
@@ -186,15 +182,6 @@ class VideoWriter:
         if self._audio:
             self._audio.finish(self._last - self._origin + 1 / self.fps)
         self._output.mux(self._stream.encode(None))
-        self._files.close()
-        self._part.replace(self.path)
-
-    def _discard(self) -> None:
-        """Close what is open and remove the unfinished file, if there is one."""
-        try:
-            self._files.close()
-        finally:
-            self._part.unlink(missing_ok=True)
 
 
 def _check_options(path: Path, size: Size, quality: int) -> None:
@@ -204,5 +191,6 @@ def _check_options(path: Path, size: Size, quality: int) -> None:
         )
     if min(size) < 1:
         raise ValueError(f"got the size {size[0]}x{size[1]}; sides are 1 or more")
+    check_picture(*size)
     if not 0 <= quality <= 51:
         raise ValueError(f"got quality {quality}; CRF is 0 (lossless) to 51 (worst), 18 by default")

@@ -1,0 +1,167 @@
+"""Files that appear whole or not at all: the only way in which the project writes its results."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+log = logging.getLogger(__name__)
+
+LOCK = ".lock"
+NAME_BYTES = 120
+"""Of an output's name that its part folder shows: with digest and suffix it stays below NAME_MAX."""
+
+TURN = 0.02
+"""Seconds between two looks whether it is a waiting writer's turn."""
+
+PART = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
+"""What the part folders are named: the output's name, its digest."""
+
+
+@contextmanager
+def replacing(path: Path, wait: bool = False) -> Iterator[Path]:
+    """A path to write to, whose file is moved to `path`, flushed, when the block ends well.
+
+    It lies in a part folder beside `path` and has its name. A block that fails leaves nothing, and
+    an older file as it was; what a killed process left is removed by the next one that writes
+    `path`. Where another writer, of any process, is at `path`, this one raises `BlockingIOError`,
+    or waits for its turn. Raises `OSError`.
+    """
+    part = name_part(path)
+    lock = claim(part, path, wait)
+    try:
+        yield part / path.name
+        sync(part / path.name)
+        (part / path.name).replace(path)
+        sync_folder(path.parent)
+    finally:
+        release(part, lock)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, UTF-8, whole or not at all; writers of the same file take turns."""
+    with replacing(path, wait=True) as aside:
+        aside.write_bytes(text.encode("utf-8"))
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove the part folders of killed writers; those of living ones stay."""
+    for part in list(folder.iterdir()):
+        if PART.fullmatch(part.name) and part.is_dir():
+            with suppress(OSError):
+                release(part, claim(part, part, wait=False))
+
+
+def name_part(path: Path) -> Path:
+    """The folder in which `path` is written: one for each path, however long its name."""
+    name = os.fsencode(path.name)
+    shown = name[:NAME_BYTES].decode("utf-8", "ignore")
+    return path.with_name(f".{shown}.{hashlib.sha256(name).hexdigest()[:16]}.part")
+
+
+def claim(part: Path, path: Path, wait: bool) -> int:
+    """Make a part folder this writer's alone, and empty: the descriptor that holds its lock.
+
+    The system drops the lock when its process ends, however it ends.
+    """
+    lock = None
+    while lock is None:
+        part.mkdir(exist_ok=True)
+        try:
+            lock = open_lock(part)
+        except BlockingIOError:
+            if not wait:
+                words = "another process is writing it"
+                raise BlockingIOError(errno.EAGAIN, words, str(path)) from None
+            time.sleep(TURN)
+    try:
+        clear(part)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def open_lock(part: Path) -> int | None:
+    """Lock a part folder; None where another writer removed it meanwhile."""
+    if fcntl is None:
+        return open_exclusively(part / LOCK)
+    try:
+        lock = os.open(part, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if isinstance(error, BlockingIOError):
+            os.close(lock)
+            raise
+        log.warning("%s: can't be locked (%s); start no second writer", part, error.strerror)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(lock), part.stat()):
+            return lock
+    os.close(lock)
+    return None
+
+
+def open_exclusively(path: Path) -> int:
+    """Open a file of our own on Windows, where one that a process holds open can't be removed."""
+    try:
+        path.unlink(missing_ok=True)
+        return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+    except (PermissionError, FileExistsError) as error:
+        raise BlockingIOError(errno.EAGAIN, "another process has it open", str(path)) from error
+
+
+def clear(part: Path) -> None:
+    """Remove what a part folder holds, but for its lock."""
+    for path in list(part.iterdir()):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def release(part: Path, lock: int) -> None:
+    """Remove a part folder and its lock; one that can't be removed is cleared by the next run."""
+    if fcntl is None:
+        os.close(lock)
+        shutil.rmtree(part, ignore_errors=True)
+        return
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def sync(path: Path) -> None:
+    """Bring a file's content to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk, on file systems that can be asked to."""
+    if os.name == "nt":
+        return  # folders can't be opened there
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF):  # what network file systems answer
+            raise
+    finally:
+        os.close(descriptor)

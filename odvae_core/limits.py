@@ -1,0 +1,86 @@
+"""How much a file or an option may ask for: every bound in one place, and the checks of them."""
+
+import re
+from fractions import Fraction
+
+LARGEST_PICTURE = 2**27
+"""Pixels of a picture that is read or written: 134 million, a phone's 108 fit."""
+
+FREE_PICTURE, PIXELS_PER_BYTE = 2**23, 2**12
+"""Pixels that any file may show, and more for each of its bytes: a black 8K frame of H.264 fits."""
+
+LARGEST_SIDE = 2**16
+"""Pixels of a picture's side."""
+
+CHUNK_BYTES = 2**28
+"""Of float32 video that is in flight at once where the number of frames is free."""
+
+LARGEST_CHUNK = 2**33
+"""Bytes of float32 video that a chunk of a number of frames asked for may take: 8 GiB."""
+
+LONGEST_CLIP = 10**8
+"""Seconds: three years, in the ticks of a written file far from 64 bits."""
+
+FASTEST, SLOWEST = Fraction(100_000), Fraction(1, 100_000)
+"""Frames per second."""
+
+MOST_DIGITS = 18
+"""Of a whole number in text: it fits into 64 bits."""
+
+MOST_FILES, DEEPEST_FOLDER = 10**6, 64
+"""Files and folders below a folder of clips, and folders in each other."""
+
+PIXEL_BYTES = 12
+"""A pixel of float32 video."""
+
+FRACTION = re.compile(rf"-?[0-9]{{1,{MOST_DIGITS}}}(/[0-9]{{1,{MOST_DIGITS}}})?")
+
+
+def largest_picture(file_bytes: int) -> int:
+    """Pixels of the largest picture that a file of so many bytes is read with."""
+    return min(LARGEST_PICTURE, FREE_PICTURE + PIXELS_PER_BYTE * file_bytes)
+
+
+def count_in_flight(height: int, width: int) -> int:
+    """The most frames of this size to have in memory at once: at least one."""
+    return max(1, CHUNK_BYTES // (PIXEL_BYTES * height * width))
+
+
+def check_picture(height: int, width: int, pixels: int = LARGEST_PICTURE) -> None:
+    """Raise `ValueError` where a picture has more than `pixels`, or a side is too long."""
+    if height * width > pixels or max(height, width) > LARGEST_SIDE:
+        raise ValueError(
+            f"a picture of {height}x{width}; at most {pixels / 1e6:.1f} million pixels and sides "
+            f"of {LARGEST_SIDE} are taken: make it smaller"
+        )
+
+
+def check_chunk(frames: int, height: int, width: int) -> None:
+    """Raise `ValueError` where frames together take more memory than a chunk may."""
+    needed = frames * height * width * PIXEL_BYTES
+    if needed > LARGEST_CHUNK:
+        raise ValueError(
+            f"{frames} frames of {height}x{width} at once take {needed / 2**30:.1f} GiB of memory; "
+            f"at most {LARGEST_CHUNK / 2**30:.0f} are taken: ask for fewer frames, or resize them"
+        )
+
+
+def check_rate(fps: Fraction | float) -> Fraction:
+    """A rate in frames per second as a fraction. Raises `ValueError`."""
+    if not SLOWEST <= fps <= FASTEST:
+        raise ValueError(f"got {fps} frames per second; give {float(SLOWEST)} to {int(FASTEST)}")
+    return Fraction(fps).limit_denominator(int(FASTEST))
+
+
+def parse_fraction(text: str) -> Fraction:
+    """`24000/1001` -> a fraction. Raises `ValueError`: no such number, or too long a one."""
+    if not FRACTION.fullmatch(text):
+        raise ValueError(f"got {text[:40]!r}; a fraction is n or n/d of {MOST_DIGITS} digits each")
+    return Fraction(text)
+
+
+def parse_count(text: str) -> int:
+    """`4` -> 4. Raises `ValueError`: no whole number, 0 or more, of so many digits."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+        raise ValueError(f"got {text[:40]!r}; give a whole number of at most {MOST_DIGITS} digits")
+    return int(text)
