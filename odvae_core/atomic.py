@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 NAME_BYTES = 120
-"""Of an output's name that its part folder shows: with digest and suffix it stays below NAME_MAX."""
+"""Of an output's name that its part folder shows: with digest and suffix, NAME_MAX is far."""
 
 TURN = 0.02
 """Seconds between two looks whether it is a waiting writer's turn."""
@@ -31,22 +31,37 @@ PART = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
 """What the part folders are named: the output's name, its digest."""
 
 
+class BusyError(BlockingIOError):
+    """Another writer is at a file: the text names it."""
+
+
 @contextmanager
 def replacing(path: Path, wait: bool = False) -> Iterator[Path]:
     """A path to write to, whose file is moved to `path`, flushed, when the block ends well.
 
-    It lies in a part folder beside `path` and has its name. A block that fails leaves nothing, and
-    an older file as it was; what a killed process left is removed by the next one that writes
-    `path`. Where another writer, of any process, is at `path`, this one raises `BlockingIOError`,
-    or waits for its turn. Raises `OSError`.
+    It has the name of `path` and lies in a part folder beside it. A block that fails leaves
+    nothing, and an older file as it was; what a killed process left is removed by the next one that
+    writes `path`. Raises as `holding`, and `OSError`.
+    """
+    with holding(path, wait) as part:
+        aside = part / path.name
+        yield aside
+        sync(aside)
+        aside.replace(path)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def holding(path: Path, wait: bool = False) -> Iterator[Path]:
+    """The part folder of `path`, empty: while the block runs, nobody else gets it.
+
+    Where another writer has it, of this process or another, this one waits for its turn, or raises
+    `BusyError`.
     """
     part = name_part(path)
     lock = claim(part, path, wait)
     try:
-        yield part / path.name
-        sync(part / path.name)
-        (part / path.name).replace(path)
-        sync_folder(path.parent)
+        yield part
     finally:
         release(part, lock)
 
@@ -84,8 +99,9 @@ def claim(part: Path, path: Path, wait: bool) -> int:
             lock = open_lock(part)
         except BlockingIOError:
             if not wait:
-                words = "another process is writing it"
-                raise BlockingIOError(errno.EAGAIN, words, str(path)) from None
+                raise BusyError(
+                    f"{path}: another process is writing it; wait for it, or give another name"
+                ) from None
             time.sleep(TURN)
     try:
         clear(part)

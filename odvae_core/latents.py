@@ -15,6 +15,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .fit import ClipSize
+from .limits import (
+    LONGEST_CLIP,
+    check_picture,
+    check_rate,
+    parse_count,
+    parse_finite,
+    parse_fraction,
+)
 from .tensorfile import write_safetensors
 from .vae import VideoVAE
 
@@ -22,6 +30,8 @@ KIND, FORMAT, SUFFIX = "odvae-latents", "1", ".safetensors"
 LATENT, UNSCALED = "latent_tensor", "latent_format_version_0"
 """The names in ComfyUI's own latent files, whose loader therefore takes ours."""
 TIMES = "frame_times"
+PARSERS = {str: str, int: parse_count, float: parse_finite, Fraction: parse_fraction}
+"""How the fields of `LatentInfo` are read from text, by their types."""
 
 
 class LatentError(ValueError):
@@ -63,7 +73,7 @@ class LatentInfo:
     def from_metadata(cls, metadata: dict[str, str]) -> LatentInfo:
         """`KeyError`: a field is missing; `ValueError`: one is no number but should be."""
         hints = get_type_hints(cls)
-        return cls(**{name: kind(metadata[name]) for name, kind in hints.items()})
+        return cls(**{name: PARSERS[kind](metadata[name]) for name, kind in hints.items()})
 
 
 def write_latents(path: Path, latent: Tensor, times: Sequence[Fraction], info: LatentInfo) -> None:
@@ -150,14 +160,16 @@ class LatentFile:
             )
         try:
             info = LatentInfo.from_metadata(metadata)
+            check_rate(info.fps)
+            check_picture(info.height, info.width)
         except (KeyError, ValueError, ZeroDivisionError) as error:
             raise LatentError(
                 f"{self.path}: its metadata are damaged ({error!r}); encode the clip again"
             ) from error
-        if min(info.frames, info.height, info.width, info.fps) <= 0:
+        if not min(info.frames, info.height, info.width):
             raise LatentError(
                 f"{self.path}: its metadata are damaged ({info.frames} frames of "
-                f"{info.height}x{info.width}, {info.fps} a second); encode the clip again"
+                f"{info.height}x{info.width}); encode the clip again"
             )
         return info
 
@@ -165,12 +177,18 @@ class LatentFile:
         legal = pairs.ndim == 2 and pairs.shape[1] == 2 and not pairs.is_floating_point()
         if legal and pairs[:, 1].gt(0).all():
             times = [Fraction(*pair) for pair in pairs.tolist()]
-            if all(earlier < later for earlier, later in pairwise(times)):
+            if is_rising(times):
                 return times
         raise LatentError(
-            f"{self.path}: its times are damaged: they are fractions of seconds, increasing; "
-            "encode the clip again"
+            f"{self.path}: its times are damaged: they are fractions of seconds, increasing, of "
+            f"up to {LONGEST_CLIP} s; encode the clip again"
         )
+
+
+def is_rising(times: Sequence[Fraction]) -> bool:
+    """Whether times can be those of a clip's frames."""
+    rising = all(earlier < later for earlier, later in pairwise(times))
+    return rising and all(abs(time) <= LONGEST_CLIP for time in times)
 
 
 def latent_shape(size: ClipSize, vae: VideoVAE) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """How much a file or an option may ask for: every bound in one place, and the checks of them."""
 
+import math
 import re
 from fractions import Fraction
 
@@ -26,6 +27,12 @@ FASTEST, SLOWEST = Fraction(100_000), Fraction(1, 100_000)
 
 MOST_DIGITS = 18
 """Of a whole number in text: it fits into 64 bits."""
+
+LARGEST_COUNT, LARGEST_SEED = 10**9, 2**63 - 1
+"""Of frames, pixels and the like on the command line: the square of a count fits into 64 bits."""
+
+LONGEST_NAME, LONGEST_PATH = 255, 4096
+"""Bytes of a file's name and path, on most systems."""
 
 MOST_FILES, DEEPEST_FOLDER = 10**6, 64
 """Files and folders below a folder of clips, and folders in each other."""
@@ -77,6 +84,14 @@ def parse_fraction(text: str) -> Fraction:
     if not FRACTION.fullmatch(text):
         raise ValueError(f"got {text[:40]!r}; a fraction is n or n/d of {MOST_DIGITS} digits each")
     return Fraction(text)
+
+
+def parse_finite(text: str) -> float:
+    """`0.18215` -> a number. Raises `ValueError`: none, or one that isn't finite."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"got {text[:40]!r}; give a finite number")
+    return number
 
 
 def parse_count(text: str) -> int:

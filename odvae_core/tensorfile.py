@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .atomic import replacing
+from .atomic import BusyError, replacing
 
 
 class CheckpointError(ValueError):
@@ -119,6 +119,8 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
         with replacing(path) as aside:
             save_file(tensors, aside, metadata)
             aside.chmod(0o666 & ~current_umask())  # safetensors writes for the owner alone
+    except BusyError as error:
+        raise CheckpointError(str(error)) from error
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{path} can't be written ({error}): check that its folder exists and has room"

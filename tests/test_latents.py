@@ -110,8 +110,14 @@ def test_a_missing_time_is_noticed(tmp_path, vae, latent):
         ({"frames": None}, "damaged .*frames.* encode the clip again"),
         ({"frames": "many"}, "damaged .*many.* encode the clip again"),
         ({"fps": "1/0"}, r"damaged .*Fraction\(1, 0\).* encode the clip again"),
-        ({"fps": "0"}, r"damaged .*0 a second.* encode the clip again"),
-        ({"frames": "-7"}, r"damaged .*-7 frames of 20x36.* encode the clip again"),
+        ({"fps": "0"}, r"damaged .*0 frames per second.* encode the clip again"),
+        ({"fps": "1e999999999"}, "damaged .*1e999999999.*n/d.* encode the clip again"),
+        ({"fps": "1/1000000"}, "damaged .*1/1000000 frames per second; give .* encode"),
+        ({"frames": "-7"}, "damaged .*-7.*whole number.* encode the clip again"),
+        ({"frames": "0"}, "damaged .*0 frames of 20x36.* encode the clip again"),
+        ({"frames": "9" * 4000}, "damaged .{,100}whole number of at most 18 digits.* encode"),
+        ({"height": "999999", "width": "999999"}, "damaged .*picture of 999999x999999.* encode"),
+        ({"latent_scale": "nan"}, "damaged .*nan.*finite.* encode the clip again"),
     ],
 )
 def test_other_metadata_are_refused(path, changes, message):
@@ -120,7 +126,7 @@ def test_other_metadata_are_refused(path, changes, message):
         LatentFile(path)
 
 
-@pytest.mark.parametrize("times", [[[1, 0]], [[2, 1], [1, 1]], [1, 2], [[0.5, 1.0]]])
+@pytest.mark.parametrize("times", [[[1, 0]], [[2, 1], [1, 1]], [1, 2], [[0.5, 1.0]], [[2**62, 1]]])
 def test_times_that_are_no_increasing_fractions_are_refused(path, times):
     tensors = {**load_file(path), "frame_times": torch.tensor(times)}
     with safe_open(path, "pt") as file:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from odvae_core.video import ListingError, list_place
+from odvae_core.video import ListingError, list_place, listing
 
 
 @pytest.fixture
@@ -120,12 +120,32 @@ def test_a_manifest_gives_stretches_and_columns_of_its_own(folder, suffix, mark)
         ("a.jsonl", ['{"path": ""}'], "line 1: got the path ''"),
         ("a.jsonl", ['{"path": "b.mp4", "end": [1]}'], r"line 1: got the end \[1\]"),
         ("a.csv", ["path", "b.mp4", "b.mp4"], "lists b.mp4 twice"),
+        ("a.jsonl", ['{"path": "b.mp4", "start": 1e999}'], "line 1: got the start inf"),
+        ("a.jsonl", [f'{{"path": "b.mp4", "end": {"9" * 4000}}}'], "line 1: got the end 9{,100};"),
+        ("a.jsonl", [f'{{"path": "b.mp4", "end": {"9" * 9000}}}'], "line 1: no JSON"),
+        ("a.jsonl", ["[" * 200_000], r"line 1: no JSON .{,400}; mend"),
+        ("a.jsonl", [r'{"path": "\u0000.mp4"}'], "line 1: got the path .*; name a file"),
+        ("a.jsonl", [r'{"path": "\ud800.mp4"}'], "line 1: got the path .*; name a file"),
+        ("a.csv", ["path", "b" * 5000], "line 2: got the path 'b{,100}; name a file"),
         ("a.csv", ["path"], "lists no video or picture"),
     ],
 )
 def test_a_bad_manifest_is_refused_with_the_line(folder, name, lines, message):
     with pytest.raises(ListingError, match=message):
         list_place(write_lines(folder / name, *lines))
+
+
+def test_a_folder_of_too_many_files_or_too_deep_a_one_is_refused(tmp_path, monkeypatch):
+    deep = tmp_path.joinpath(*["d"] * 4)
+    deep.mkdir(parents=True)
+    (deep / "clip.mp4").touch()
+    assert len(list_place(tmp_path)) == 1
+    monkeypatch.setattr(listing, "DEEPEST_FOLDER", 3)
+    with pytest.raises(ListingError, match="lies 3 folders deep and holds more"):
+        list_place(tmp_path)
+    monkeypatch.setattr(listing, "MOST_FILES", 2)
+    with pytest.raises(ListingError, match="holds more than 2 files; give its subfolders"):
+        list_place(tmp_path)
 
 
 def test_a_manifest_in_another_encoding_is_refused(folder):

@@ -6,7 +6,6 @@ manifest: the size and sha256 of each, and a seal over itself.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from odvae_core import CheckpointError
+from odvae_core.atomic import sync_folder
 from odvae_core.tensorfile import hash_file
 
 FACTS, MANIFEST = "trainer.json", "manifest.json"
@@ -139,20 +139,6 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def compute_seal(manifest: Any) -> str:
     """The sha256 of a manifest's values."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk, on file systems that can be asked to."""
-    if os.name == "nt":
-        return  # folders can't be opened there
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF):  # what network file systems answer
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def measure(state: Any, name: str) -> int:

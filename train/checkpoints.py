@@ -23,13 +23,13 @@ from typing import Any
 import psutil
 
 from odvae_core import CheckpointError
+from odvae_core.atomic import sync_folder
 
 from .checkpoint_files import (
     Checkpoint,
     measure,
     open_checkpoint,
     read_manifest,
-    sync_folder,
     write_checkpoint,
 )
 

@@ -1,5 +1,6 @@
 """Clips as the commands read and write them."""
 
+import os
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -8,7 +9,9 @@ from pathlib import Path
 from torch import Tensor
 from tqdm import tqdm
 
+from ..atomic import clear_leftovers
 from ..fit import ClipSize
+from ..limits import LONGEST_NAME
 from ..video import VideoReader
 
 READ = 8  # frames read at a time; schedules cut anew
@@ -44,13 +47,21 @@ def check_outputs(options: Namespace, *outputs: Path | None) -> None:
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Raise where a file can't be written, or would replace one that may not be replaced."""
+    """Raise where a file can't be written, or would replace one that may not be replaced.
+
+    What killed writers left in its folder is removed.
+    """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: its folder doesn't exist; make it, or give another")
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise ValueError(f"{path}: a name of more than {LONGEST_NAME} bytes; give a shorter one")
     if path.is_dir():
         raise ValueError(f"{path}: is a folder; give the name of a file")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: is a device or a pipe; give the name of a file")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path}: exists; give another name, or add --overwrite")
+    clear_leftovers(path.parent)
 
 
 class Reading:

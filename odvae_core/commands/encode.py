@@ -4,6 +4,7 @@ from argparse import Namespace
 
 import torch
 
+from ..atomic import replacing
 from ..fit import pad_stream
 from ..latents import LatentInfo, check_suffix, write_latents
 from ..schedules import Coding
@@ -18,14 +19,14 @@ def run(options: Namespace) -> Result:
     """Encode in bounded memory, but for the latents: a 192nd of the video's numbers."""
     check_outputs(options, options.output)
     check_suffix(options.output)
-    with open_clip(options) as reader:
+    with replacing(options.output) as aside, open_clip(options) as reader:
         model = open_model(options, measure_clip(reader), (Coding.ENCODE,))
         reading = Reading(reader)
         shown = show_frames(reading.chunks(), "encode", reader.frame_count)
         posteriors = model.encode(pad_stream(shown, model.vae))
         latent = torch.cat(list(draw_latents(posteriors, options)), dim=2)
-    info = describe_clip(reader, model, len(reading.times), options)
-    write_latents(options.output, latent, reading.times, info)
+        info = describe_clip(reader, model, len(reading.times), options)
+        write_latents(aside, latent, reading.times, info)
     facts = {"output": options.output, "shape": latent.shape, **info.to_metadata()}
     shape = "x".join(map(str, latent.shape[1:]))
     clip = f"{info.frames} frames of {info.height}x{info.width}"

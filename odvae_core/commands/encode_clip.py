@@ -115,7 +115,7 @@ def cut_pieces(
     reader: VideoReader, clip: ListedClip, length: int | None
 ) -> Iterator[Iterable[Chunk]]:
     """Pieces of `length` frames, without the rest; for None the whole clip, a few frames a time."""
-    chunks = stop_at(reader.chunks(length or READ), clip.end)
+    chunks = stop_at(reader.pieces(length) if length else reader.chunks(READ), clip.end)
     if length:
         yield from ([chunk] for chunk in chunks if len(chunk.times) == length)
     elif first := next(chunks, None):

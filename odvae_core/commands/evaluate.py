@@ -2,10 +2,12 @@
 
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from tqdm import tqdm
 
+from ..atomic import holding
 from ..evaluation import (
     Contender,
     Journal,
@@ -65,6 +67,8 @@ def check(options: Namespace) -> None:
         raise ValueError("got no clip; name videos or folders of videos, or journals to --merge")
     for path in filter(None, (options.csv, options.plot)):
         check_output(path, options.overwrite)
+    if options.journal:
+        check_output(options.journal, overwrite=True)  # an existing one is continued
     if options.plot:
         check_plot(options.plot)
 
@@ -83,10 +87,11 @@ def measure(options: Namespace) -> Journal:
     share = take_shard(clips, options.shard)
     files = {name: getattr(options, name) for name in WITHOUT if getattr(options, name)}
     judges = load_judges(files, choose_device(options.device))
-    contenders = list(enter_all(options, protocol))
-    journal = Journal(make_header(protocol, contenders, judges, clips), options.journal)
-    shown = tqdm(share, desc="evaluate", unit=" clips", disable=None)
-    evaluate(shown, contenders, protocol, journal, judges)
+    with holding(options.journal) if options.journal else nullcontext():
+        contenders = list(enter_all(options, protocol))
+        journal = Journal(make_header(protocol, contenders, judges, clips), options.journal)
+        shown = tqdm(share, desc="evaluate", unit=" clips", disable=None)
+        evaluate(shown, contenders, protocol, journal, judges)
     return journal
 
 

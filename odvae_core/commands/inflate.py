@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from ..atomic import replacing
 from ..checkpoint import save
 from ..inflation import Inflation, inflate
 from .clips import check_outputs
@@ -15,8 +16,9 @@ from .result import Result
 def run(options: Namespace) -> Result:
     """Write the inflated VAE; say what it has from its parent, and prove it on a picture."""
     check_outputs(options, options.output)
-    vae = inflate(options.input, options.preset, options.mode)
-    save(vae, options.output, dtype=DTYPES.get(options.dtype, torch.float32))
+    with replacing(options.output) as aside:
+        vae = inflate(options.input, options.preset, options.mode)
+        save(vae, aside, dtype=DTYPES.get(options.dtype, torch.float32))
     inflation = vae.inflation
     facts = {
         "output": options.output,

@@ -3,10 +3,10 @@
 from argparse import ArgumentParser, ArgumentTypeError, _ArgumentGroup
 
 from ..constants import STRATEGIES
+from ..limits import LARGEST_COUNT, LARGEST_SEED, LONGEST_CLIP
 
 DTYPES = ("auto", "bf16", "fp16", "fp32")
 DEFAULT = "default"
-LONGEST = 18  # digits of a number that surely fits into 64 bits
 
 SCHEDULE_HELP = """how a long clip is cut. whole: not at all; paper: windows of one length that
 share a frame; published: the sizes of the authors' code; exact: equal to whole, at the least cost;
@@ -58,7 +58,7 @@ def add_posterior_options(parser: ArgumentParser) -> None:
     add(
         "--posterior", choices=("mean", "sample"), default="mean", help="the likeliest, or a random"
     )
-    add("--seed", type=natural, default=0, metavar="N", help="of the random one")
+    add("--seed", type=seed, default=0, metavar="N", help="of the random one")
 
 
 def add_video_options(parser: ArgumentParser) -> None:
@@ -82,31 +82,35 @@ def add_report_options(parser: ArgumentParser) -> None:
 
 def positive(text: str) -> int:
     """A whole number, 1 or more."""
-    return whole_number(text, 1)
+    return whole_number(text, 1, LARGEST_COUNT)
 
 
 def natural(text: str) -> int:
     """A whole number, 0 or more."""
-    return whole_number(text, 0)
+    return whole_number(text, 0, LARGEST_COUNT)
 
 
-def whole_number(text: str, least: int) -> int:
-    """A whole number of at least `least`, and of less than 64 bits."""
-    if not text.isdecimal() or len(text) > LONGEST or int(text) < least:
-        raise ArgumentTypeError(
-            f"got {text!r}; give a whole number, {least} or more, of at most {LONGEST} digits"
-        )
+def seed(text: str) -> int:
+    """A whole number of 63 bits."""
+    return whole_number(text, 0, LARGEST_SEED)
+
+
+def whole_number(text: str, least: int, most: int) -> int:
+    """A whole number from `least` to `most`."""
+    short = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    if not short or not least <= int(text) <= most:
+        raise ArgumentTypeError(f"got {text[:40]!r}; give a whole number, {least} to {most}")
     return int(text)
 
 
 def seconds(text: str) -> float:
-    """A time, 0 or later."""
+    """A time, from 0 on."""
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < float("inf"):
-        raise ArgumentTypeError(f"got {text!r}; give seconds, 0 or more")
+    if not 0 <= value <= LONGEST_CLIP:
+        raise ArgumentTypeError(f"got {text[:40]!r}; give seconds, 0 to {LONGEST_CLIP}")
     return value
 
 

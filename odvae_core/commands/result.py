@@ -2,9 +2,10 @@
 
 import json
 import math
-import sys
 from dataclasses import dataclass
 from typing import Any
+
+from .messages import write_text
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,9 @@ class Result:
 def write_result(result: Result, as_json: bool) -> None:
     """Write to stdout, the only place where a command does."""
     if as_json:
-        sys.stdout.write(json.dumps(make_plain(result.facts), indent=2, allow_nan=False) + "\n")
+        write_text(json.dumps(make_plain(result.facts), indent=2, allow_nan=False) + "\n")
     else:
-        sys.stdout.write("\n".join(result.lines) + "\n")
+        write_text("\n".join(result.lines) + "\n")
 
 
 def make_plain(value: Any) -> Any:

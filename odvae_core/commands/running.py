@@ -8,6 +8,7 @@ from argparse import Namespace
 
 import torch
 
+from ..atomic import BusyError
 from ..checkpoint import CheckpointError
 from ..latents import LatentError
 from ..video import VideoError
@@ -25,6 +26,7 @@ RUNS = {
     "bench": bench.run,
 }
 BAD_INPUT = (
+    BusyError,
     CheckpointError,
     LatentError,
     VideoError,

@@ -146,7 +146,7 @@ def read_tar(path: Path) -> Iterator[Sample]:
 
 
 def open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    """The content of a member. Raises `TarError`: it is no file, or one whose zeros aren't stored."""
+    """The content of a member. Raises `TarError`: it is no file, or a sparse one."""
     content = tar.extractfile(member) if member.isreg() and not member.issparse() else None
     if content is None:
         raise tarfile.TarError(f"{member.name} is no plain file")

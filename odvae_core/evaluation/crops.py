@@ -64,7 +64,7 @@ def cut_pieces(path: Path, short_side: int, protocol: Protocol) -> Tensor:
     """The crops of a clip of this short side."""
     crops = []
     with VideoReader(path, short_side=short_side, stride=protocol.stride) as reader:
-        for chunk in islice(reader.chunks(protocol.frames), protocol.pieces):
+        for chunk in islice(reader.pieces(protocol.frames), protocol.pieces):
             if chunk.video.shape[2] < protocol.frames:
                 break
             places = PLACES[: protocol.crops]

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +12,13 @@ from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..limits import DEEPEST_FOLDER, LONGEST_CLIP, LONGEST_PATH, MOST_FILES
+
 VIDEOS = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
 PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 MANIFESTS = {".csv", ".jsonl"}
 READABLE = 64  # characters of a clip's name that its id shows
+SHOWN = 100  # characters of a bad cell that an error shows
 
 
 class ListingError(ValueError):
@@ -80,13 +84,28 @@ def list_place(place: Path) -> list[ListedClip]:
 def find_clips(folder: Path) -> Iterator[ListedClip]:
     """The videos and pictures of a folder and of those in it, in the order of their names.
 
-    Hidden files and folders are passed over.
+    Hidden files and folders are passed over, and links to folders. Raises `ListingError` where
+    there are more than `MOST_FILES`, or folders deeper than `DEEPEST_FOLDER`.
     """
-    for file in sorted(folder.rglob("*"), key=Path.as_posix):
-        name = file.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if file.suffix.lower() in VIDEOS | PICTURES and not hidden and file.is_file():
-            yield ListedClip(name.as_posix(), file)
+    for file in sorted(walk(folder), key=Path.as_posix):
+        if file.suffix.lower() in VIDEOS | PICTURES and file.is_file():
+            yield ListedClip(file.relative_to(folder).as_posix(), file)
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder that isn't hidden."""
+    count = 0
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files = [name for name in files if not name.startswith(".")]
+        count += len(folders) + len(files)
+        if count > MOST_FILES:
+            raise ListingError(f"{folder}: holds more than {MOST_FILES} files; give its subfolders")
+        if folders and len(Path(place).relative_to(folder).parts) >= DEEPEST_FOLDER:
+            raise ListingError(
+                f"{place}: lies {DEEPEST_FOLDER} folders deep and holds more; give it by itself"
+            )
+        yield from (Path(place, name) for name in files)
 
 
 def read_manifest(manifest: Path) -> Iterator[ListedClip]:
@@ -133,18 +152,22 @@ def read_json_lines(manifest: Path, lines: StringIO) -> Iterator[tuple[str, dict
             continue
         try:
             row = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ListingError(f"{where}: no JSON ({error}): {text!r}; mend the line") from error
+        except (ValueError, RecursionError) as error:
+            raise ListingError(
+                f"{where}: no JSON ({error}): {text[:SHOWN]!r}; mend the line"
+            ) from error
         if not isinstance(row, dict):
-            raise ListingError(f'{where}: got {text!r}; write it as {{"path": ...}}')
+            raise ListingError(f'{where}: got {text[:SHOWN]!r}; write it as {{"path": ...}}')
         yield where, {name: cell for name, cell in row.items() if cell is not None}
 
 
 def read_row(where: str, row: dict[str, Any], folder: Path) -> ListedClip:
     """The clip of a row."""
     name = row.pop("path", None)
-    if not isinstance(name, str) or not name:
-        raise ListingError(f"{where}: got the path {name!r}; name a file, relative to the manifest")
+    if not isinstance(name, str) or not is_name(name):
+        raise ListingError(
+            f"{where}: got the path {repr(name)[:SHOWN]}; name a file, relative to the manifest"
+        )
     start = read_seconds(where, "start", row.pop("start", 0))
     end = read_seconds(where, "end", row.pop("end")) if "end" in row else None
     if end is not None and end <= start:
@@ -156,8 +179,18 @@ def read_seconds(where: str, column: str, cell: Any) -> float:
     """A time in seconds."""
     try:
         seconds = float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise ListingError(f"{where}: got the {column} {cell!r}; it is seconds, 0 or more")
+    if not 0 <= seconds <= LONGEST_CLIP:
+        raise ListingError(
+            f"{where}: got the {column} {repr(cell)[:SHOWN]}; it is seconds, 0 to {LONGEST_CLIP}"
+        )
     return seconds
+
+
+def is_name(name: str) -> bool:
+    """Whether a text can be a file's path: systems take no NUL and no endless ones."""
+    try:
+        return "\0" not in name and 0 < len(os.fsencode(name)) <= LONGEST_PATH
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False

@@ -1,6 +1,7 @@
 """Opening media for reading, with errors that name the file, what was found and what to do."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -93,13 +94,17 @@ def tick_of(stream: Stream) -> Fraction:
 
 def _existing_file(path: Path) -> str:
     """The absolute name, which FFmpeg cannot take for an address, of a file that is not empty."""
-    if path.is_dir():
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise VideoError(f"{path}: no such file; check the path") from error
+    except (OSError, ValueError) as error:
+        raise VideoError(f"{path}: can't be read ({reason(error)}); check the path") from error
+    if stat.S_ISDIR(status.st_mode):
         raise VideoError(f"{path}: is a folder; give a video file in it")
-    if not path.exists():
-        raise VideoError(f"{path}: no such file; check the path")
-    if not path.is_file():
+    if not stat.S_ISREG(status.st_mode):
         raise VideoError(f"{path}: is a device or a pipe; give a file")
-    if path.stat().st_size == 0:
+    if status.st_size == 0:
         raise VideoError(f"{path}: the file is empty (0 bytes); copy or download it again")
     return str(path.absolute())
 

@@ -17,7 +17,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from ..atomic import replacing
+from ..atomic import BusyError, replacing
 from ..limits import check_picture, check_rate
 from .audio import open_audio
 from .geometry import Size
@@ -112,6 +112,8 @@ class VideoWriter:
         """Turn what the system says of the file into a `VideoError` that names it."""
         try:
             yield
+        except BusyError as error:
+            raise VideoError(str(error)) from error
         except (FFmpegError, OSError) as error:
             raise VideoError(
                 f"{self.path}: can't be written ({reason(error)}); "

@@ -3,12 +3,8 @@
 import struct
 import zlib
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from random import Random
-
-import av
-import numpy as np
 
 from tests.media import draw_noise, make_clip, make_sounding_clip
 

@@ -83,7 +83,8 @@ def main(paths: list[str]) -> None:
     for path in paths:
         found = measure(Path(path))
         found["bytes"] = max(0, found["bytes"] - base)
-        print(json.dumps(found), flush=True)
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
