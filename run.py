@@ -3,9 +3,11 @@
     python run.py demo [CLIP]               reconstruct the sample clip, or a clip of your own
     python run.py test [PYTEST ARGUMENTS]   run the tests; -m slow and -m comfyui select the others
 
-The first call makes .venv beside this file from requirements-lock.txt; later calls use it again and
-need no network. It is made anew when the lock or the Python version changes, or when making it was
-interrupted. What the command returns is the exit status.
+The first call makes .venv beside this file: for the demo from requirements-lock.txt, which holds
+what the package itself needs, for the tests from requirements-dev-lock.txt, which holds their tools
+too. Later calls use it again and need no network; after a demo, the first `test` adds the tools. It
+is made anew when a lock or the Python version changes, or when making it was interrupted. What the
+command returns is the exit status.
 
 Standard library only, and no syntax newer than Python 3.6, so that an old Python can read this file
 and say no.
@@ -21,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "requirements-lock.txt"
+DEV_LOCK = ROOT / "requirements-dev-lock.txt"
 ENVIRONMENT = ROOT / ".venv"
 DISCARDED = ROOT / ".venv-discarded"
 OUTPUT = ROOT / "output"
@@ -60,16 +63,22 @@ def is_current(environment, stamp):
     return mark.is_file() and mark.read_text() == stamp and find_python(environment).exists()
 
 
-def prepare(environment, discarded, stamp):
-    """Make the environment anew unless it is current."""
-    if is_current(environment, stamp):
+def prepare(environment, discarded, version, development):
+    """Make the environment anew unless it is current; that of the tests serves the demo too."""
+    stamps = {lock: compute_stamp(lock, version) for lock in (LOCK, DEV_LOCK)}
+    if is_current(environment, stamps[DEV_LOCK]):
+        return
+    if is_current(environment, stamps[LOCK]):
+        if development:
+            fill(environment, DEV_LOCK, stamps[DEV_LOCK])
         return
     shutil.rmtree(str(discarded), ignore_errors=True)
     if environment.exists():
         set_aside(environment, discarded)
         print(f"Removing {environment}, which is out of date or unfinished.", flush=True)
         shutil.rmtree(str(discarded), ignore_errors=True)
-    build(environment, stamp)
+    lock = DEV_LOCK if development else LOCK
+    build(environment, lock, stamps[lock])
 
 
 def set_aside(environment, discarded):
@@ -96,13 +105,12 @@ def set_aside(environment, discarded):
         ) from error
 
 
-def build(environment, stamp):
-    """Make the environment and fill it from the lock; the stamp is written last."""
+def build(environment, lock, stamp):
+    """Make the environment and fill it from the lock."""
     environment.mkdir()
-    mark = environment / STAMP
-    mark.write_text(UNFINISHED)
+    (environment / STAMP).write_text(UNFINISHED)
     print(
-        f"Making {environment} from {LOCK.name}, once. PyTorch comes along: on Linux that is",
+        f"Making {environment} from {lock.name}, once. PyTorch comes along: on Linux that is",
         flush=True,
     )
     print("its CUDA build of several GB unless pip is offered a CPU build.", flush=True)
@@ -110,8 +118,15 @@ def build(environment, stamp):
         [sys.executable, "-m", "venv", str(environment)],
         "no virtual environment could be made: on Debian and Ubuntu `apt install python3-venv`",
     )
+    fill(environment, lock, stamp)
+
+
+def fill(environment, lock, stamp):
+    """Install what the lock lists into the environment; the stamp is written last."""
+    mark = environment / STAMP
+    mark.write_text(UNFINISHED)
     run_step(
-        [str(find_python(environment)), "-m", "pip", "install", "-r", str(LOCK)],
+        [str(find_python(environment)), "-m", "pip", "install", "-r", str(lock)],
         "pip could not install the packages; its message is above. Check the network, the proxy "
         "and the free disk space (2 GB, with CUDA builds about 8), then run again",
     )
@@ -156,8 +171,7 @@ def main(arguments):
         check_python(sys.version_info)
         command, rest = arguments[0], arguments[1:]
         module = demo_arguments(rest) if command == "demo" else ["pytest", *rest]
-        stamp = compute_stamp(LOCK, sys.version_info)
-        prepare(ENVIRONMENT, DISCARDED, stamp)
+        prepare(ENVIRONMENT, DISCARDED, sys.version_info, command == "test")
         return run_inside([str(find_python(ENVIRONMENT)), "-m", *module])
     except SetupError as error:
         print(f"run.py: {error}", file=sys.stderr)

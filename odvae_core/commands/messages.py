@@ -1,32 +1,35 @@
 """Where progress and messages of a command go."""
 
-import os
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
 
 
 class Messages:
     """A text stream that drops what can't be written: no run ends for the sake of its progress.
 
-    A terminal may be gone, a log's disk full, or stderr closed from the start.
+    A terminal may be gone, a log's disk full, or stderr closed from the start (None).
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream or open(os.devnull, "w")  # noqa: SIM115, PTH123 (as sys.stderr is)
+        self._stream = stream
 
     def write(self, text: str) -> int:
         """Write text, or drop it."""
-        try:
-            return self._stream.write(text)
-        except (OSError, ValueError):  # ValueError: a closed file
-            return len(text)
+        with suppress(OSError, ValueError):  # ValueError: a closed file
+            if self._stream is not None:
+                self._stream.write(text)
+        return len(text)
 
     def flush(self) -> None:
         """Flush the stream, if it can be."""
-        try:
-            self._stream.flush()
-        except (OSError, ValueError):
-            return
+        with suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether somebody may be looking."""
+        return self._stream is not None and self._stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -1,5 +1,6 @@
 """The decoder's frames with their times; a clip is never silently shortened."""
 
+import errno
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -149,10 +150,18 @@ def _walk(container: InputContainer, stream: VideoStream, source: Source) -> Ite
         for frame in _drain(stream):
             yield frame, clock.read(frame)
         raise VideoError(
-            f"{name_of(source)}: breaks after {clock.describe()} ({reason(error)}); "
+            f"{name_of(source)}: breaks after {clock.describe()} ({_explain(error, source)}); "
             "download or export it again, or read no further than this"
         ) from error
     ending.check(clock)
+
+
+def _explain(error: FFmpegError, source: Source) -> str:
+    """FFmpeg's reason; of a picture that is too large it only says that an argument is invalid."""
+    if error.errno != errno.EINVAL:
+        return reason(error)
+    most = largest_picture(size_of(source)) / 1e6
+    return f"{reason(error)}: a file of its size is read up to {most:.1f} million pixels a picture"
 
 
 def _drain(stream: VideoStream) -> list[VideoFrame]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.container import InputContainer
@@ -14,6 +15,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from ..limits import largest_picture
+from .boxes import check_tables
 
 Source = str | os.PathLike[str] | BytesIO
 
@@ -52,12 +54,12 @@ def open_media(source: Source) -> Iterator[InputContainer]:
     """
     if isinstance(source, BytesIO):
         file = BytesIO(source.getvalue())  # shares the bytes
-        opening = file.getvalue()[:16]
+        _check_content(file, source)
+        file.seek(0)
     else:
         file = _existing_file(Path(source))
-        opening = _read_opening(Path(source))
-    if opening.startswith(PLAYLISTS):
-        raise VideoError(f"{name_of(source)}: is a playlist; give the video files that it names")
+        with _naming(source), Path(source).open("rb") as content:
+            _check_content(content, source)
     try:
         container = av.open(file, "r", options=LOCAL_ONLY | limit_pixels(source))
     except (FFmpegError, OSError, ValueError) as error:
@@ -92,6 +94,16 @@ def tick_of(stream: Stream) -> Fraction:
     return stream.time_base
 
 
+def _check_content(content: BinaryIO, source: Source) -> None:
+    """Raise `VideoError` on what FFmpeg mustn't be given."""
+    if content.read(16).startswith(PLAYLISTS):
+        raise VideoError(f"{name_of(source)}: is a playlist; give the video files that it names")
+    try:
+        check_tables(content, size_of(source))
+    except ValueError as error:
+        raise VideoError(f"{name_of(source)}: {error}; download or export it again") from error
+
+
 def _existing_file(path: Path) -> str:
     """The absolute name, which FFmpeg cannot take for an address, of a file that is not empty."""
     try:
@@ -109,11 +121,11 @@ def _existing_file(path: Path) -> str:
     return str(path.absolute())
 
 
-def _read_opening(path: Path) -> bytes:
+@contextmanager
+def _naming(source: Source) -> Iterator[None]:
     try:
-        with path.open("rb") as file:
-            return file.read(16)
+        yield
     except OSError as error:
         raise VideoError(
-            f"{path}: can't be read ({error.strerror}); check its permissions"
+            f"{name_of(source)}: can't be read ({error.strerror}); check its permissions"
         ) from error
