@@ -20,7 +20,6 @@ import torch
 import odvae_core as odvae
 from benchmarks.environment import ROOT, describe_environment
 from odvae_core.registry import read_config
-from odvae_core.schedules import Schedule
 
 SCHEDULES = {
     "Whole()": odvae.Whole(),

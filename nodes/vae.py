@@ -13,8 +13,10 @@ import comfy.sd
 import torch
 from torch import Tensor
 
+from ..odvae_core.explanation import pack_metadata
 from ..odvae_core.fit import pad
 from ..odvae_core.planning import Clip, FreeMemory, Request, find_plans
+from ..odvae_core.published import CONFIG_KEY
 from ..odvae_core.schedules import Coding, Direction
 from ..odvae_core.vae import VideoVAE
 from .convert import check_image, to_clips, to_video
@@ -86,6 +88,12 @@ class OdvaeVAE(comfy.sd.VAE):
         )
         if hasattr(self, "model_size"):  # 0.8.0 and later
             self.model_size()
+
+    def get_sd(self) -> dict[str, Tensor]:
+        """The weights for ComfyUI's nodes that save, with what `odvae_core.load` needs to know the
+        network again: it stays with the weights under whatever prefix these get."""
+        network = self.first_stage_model
+        return {**network.state_dict(), CONFIG_KEY: pack_metadata(network)}
 
     def encode(self, pixel_samples: Tensor) -> Tensor:
         """IMAGE [F, H, W, C] or clips [B, F, H, W, C] -> mean latents [B, C, T, h, w].

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .config import to_dict
-from .design import FORMAT, Design, find_design, locate
-from .published import SECTIONS, select_weights, strip_owner
+from .design import Contents, Design, find_design
+from .explanation import describe_vae, unpack_metadata
+from .location import Source, locate
+from .published import CONFIG_KEY, SECTIONS, select_weights, strip_owner
 from .registry import choose_families, name_preset
 from .tensorfile import CheckpointError, hash_file, read_tensor_file, write_safetensors
 from .vae import VideoVAE
-from .version import read_version
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +69,14 @@ def load(
     *,
     weights: str = "ema",
     family: str | None = None,
+    images: bool = False,
 ) -> VideoVAE:
     """A VAE from any published file or folder, or one of `save`; "default" is the embedded one.
 
     It is frozen, in eval mode, in `dtype` (None: float32, whatever the file holds, for float16 is
     very slow on a CPU) on `device` (None: the CPU); its `provenance` says what was found. `weights`
-    is "ema" (the averaged ones where the file has both) or "raw"; `family` refuses any other.
+    is "ema" (the averaged ones where the file has both) or "raw"; `family` refuses any other;
+    `images` also takes a 2D VAE, in LDM or diffusers names, alone or within a whole checkpoint.
     Raises `CheckpointError` on a bad file, with what to do, and `ValueError` on a bad argument.
     """
     check_arguments(dtype, weights, family)
@@ -83,15 +84,52 @@ def load(
     with naming(source.weights):
         content = read_tensor_file(source.weights)
         tensors, section = select_weights(content.tensors, weights)
-        tensors = strip_owner(tensors)
-        stored = find_dtype(tensors)
-        design = find_design(tensors, content.metadata, source, family)
-        fill(design.network, tensors, dtype or torch.float32, device)
+        contents = read_contents(tensors, content.metadata, source)
+        design = find_design(contents, family, images)
+        stored = find_dtype(design.tensors)
+        fill(design, dtype or torch.float32, device)
     vae = design.network.requires_grad_(False).eval()
     layout = ", ".join(filter(None, (content.kind, section, design.origin)))
-    vae.provenance = trace(source.weights, layout, design, stored, content.metadata)
+    vae.provenance = trace(source.weights, layout, design, stored, contents.metadata)
     log.info("loaded %s", vae.provenance.describe().replace("\n", "; "))
     return vae
+
+
+def read_contents(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: Source | None
+) -> Contents:
+    """The VAE within a file's tensors, and the metadata that they carry where they do."""
+    inside = strip_owner(tensors)
+    carried = inside.pop(CONFIG_KEY, None)
+    if carried is not None:
+        metadata = unpack_metadata(carried)
+    return Contents(inside, tensors.keys(), metadata, source)
+
+
+def load_image_parent(
+    parent: str | Path | Mapping[str, Tensor], norm_groups: int
+) -> tuple[VideoVAE, tuple[str, ...]]:
+    """The 2D VAE of a file, or of a state dict in such names, and what was assumed of it.
+
+    `norm_groups` are taken where nothing tells them. Raises `CheckpointError` for a file and
+    `ValueError` for a state dict.
+    """
+    if not isinstance(parent, str | Path):
+        return fill_image_parent(read_contents(parent, {}, None), norm_groups)
+    source = locate(parent)
+    with naming(source.weights):
+        content = read_tensor_file(source.weights)
+        tensors, _ = select_weights(content.tensors, "ema")
+        contents = read_contents(tensors, content.metadata, source)
+        return fill_image_parent(contents, norm_groups)
+
+
+def fill_image_parent(contents: Contents, norm_groups: int) -> tuple[VideoVAE, tuple[str, ...]]:
+    """The 2D VAE of a file's contents, in float32, and what was assumed of it."""
+    design = find_design(contents, None, images=True, norm_groups=norm_groups)
+    find_dtype(design.tensors)
+    fill(design, torch.float32, None)
+    return design.network.requires_grad_(False).eval(), design.assumptions
 
 
 def trace(
@@ -179,18 +217,13 @@ def find_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
     return reduce(torch.promote_types, {tensor.dtype for tensor in tensors.values()})
 
 
-def fill(
-    network: VideoVAE,
-    tensors: Mapping[str, Tensor],
-    dtype: torch.dtype,
-    device: torch.device | str | None,
-) -> None:
+def fill(design: Design, dtype: torch.dtype, device: torch.device | str | None) -> None:
     """Give an empty network its weights, one after the other: there is one copy in memory."""
     weights = {
         key: convert(key, tensor, dtype).to(device or "cpu", copy=True)
-        for key, tensor in tensors.items()
+        for key, tensor in design.tensors.items()
     }
-    network.load_state_dict(weights, assign=True)
+    design.network.load_state_dict(weights, assign=True)
 
 
 def convert(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -209,25 +242,3 @@ def store(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     if dtype not in WRITTEN:
         raise ValueError(f"got dtype {dtype}; choose one of {', '.join(map(str, WRITTEN))}")
     return convert(key, tensor, dtype).cpu().contiguous()
-
-
-def describe_vae(vae: VideoVAE) -> dict[str, str]:
-    """The metadata by which a file explains itself."""
-    return {
-        "format": str(FORMAT),
-        "family": vae.family,
-        "config": json.dumps(to_dict(vae.config)),
-        "version": read_version(),
-        **name_source(vae),
-    }
-
-
-def name_source(vae: VideoVAE) -> dict[str, str]:
-    """What a VAE's weights came from, with the sha256 where it was a file."""
-    if vae.provenance is not None:
-        return {"source": vae.provenance.path.name, "source_sha256": vae.provenance.sha256}
-    if vae.inflation is None:
-        return {"source": "odvae_core.build"}
-    if vae.inflation.source is None:
-        return {"source": "odvae_core.inflate"}
-    return {"source": vae.inflation.source.name, "source_sha256": vae.inflation.source_sha256}

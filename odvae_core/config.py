@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from .limits import COUNT, LIST_ITEMS
+
 T = TypeVar("T")
 
-MOST = 2**16
-"""The largest count that a configuration may hold."""
+POSITIVE = ("latent_scale",)
+"""Fields that consumers of the latents divide by."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -41,7 +44,8 @@ def check_fields(part: Any, choices: Mapping[str, tuple[str, ...]] = MappingProx
     """Raise `ValueError` where a field of a configuration holds what no network can be built of.
 
     A whole number is a count, so it is 1 or more, and no more than a network could have: a crafted
-    file must not fill the memory. `choices` are the words that a field takes.
+    file must not fill the memory. Other numbers are finite. `choices` are the words that a field
+    takes.
     """
     for name, hint in get_type_hints(type(part)).items():
         value = getattr(part, name)
@@ -50,26 +54,39 @@ def check_fields(part: Any, choices: Mapping[str, tuple[str, ...]] = MappingProx
                 f"got {name} = {value!r}; it is one of {', '.join(map(repr, choices[name]))}"
             )
         if not _fits(value, hint):
-            raise ValueError(f"got {name} = {value!r}; it is {_describe(hint)}")
+            raise ValueError(f"got {name} = {repr(value)[:40]}; it is {_describe(hint)}")
+        if name in POSITIVE and value <= 0:
+            raise ValueError(f"got {name} = {value!r}; it is a number above 0")
 
 
 def _fits(value: Any, hint: Any) -> bool:
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
         filled = bool(value) or not dataclasses.is_dataclass(inner)
-        return isinstance(value, tuple) and filled and all(_fits(item, inner) for item in value)
+        bounded = isinstance(value, tuple) and len(value) <= LIST_ITEMS
+        return bounded and filled and all(_fits(item, inner) for item in value)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
-    return isinstance(value, int | float if hint is float else hint)
+        return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= COUNT
+    if hint is float:
+        return is_number(value)
+    return isinstance(value, hint)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a finite number: no bool, and no integer that no float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 1e30 and math.isfinite(value)
 
 
 def _describe(hint: Any) -> str:
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
         if dataclasses.is_dataclass(inner):
-            return f"a list of at least one {inner.__name__}"  # pyright: ignore
-        return f"a list, each item {_describe(inner)}"
-    return {int: f"a whole number from 1 to {MOST}", float: "a number", str: "a word"}[hint]
+            return f"a list of at least one {inner.__name__} and at most {LIST_ITEMS}"  # pyright: ignore
+        return f"a list, each item {_describe(inner)}, at most {LIST_ITEMS}"
+    words = {int: f"a whole number from 1 to {COUNT}", float: "a finite number", str: "a word"}
+    return words[hint]
 
 
 def _value(hint: Any, value: Any) -> Any:

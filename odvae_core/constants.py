@@ -18,6 +18,12 @@ SD3_LATENT_SCALE, SD3_LATENT_SHIFT = 1.5305, 0.0609
 VAE's config.json in stabilityai/stable-diffusion-3-medium-diffusers).
 """
 
+SDXL_LATENT_SCALE = 0.13025
+"""The same of SDXL's latents (the VAE's config.json in stabilityai/sdxl-vae)."""
+
+FLUX_LATENT_SCALE, FLUX_LATENT_SHIFT = 0.3611, 0.1159
+"""The same of Flux' latents (the VAE's config.json in black-forest-labs/FLUX.1-dev)."""
+
 LOGVAR_RANGE = (-30.0, 20.0)
 """Clamp of the posterior's log variance (Open-Sora-Plan v1.0 to v1.2, diffusers)."""
 

@@ -1,8 +1,59 @@
-"""How much a file or an option may ask for: every bound in one place, and the checks of them."""
+"""How much a file or an option may ask for: every bound in one place, and the checks of them.
+
+Each is more than any real file needs, and no more than a file's size warrants. What lies beyond is
+refused in words before anything is built, decoded or allocated for it.
+"""
+
+from __future__ import annotations
 
 import math
 import re
+import stat
+from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
+
+CONFIG_BYTES = 2**18
+"""Of a config.json, or of a configuration within a file of weights; published ones have 2 KiB."""
+
+HEADER_BYTES = 2**24
+"""Of a safetensors header; that of a checkpoint of 5,000 tensors has 0.6 MiB."""
+
+JSON_DEPTH = 32
+"""Lists and objects within each other in any JSON."""
+
+TENSORS = 2**16
+"""Tensors of one file."""
+
+NAME_CHARACTERS = 512
+"""Of a tensor's name, the names of the dicts around it included."""
+
+PICKLE_BYTES = 2**26
+"""Of a pickle's own program, without the numbers of its tensors."""
+
+PICKLE_DEPTH = 32
+"""Dicts within each other in a pickle."""
+
+PICKLE_ENTRIES = 2**20
+"""Entries of all dicts of a pickle, each counted as often as it is reached."""
+
+SHARED = 4
+"""Times the size of a file that its tensors may have in all, where several share their numbers."""
+
+FOLDER_FILES = 4096
+"""Files of a folder that is searched for weights."""
+
+COUNT = 2**16
+"""The largest count that a configuration may hold: channels, blocks, a resolution."""
+
+LIST_ITEMS = 64
+"""Items of a list in a configuration: levels, multipliers, resolutions."""
+
+BLOCK_TENSORS = 4
+"""Tensors that every residual block has at least: two norms and two convolutions."""
+
+NUMBER_CHARACTERS = 64
+"""Of a number written as text in a file's metadata."""
 
 LARGEST_PICTURE = 2**27
 """Pixels of a picture that is read or written: 134 million, a phone's 108 fit."""
@@ -44,6 +95,27 @@ PIXEL_BYTES = 12
 """A pixel of float32 video."""
 
 FRACTION = re.compile(rf"-?[0-9]{{1,{MOST_DIGITS}}}(/[0-9]{{1,{MOST_DIGITS}}})?")
+
+
+def check_count(count: int, most: int, what: str) -> None:
+    """Raise `ValueError` where there are more of something than a real file has."""
+    if count > most:
+        raise ValueError(f"it has {count:,} {what}; at most {most:,} are read: give another file")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise `ValueError` where there are too many names of tensors, or one is too long."""
+    for count, name in enumerate(names, start=1):
+        check_count(count, TENSORS, "tensors")
+        check_count(len(name), NAME_CHARACTERS, f"characters in a name ({name[:40]!r}...)")
+
+
+def check_regular_file(path: Path) -> None:
+    """Raise `ValueError` on a folder, a pipe or a device, `OSError` where there is nothing."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise ValueError(f"it is {kind}, not a file: give the path of a file")
 
 
 def largest_picture(file_bytes: int) -> int:

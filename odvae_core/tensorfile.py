@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
-import re
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from . import limits
 from .atomic import BusyError, replacing
+from .jsonfile import parse_fields
+from .pickles import read_pickle
 
 
 class CheckpointError(ValueError):
@@ -40,16 +37,24 @@ def read_tensor_file(path: Path) -> TensorFile:
     `CheckpointError`.
     """
     try:
+        limits.check_regular_file(path)
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise CheckpointError(f"{path} can't be read ({error.strerror}): check the path") from error
+        reason = error.strerror or error
+        raise CheckpointError(f"{path} can't be read ({reason}): check the path") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} can't be read: {error}") from error
     if not head:
         raise CheckpointError(f"{path} is empty: download or export it again")
     if head[4:9] == b"\0\0\0\0{":  # asked first: the header's length may begin as a pickle does
         return read_safetensors(path)
     if head.startswith((b"PK\x03\x04", b"\x80")):
-        return TensorFile("pickle", read_pickle(path, is_zip=head.startswith(b"PK")), {})
+        try:
+            tensors = read_pickle(path, is_zip=head.startswith(b"PK"))
+        except ValueError as error:
+            raise CheckpointError(f"{path} {error}") from error
+        return TensorFile("pickle", tensors, {})
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointError(f"{path} is a Git LFS pointer, not the weights: run `git lfs pull`")
     raise CheckpointError(
@@ -60,10 +65,11 @@ def read_tensor_file(path: Path) -> TensorFile:
 
 def read_safetensors(path: Path) -> TensorFile:
     try:
+        check_header(path)
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
         raise CheckpointError(
             f"{path} is a truncated or damaged safetensors file ({error}): "
             "download or export it again"
@@ -71,39 +77,15 @@ def read_safetensors(path: Path) -> TensorFile:
     return TensorFile("safetensors", tensors, metadata)
 
 
-def read_pickle(path: Path, is_zip: bool) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-        return dict(flatten(content))
-    except Exception as error:  # a damaged pickle can raise anything
-        raise CheckpointError(f"{path} {explain_pickle(path, is_zip, error)}") from error
+def check_header(path: Path) -> None:
+    """Raise `ValueError` on a safetensors header that is too large, or names a tensor twice.
 
-
-def flatten(content: Any, prefix: str = "") -> list[tuple[str, Tensor]]:
-    """The tensors of nested dicts, their names joined by dots; what else there is stays out."""
-    if not isinstance(content, Mapping):
-        return []
-    found = []
-    for key, value in content.items():
-        if isinstance(value, Tensor):
-            found.append((f"{prefix}{key}", value))
-        elif isinstance(key, str):
-            found += flatten(value, f"{prefix}{key}.")
-    return found
-
-
-def explain_pickle(path: Path, is_zip: bool, error: Exception) -> str:
-    """Why a pickle can't be read, and what to do."""
-    wanted = re.search(r"GLOBAL (\S+)|reduce for (.+)", str(error))
-    if isinstance(error, pickle.UnpicklingError) and wanted:
-        return (
-            f"is a pickle that wants to run code ({wanted[1] or wanted[2]}), which is never "
-            "allowed: where you trust it, export its state dict alone as safetensors"
-        )
-    if is_zip and zipfile.is_zipfile(path):
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return f"is no PyTorch file of tensors, or a damaged one ({reason}): download it again"
-    return "is a truncated or damaged PyTorch file: download or export it again"
+    safetensors itself takes the last of two entries of one name, without a word.
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        limits.check_count(size, limits.HEADER_BYTES, "bytes of header")
+        limits.check_names(parse_fields(file.read(size), limits.HEADER_BYTES))
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -27,9 +27,7 @@ def test_a_latent_that_is_not_finite_is_refused_as_the_samplers():
     vae = build_small("odvae-tiny")
     latent = vae.encode(make_clip()).mean
     latent[:, :, 1:] = NAN
-    with pytest.raises(
-        NonFiniteError, match=r"in the latent, in 2 of 3 .*model that made"
-    ):
+    with pytest.raises(NonFiniteError, match=r"in the latent, in 2 of 3 .*model that made"):
         vae.decode(latent)
     with pytest.raises(NonFiniteError, match="in the latent"):
         list(vae.decode_stream(latent.split(1, dim=2)))

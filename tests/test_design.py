@@ -152,8 +152,8 @@ def test_a_config_beside_a_file_tells_where_v1_0_pools(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{broken", r"config.json is no JSON .*download it again"),
-        ("[]", r"config.json holds no fields"),
+        ("{broken", r"config.json: it is no JSON .*export it again"),
+        ("[]", r"config.json: it holds no fields"),
         ('{"sample_size": 8}', r"config.json describes no VAE of ours .*sample_size"),
     ],
 )

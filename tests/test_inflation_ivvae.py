@@ -90,7 +90,7 @@ def test_a_2d_vae_of_other_than_half_the_sizes_is_refused(changes):
 def test_a_video_vae_is_no_2d_parent(vae):
     with pytest.raises(ValueError, match=r"got a VAE of 2 branch"):
         odvae.inflate(vae.state_dict(), CONFIG, mode="branches")
-    with pytest.raises(ValueError, match="got no 2D VAE"):
+    with pytest.raises(ValueError, match="and no 2D Stable Diffusion VAE"):
         odvae.inflate({"weight": torch.zeros(1)}, CONFIG, mode="branches")
 
 

@@ -57,14 +57,17 @@ RULES = {
 
 # The floors of odvae_core, lowest first; a floor imports itself and what lies below.
 FLOORS = (
-    ("constants", "config", "posterior", "version", "limits", "atomic", "tensorfile", "checks"),
+    ("constants", "limits", "jsonfile", "config", "pickles", "posterior", "version"),
+    ("atomic", "tensorfile", "checks"),
     ("tiling",),
     ("layers",),
     ("schedules",),
     ("vae",),
     ("families", "fit"),
     ("published",),
-    ("registry",),
+    ("registry", "explanation"),
+    ("mismatch",),
+    ("location",),
     ("design", "planning"),
     ("checkpoint", "dataset", "evaluation", "inflation", "latents", "metrics", "video"),
     ("__init__",),

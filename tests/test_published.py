@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from odvae_core.design import build_empty, find_mismatch
 from odvae_core.families.odvae_config import PRESETS, Level, OdvaeConfig
+from odvae_core.mismatch import build_empty, find_mismatch
 from odvae_core.published import (
     infer_odvae,
     is_odvae,

@@ -88,15 +88,15 @@ def test_a_2d_vae_in_diffusers_names_or_inside_a_checkpoint_is_to_be_inflated(re
 @pytest.mark.parametrize(
     ("family", "keys"),
     [
-        ("HunyuanVideo", ["encoder.down_blocks.0.resnets.0.conv1.conv.weight"]),
-        ("Wan", ["decoder.middle.0.residual.2.weight"]),
+        ("HunyuanVideo 1.0", ["encoder.down_blocks.0.resnets.0.conv1.conv.weight"]),
+        ("Wan 2.1 (also Qwen-Image)", ["decoder.middle.0.residual.2.weight"]),
         ("LTX-Video", ["decoder.up_blocks.0.res_blocks.0.conv1.conv.weight"]),
         ("WF-VAE", ["encoder.connect_l1.weight", "encoder.down1.1.conv1.conv.weight"]),
     ],
 )
 def test_the_vae_of_another_design_is_named(refusal, family, keys):
     text = refusal({key: torch.zeros(2, 2, 1, 1, 1) for key in keys})
-    assert f"it is a {family} VAE, which is another design" in text
+    assert f"it is the {family} VAE, which is another design" in text
 
 
 def test_weights_of_no_vae_are_refused_with_their_first_keys(refusal):
@@ -130,9 +130,11 @@ def test_metadata_of_an_unknown_family_or_field_is_refused(refusal, weights):
     assert "got family 'other'" in refusal(weights, {**metadata, "family": "other"})
     fields = json.dumps({**json.loads(metadata["config"]), "colour": "red"})
     assert "no field colour" in refusal(weights, {**metadata, "config": fields})
-    assert "without fields" in refusal(weights, {**metadata, "config": "[]"})
+    assert "holds no fields" in refusal(weights, {**metadata, "config": "[]"})
     for broken in ("{broken", "[" * 100_000):
-        assert "config is no JSON" in refusal(weights, {**metadata, "config": broken})
+        assert "config can't be used: it is no JSON" in refusal(
+            weights, {**metadata, "config": broken}
+        )
 
 
 def test_metadata_of_another_configuration_is_refused(refusal, weights):

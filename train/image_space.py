@@ -43,7 +43,7 @@ class ImageSpace:
     def __init__(self, config: ImageSpaceConfig, vae: VideoVAE, device: torch.device):
         """Raises ConfigError where the 2D VAE's latents can't be those of `vae`."""
         self.config, self.group = config, vae.temporal_compression
-        self.vae = odvae_core.load(Path(config.vae), device=device)
+        self.vae = odvae_core.load(Path(config.vae), device=device, images=True)
         wanted = (1, vae.spatial_compression, vae.latent_channels)
         image = self.vae
         got = (image.temporal_compression, image.spatial_compression, image.latent_channels)

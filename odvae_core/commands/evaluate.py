@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..atomic import holding
+from ..checkpoint import load
 from ..evaluation import (
     Contender,
     Journal,
@@ -31,7 +32,7 @@ from ..evaluation.judges import WITHOUT
 from ..schedules import Coding
 from ..video import VideoError
 from .clips import check_output
-from .model import choose_device, choose_dtype, open_model
+from .model import choose_device, choose_dtype, make_request, plan_model
 from .option_groups import DEFAULT
 from .result import Result
 
@@ -99,9 +100,12 @@ def enter_all(options: Namespace, protocol: Protocol) -> Iterator[Contender]:
     """Everyone whom the options name."""
     size = protocol.crop_size
     named = any(getattr(options, kind) for kind in CONTENDERS)
+    device = choose_device(options.device)
+    dtype = choose_dtype(options.dtype, device)
     for text in options.checkpoint or ([] if named else [DEFAULT]):
         name, path = split_name(text)
-        model = open_model(Namespace(**{**vars(options), "checkpoint": path}), size)
+        vae = load(path, dtype, device, images=True)
+        model = plan_model(vae, make_request(options), size)
         yield enter_vae(
             name,
             model.vae,
@@ -112,8 +116,6 @@ def enter_all(options: Namespace, protocol: Protocol) -> Iterator[Contender]:
         )
     for name in options.baseline or ():
         yield enter_baseline(name, size)
-    device = choose_device(options.device)
-    dtype = choose_dtype(options.dtype, device)
     for text in options.diffusers or ():
         yield enter_diffusers(*split_diffusers(text), dtype, device, size)
 

@@ -2,15 +2,40 @@
 
 import dataclasses
 from argparse import Namespace
+from pathlib import Path
 
-from ..checkpoint import load
+from ..checkpoint import load, read_tensors
 from ..config import to_dict
+from ..location import locate
+from ..published import name_other_vae, strip_owner
+from ..tensorfile import hash_file
 from .result import Result
 
 
 def run(options: Namespace) -> Result:
-    """Load the checkpoint, which proves that it is whole, and tell where it came from."""
-    vae = load(options.checkpoint)
+    """Name the VAE; load it where it is one of these families or 2D, which proves it whole."""
+    return describe_other_vae(options.checkpoint) or describe_loaded_vae(options.checkpoint)
+
+
+def describe_other_vae(checkpoint: str | Path) -> Result | None:
+    """What is known of a VAE of another design; None where it isn't known as one."""
+    tensors = strip_owner(read_tensors(checkpoint)[0])
+    name = name_other_vae(tensors)
+    if name is None:
+        return None
+    file = locate(checkpoint).weights
+    facts = {
+        "file": file.name,
+        "sha256": hash_file(file),
+        "model": f"{name} VAE, of another design: it can't be loaded here",
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+    }
+    return Result(facts, [f"{key}: {value}" for key, value in facts.items()])
+
+
+def describe_loaded_vae(checkpoint: str | Path) -> Result:
+    """What a VAE that can be loaded is, and where it came from."""
+    vae = load(checkpoint, images=True)
     latent = {
         "latent_channels": vae.latent_channels,
         "temporal_compression": vae.temporal_compression,

@@ -60,7 +60,8 @@ class CvvaeConfig:
     latent_shift: float = 0.0
 
     def __post_init__(self):
-        for part in (*self.levels, self):
+        check_fields(self, CHOICES)
+        for part in self.levels:
             check_fields(part, CHOICES)
         if self.levels[-1].down or self.levels[0].up:
             raise ValueError("the coarsest level's down and the finest level's up must be ''")
@@ -83,6 +84,11 @@ class CvvaeConfig:
                 f"{self.time_halvings} times, but the decoder doubles them {space} and {time} "
                 "times; make them equal"
             )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The channels of the levels."""
+        return tuple(level.channels for level in self.levels)
 
     @property
     def _attends_plainly(self) -> bool:

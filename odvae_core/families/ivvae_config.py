@@ -39,6 +39,11 @@ class IvvaeConfig:
                 f"got {len(self.multipliers)} levels; time is halved twice, so there are at least 3"
             )
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The channels of the levels, of one half each."""
+        return tuple(self.width * multiplier for multiplier in self.multipliers)
+
 
 PRESETS = {
     #                        z  width   scale    shift

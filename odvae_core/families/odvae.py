@@ -62,14 +62,14 @@ class Odvae(VideoVAE):
     """Any OD-VAE, published or not, and the 2D SD VAE: the configuration decides."""
 
     family = "odvae"
-    latent_shift = 0.0
 
     def __init__(self, config: OdvaeConfig):
         super().__init__()
         self.config = config
         self.temporal_compression = 2**config.time_halvings
         self.spatial_compression = 2**config.space_halvings
-        self.latent_channels, self.latent_scale = config.latent_channels, config.latent_scale
+        self.latent_channels = config.latent_channels
+        self.latent_scale, self.latent_shift = config.latent_scale, config.latent_shift
         self.encoder = Coder(lay_encoder(config))
         self.decoder = Coder(lay_decoder(config))
         if config.quant:

@@ -57,7 +57,8 @@ class OdvaeConfig:
     of the latent: "3d", "2d" or "" (none: the latent then has `z_channels`, else `embed_dim`).
     Attention is per "frame", "scrambled" (as published with v1.0), "2d" or "temporal"; it also
     follows the blocks at `attention_resolutions`, counted from `resolution` as published, not from
-    the real picture. Consumers of the latents multiply them with `latent_scale`.
+    the real picture. Consumers of the latents take `latent_shift` away, then multiply with
+    `latent_scale`.
     """
 
     levels: tuple[Level, ...]
@@ -79,9 +80,11 @@ class OdvaeConfig:
     decoder_attention: str = "frame"
     decoder_out: str = "3d"
     latent_scale: float = LATENT_SCALE
+    latent_shift: float = 0.0
 
     def __post_init__(self):
-        for part in (*self.levels, self):
+        check_fields(self, CHOICES)
+        for part in self.levels:
             check_fields(part, CHOICES)
         if self.levels[-1].down or self.levels[-1].down_time:
             raise ValueError("the last level halves nothing: its down and down_time must be ''")
@@ -100,6 +103,11 @@ class OdvaeConfig:
                     f"the encoder halves {name} {halved} times but the decoder doubles it "
                     f"{doubled} times; make them equal"
                 )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The channels of the levels."""
+        return tuple(self.width * level.multiplier for level in self.levels)
 
     @property
     def space_halvings(self) -> int:

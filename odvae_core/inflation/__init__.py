@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checkpoint import read_tensors
-from ..design import locate
+from ..checkpoint import load_image_parent
 from ..families.ivvae_config import IvvaeConfig
 from ..families.odvae_config import OdvaeConfig
+from ..location import locate
 from ..registry import family_of, read_config
 from ..tensorfile import hash_file
 from ..vae import VideoVAE
@@ -44,7 +44,7 @@ class Mode:
     """
 
     target: type
-    run: Callable[[Mapping[str, Tensor], Any], VideoVAE]
+    run: Callable[[VideoVAE, Any], VideoVAE]
     parent: Callable[[Any], Any]
 
 
@@ -66,12 +66,12 @@ def inflate(
     """A video VAE that starts from a 2D VAE; its `inflation` says what it has from it.
 
     `source` is a file or a state dict. Into an OD-VAE it holds a 2D SD VAE in LDM names, diffusers
-    names, or within a whole SD checkpoint; width, multipliers, blocks and latent channels are read
-    from it, the rest from `preset`, and the modes are "tail", "average", "center" (see the
-    functions of these names) and "random" (fresh weights, the paper's control). Into an IV-VAE it
-    holds a 2D VAE of the preset 'ivvae-2d' of half the latent channels, and the mode is "branches".
-    Raises `ValueError` on an unknown mode, one that can't make the preset, and a source that
-    doesn't fit.
+    names, or within a whole SD checkpoint; width, multipliers, blocks, latent channels, scale and
+    shift are read from it, the rest from `preset`, and the modes are "tail", "average", "center"
+    (see the functions of these names) and "random" (fresh weights and the preset's scale, the
+    paper's control). Into an IV-VAE it holds a 2D VAE of the preset 'ivvae-2d' of half the latent
+    channels, and the mode is "branches". Raises `ValueError` on an unknown mode, one that can't
+    make the preset, and a source that doesn't fit: for a file, a `CheckpointError`.
     """
     if mode not in MODES:
         raise ValueError(f"got mode {mode!r}; the modes are {', '.join(MODES)}")
@@ -82,11 +82,13 @@ def inflate(
             f"got mode {mode!r} for a preset of the family {family_of(config)}, which "
             + (f"takes {', '.join(fitting)}" if fitting else "can't be inflated: train it")
         )
-    if not isinstance(source, str | Path):
-        return MODES[mode].run(source, config)
-    vae = MODES[mode].run(read_tensors(source)[0], config)
-    file = locate(source).weights
-    vae.inflation = replace(vae.inflation, source=file, source_sha256=hash_file(file))
+    parent, assumptions = load_image_parent(source, getattr(config, "norm_groups", 32))
+    vae = MODES[mode].run(parent, config)
+    differences = (*vae.inflation.differences, *assumptions)
+    vae.inflation = replace(vae.inflation, differences=differences)
+    if isinstance(source, str | Path):
+        file = locate(source).weights
+        vae.inflation = replace(vae.inflation, source=file, source_sha256=hash_file(file))
     return vae
 
 

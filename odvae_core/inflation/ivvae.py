@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..families.ivvae import Ivvae
 from ..families.ivvae_config import IvvaeConfig
-from ..published import infer_ivvae, is_ivvae, is_sd_vae
 from ..registry import build
 from ..vae import VideoVAE
 from .kernels import center_inflate
@@ -21,15 +21,14 @@ DIFFERENCE = (
 )
 
 
-def inflate_branches(tensors: Mapping[str, Tensor], config: IvvaeConfig) -> VideoVAE:
+def inflate_branches(parent: VideoVAE, config: IvvaeConfig) -> VideoVAE:
     """An IV-VAE each branch of which starts as a 2D VAE of its own design and of half its channels.
 
     The keyframes' branch is a copy, the motion's is center-inflated, and neither sees the other.
-    Raises `ValueError` where the source is no such 2D VAE, or of other sizes.
+    Raises `ValueError` where the parent is no such 2D VAE, or of other sizes.
     """
-    parent_config = read_parent(tensors, config)
-    vae, parent = build(config), build(parent_config)
-    parent.load_state_dict(dict(tensors))
+    check_parent(parent, config)
+    tensors, vae = parent.state_dict(), build(config)
     weights = {key: start(key, weight, tensors) for key, weight in vae.state_dict().items()}
     vae.load_state_dict(weights)
     vae.eval()
@@ -41,7 +40,7 @@ def inflate_branches(tensors: Mapping[str, Tensor], config: IvvaeConfig) -> Vide
         inflated=inflated,
         fresh=new,
         differences=(DIFFERENCE,),
-        proof=prove(vae, parent.eval()),
+        proof=prove(vae, parent),
     )
     return vae
 
@@ -51,31 +50,28 @@ def image_parent(config: IvvaeConfig) -> IvvaeConfig:
     return replace(config, z_channels=config.z_channels // 2, branches=1)
 
 
-def read_parent(tensors: Mapping[str, Tensor], config: IvvaeConfig) -> IvvaeConfig:
-    """The configuration of the 2D VAE. Raises `ValueError` where it can't be a half of `config`."""
+def check_parent(parent: VideoVAE, config: IvvaeConfig) -> None:
+    """Raise `ValueError` where the 2D VAE can't be a half of `config`."""
     half = image_parent(config)
     wanted = (
         f"a 2D VAE of IV-VAE's own layers (preset 'ivvae-2d'), {half.width} channels wide and with "
         f"{half.z_channels} latent channels, half of the video VAE's"
     )
-    if is_sd_vae(tensors) and not is_ivvae(tensors):
+    if parent.family != Ivvae.family:
+        got = "plain 2D Stable Diffusion VAE" if parent.temporal_compression == 1 else "video VAE"
         raise ValueError(
-            "got a plain 2D Stable Diffusion VAE; its features fill both halves, which an IV-VAE "
-            f"keeps apart for keyframes and motion, and its norms differ: train {wanted}, "
-            "or inflate it into an OD-VAE"
+            f"got a {got}; its features fill both halves, which an IV-VAE keeps apart for "
+            f"keyframes and motion, and its norms differ: train {wanted}, "
+            "or inflate a 2D VAE into an OD-VAE"
         )
-    if not is_ivvae(tensors):
-        raise ValueError(f"got no 2D VAE; it takes {wanted}")
-    parent, _ = infer_ivvae(tensors)
-    parent = replace(parent, latent_scale=half.latent_scale, latent_shift=half.latent_shift)
-    if parent != half:
+    got = parent.config
+    if replace(got, latent_scale=half.latent_scale, latent_shift=half.latent_shift) != half:
         raise ValueError(
-            f"got a VAE of {parent.branches} branch(es), {parent.width} channels wide, with "
-            f"{parent.z_channels} latent channels, multipliers {parent.multipliers} and "
-            f"{parent.blocks} blocks; it takes {wanted}, multipliers {half.multipliers} and "
+            f"got a VAE of {got.branches} branch(es), {got.width} channels wide, with "
+            f"{got.z_channels} latent channels, multipliers {got.multipliers} and "
+            f"{got.blocks} blocks; it takes {wanted}, multipliers {half.multipliers} and "
             f"{half.blocks} blocks"
         )
-    return parent
 
 
 def start(key: str, weight: Tensor, parent: Mapping[str, Tensor]) -> Tensor:

@@ -7,28 +7,35 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from ..families.odvae import Odvae
 from ..families.odvae_config import SD_VAE, OdvaeConfig
-from ..published import to_ldm
 from ..registry import build
 from ..vae import VideoVAE
 from .kernels import INFLATIONS
 from .report import Inflation, prove
 
 
-def inflate_sd(tensors: Mapping[str, Tensor], config: OdvaeConfig, mode: str) -> VideoVAE:
-    """An OD-VAE whose kernels start from a 2D SD VAE's, whose sizes it takes over.
+def inflate_sd(parent: VideoVAE, config: OdvaeConfig, mode: str) -> VideoVAE:
+    """An OD-VAE whose kernels start from a 2D SD VAE's, whose sizes and latent space it takes over.
 
-    `mode` names one of the `INFLATIONS`, or is "random". Raises `ValueError` on a source that is no
-    2D VAE, or one whose levels `config` can't have.
+    `mode` names one of the `INFLATIONS`, or is "random", which keeps the scale of `config`. Raises
+    `ValueError` on a parent that is no 2D SD VAE, or one whose levels `config` can't have.
     """
-    parent = to_ldm(tensors)
-    vae = build(like_parent(config, parent))
-    kept = {} if mode == "random" else inherit(vae.state_dict(), parent, INFLATIONS[mode])
+    weights = parent.state_dict()
+    if parent.family != Odvae.family or any(weight.ndim == 5 for weight in weights.values()):
+        raise ValueError(
+            f"got a VAE of the family {parent.family} that compresses time "
+            f"{parent.temporal_compression}x, no 2D Stable Diffusion VAE: give the 2D VAE"
+        )
+    like = like_parent(config, parent.config)
+    if mode == "random":
+        scale = {"latent_scale": config.latent_scale, "latent_shift": config.latent_shift}
+        like = replace(like, **scale)
+    vae = build(like)
+    kept = {} if mode == "random" else inherit(vae.state_dict(), weights, INFLATIONS[mode])
     vae.load_state_dict(kept, strict=False)
     vae.eval()
-    parent_vae = build(like_parent(replace(SD_VAE, norm_groups=vae.config.norm_groups), parent))
-    parent_vae.load_state_dict(dict(parent))
-    vae.inflation = describe(vae, parent_vae.eval(), mode, set(kept), set(parent))
+    vae.inflation = describe(vae, parent, mode, set(kept), set(weights))
     return vae
 
 
@@ -49,31 +56,25 @@ def image_parent(config: OdvaeConfig) -> OdvaeConfig:
     )
 
 
-def like_parent(config: OdvaeConfig, parent: Mapping[str, Tensor]) -> OdvaeConfig:
-    """`config` with the sizes of a 2D VAE in LDM names."""
-    width = parent["encoder.conv_in.weight"].shape[0]
-    multipliers = []
-    while (key := f"encoder.down.{len(multipliers)}.block.0.conv1.weight") in parent:
-        multipliers.append(parent[key].shape[0] // width)
-    if len(multipliers) != len(config.levels):
+def like_parent(config: OdvaeConfig, parent: OdvaeConfig) -> OdvaeConfig:
+    """`config` with the sizes and the latent space of a 2D VAE."""
+    if len(parent.levels) != len(config.levels):
         raise ValueError(
-            f"the 2D VAE has {len(multipliers)} levels and the preset {len(config.levels)}; "
+            f"the 2D VAE has {len(parent.levels)} levels and the preset {len(config.levels)}; "
             "choose a preset of as many"
         )
-    blocks = sum(f"encoder.down.0.block.{i}.conv1.weight" in parent for i in range(len(parent)))
-    quant = parent.get("post_quant_conv.weight")
-    z_channels = parent["decoder.conv_in.weight"].shape[1]
+    levels = zip(config.levels, parent.levels, strict=True)
     return replace(
         config,
-        levels=tuple(
-            replace(level, multiplier=m)
-            for level, m in zip(config.levels, multipliers, strict=True)
-        ),
-        width=width,
-        blocks=blocks,
-        z_channels=z_channels,
-        embed_dim=z_channels if quant is None else quant.shape[1],
-        quant=config.quant if quant is not None else "",
+        levels=tuple(replace(ours, multiplier=flat.multiplier) for ours, flat in levels),
+        width=parent.width,
+        blocks=parent.blocks,
+        z_channels=parent.z_channels,
+        embed_dim=parent.embed_dim,
+        quant=config.quant if parent.quant else "",
+        norm_groups=parent.norm_groups,
+        latent_scale=parent.latent_scale,
+        latent_shift=parent.latent_shift,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ..families.cvvae_config import CVVAE, CVVAE_SD3, CvvaeConfig, Level
+from .sizes import read_size
 
 ATTENTIONS = {
     "vanilla": "frame",
@@ -133,15 +134,15 @@ def infer_cvvae(tensors: Mapping[str, Tensor]) -> tuple[CvvaeConfig, tuple[str, 
     Raises `ValueError` where too little is there.
     """
     layout = next(item for item in LAYOUTS if item.block.format(level=0, i=0) in tensors)
-    channels = [block.shape[0] for block in list_weights(tensors, layout.block, level=None, i=0)]
-    blocks = list_weights(tensors, layout.block, level=0, i=None)
-    second = read(tensors, layout.block.format(level=0, i=0).replace("conv1", "conv2"))
+    levels = list_keys(tensors, layout.block, level=None, i=0)
+    channels = [read_size(tensors, key, 0) for key in levels]
+    second = tensors.get(levels[0].replace("conv1", "conv2"))
     config = replace(
         layout.base,
         levels=make_levels(channels, layout.doubles_time),
-        blocks=len(blocks),
-        z_channels=read(tensors, "decoder.conv_in.weight").shape[1],
-        second_conv="3d" if second.ndim == 5 else "2d",
+        blocks=len(list_keys(tensors, layout.block, level=0, i=None)),
+        z_channels=read_size(tensors, "decoder.conv_in.weight", 1),
+        second_conv="3d" if second is not None and second.ndim == 5 else "2d",
         encoder_attention=read_attention(tensors, "encoder"),
         decoder_attention=read_attention(tensors, "decoder"),
         attention_resolutions=read_resolutions(tensors, len(channels)),
@@ -149,24 +150,17 @@ def infer_cvvae(tensors: Mapping[str, Tensor]) -> tuple[CvvaeConfig, tuple[str, 
     return config, ("its encoder is causal and its decoder centred in time, as published",)
 
 
-def list_weights(
+def list_keys(
     tensors: Mapping[str, Tensor], name: str, level: int | None, i: int | None
-) -> list[Tensor]:
-    """The weights under a name as its one open number counts up."""
-    found: list[Tensor] = []
+) -> list[str]:
+    """The keys under a name as its one open number counts up."""
+    found: list[str] = []
     while True:
         count = len(found)
         key = name.format(level=count if level is None else level, i=count if i is None else i)
         if key not in tensors:
             return found
-        found.append(tensors[key])
-
-
-def read(tensors: Mapping[str, Tensor], name: str) -> Tensor:
-    """A weight that the wiring is read from."""
-    if name not in tensors:
-        raise ValueError(f"its wiring can't be read: {name} is missing")
-    return tensors[name]
+        found.append(key)
 
 
 def read_attention(tensors: Mapping[str, Tensor], coder: str) -> str:

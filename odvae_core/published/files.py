@@ -16,26 +16,17 @@ SECTIONS = {
 }
 """Where a file keeps its averaged and its last weights; the first that is there counts."""
 
-WRAPPERS = re.compile(r"(^|\.)(module|_orig_mod)\.")
+WRAPPERS = re.compile(r"(?<![^.])(module|_orig_mod)\.")
 """What DistributedDataParallel and torch.compile write into the names."""
 
 OWNERS = ("first_stage_model.", "vae.")
 """What the VAE is called within a diffusion model."""
 
+CONFIG_KEY = "odvae_config"
+"""The tensor of bytes by which a file that others wrote carries our metadata: JSON of strings."""
+
 EXTRAS = re.compile(r"^(\w*loss\w*|dics_model|disc_model|discriminator|model_ema)\.")
 """What a trainer keeps beside the VAE."""
-
-STRANGERS = {
-    "WF-VAE": r"^(en|de)coder\.(connect_l|down|up)\d\.",
-    "LTX-Video": r"^per_channel_statistics\.|^latents_mean:|\.res_blocks\.\d+\.conv1\.conv\."
-    r"|\.timestep_scale_multiplier:",
-    "CogVideoX": r"\.norm_layer\.weight:",
-    "Wan": r"^encoder\.conv1\.weight:5|\.residual\.\d\.weight:5"
-    r"|\.(down_blocks|resnets)\.\d+\.norm1\.gamma:",
-    "HunyuanVideo": r"^post_quant_conv\.weight:5|\.resnets\.\d+\.conv1\.conv\.weight:5"
-    r"|\.block_1\.norm1\.gamma:",
-}
-"""VAEs of other designs, by a key's name and number of dimensions; the first that fits counts."""
 
 
 def select_weights(tensors: Mapping[str, Tensor], weights: str) -> tuple[dict[str, Tensor], str]:
@@ -53,26 +44,41 @@ def select_weights(tensors: Mapping[str, Tensor], weights: str) -> tuple[dict[st
             if key.startswith(section) and (section in averaged or not key.startswith(averaged))
         }
         if inside:
-            return {WRAPPERS.sub(r"\1", key): inside[key] for key in inside}, section.rstrip(".")
+            return unwrap(inside), section.rstrip(".")
     if tensors:
         raise ValueError("it holds averaged (EMA) weights only; ask for weights='ema'")
     raise ValueError("it holds no tensors: give a file of weights")
 
 
+def unwrap(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without what wrappers write into their names.
+
+    Raises `ValueError` where two then have the same name: which one counts, no file can say.
+    """
+    found: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        name = WRAPPERS.sub("", key)
+        if name in found:
+            raise ValueError(
+                f"it holds {name} twice, with and without a wrapper's name (module., _orig_mod.): "
+                "export one of the two"
+            )
+        found[name] = tensor
+    return found
+
+
 def strip_owner(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The VAE alone: without the diffusion model around it, the losses and the discriminators."""
-    owner = next((name for name in OWNERS if any(key.startswith(name) for key in tensors)), "")
+    """The VAE alone: without the diffusion model around it, the losses and the discriminators.
+
+    ComfyUI has more names for the owner: the configuration among the weights shows it.
+    """
+    shown = [key.removesuffix(CONFIG_KEY) for key in tensors if key.endswith(CONFIG_KEY)]
+    known = (name for name in OWNERS if any(key.startswith(name) for key in tensors))
+    owner = next(iter((*shown, *known)), "")
     inside = {
         key.removeprefix(owner): tensor for key, tensor in tensors.items() if key.startswith(owner)
     }
     return {key: tensor for key, tensor in inside.items() if not EXTRAS.match(key)}
-
-
-def name_stranger(tensors: Mapping[str, Tensor]) -> str | None:
-    """The video VAE of another design that has such keys, if it is a known one."""
-    keys = "\n".join(f"{key}:{tensor.ndim}" for key, tensor in tensors.items())
-    fitting = (name for name, key in STRANGERS.items() if re.search(key, keys, re.MULTILINE))
-    return next(fitting, None)
 
 
 def order_weights(fields: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ..families.ivvae_config import PRESETS, IvvaeConfig
+from .sizes import read_size
 
 
 def is_ivvae_config(fields: Mapping[str, Any]) -> bool:
@@ -51,12 +52,12 @@ def infer_ivvae(tensors: Mapping[str, Tensor]) -> tuple[IvvaeConfig, tuple[str, 
     Raises `ValueError` where too little is there.
     """
     branches = 2 if "encoder.conv1.conv_3d.weight" in tensors else 1
-    width = tensors["encoder.conv1.conv_2d.weight"].shape[0]
+    width = read_size(tensors, "encoder.conv1.conv_2d.weight", 0)
     levels = read_levels(tensors)
-    if "decoder.conv1.conv.weight" not in tensors or not all(levels):
-        raise ValueError("its wiring can't be read: a level or decoder.conv1 is missing")
+    if not all(levels):
+        raise ValueError("its wiring can't be read: a level is missing")
     config = IvvaeConfig(
-        tensors["decoder.conv1.conv.weight"].shape[1],
+        read_size(tensors, "decoder.conv1.conv.weight", 1),
         width,
         multipliers=tuple(sizes[0] // (branches * width) for sizes in levels),
         blocks=len(levels[0]),
@@ -69,9 +70,9 @@ def read_levels(tensors: Mapping[str, Tensor]) -> list[list[int]]:
     """The channels of the encoder's residual blocks, level by level."""
     levels: list[list[int]] = [[]]
     for i in range(len(tensors)):
-        gamma = tensors.get(f"encoder.downsamples.{i}.residual.3.gamma")
-        if gamma is not None:
-            levels[-1].append(gamma.shape[0])
+        gamma = f"encoder.downsamples.{i}.residual.3.gamma"
+        if gamma in tensors:
+            levels[-1].append(read_size(tensors, gamma, 0))
         elif f"encoder.downsamples.{i}.resample_2d.1.weight" in tensors:
             levels.append([])
     return levels

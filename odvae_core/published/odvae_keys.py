@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ..families.odvae_config import Level, OdvaeConfig
+from .sizes import size_of
 
 NOMINAL_RESOLUTION = OdvaeConfig.resolution
 TIME_HALVINGS = 2
@@ -68,7 +69,7 @@ class Weights:
         for layer in layers:
             weight = self.find(layer)
             if weight is not None:
-                return weight.shape[0]
+                return size_of(layer, weight, 0)
         raise ValueError(f"its wiring can't be read: {' and '.join(layers)} are missing")
 
     def inputs(self, layer: str) -> int:
@@ -76,7 +77,7 @@ class Weights:
         weight = self.find(layer)
         if weight is None:
             raise ValueError(f"its wiring can't be read: {layer} is missing")
-        return weight.shape[1]
+        return size_of(layer, weight, 1)
 
     def count(self, layers: str) -> int:
         """How many layers a list has."""
@@ -103,7 +104,7 @@ class Weights:
         if not self.has(f"{layer}.conv.conv"):
             return "frame"
         weight = self.find(f"{layer}.conv")
-        return "space" if weight is not None and weight.shape[2] == 1 else "joint"
+        return "space" if weight is not None and size_of(layer, weight, 2) == 1 else "joint"
 
     def quant(self) -> str:
         if not self.has("post_quant_conv"):

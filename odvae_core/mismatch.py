@@ -1,0 +1,54 @@
+"""How the weights of a file differ from those that a network takes, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor
+
+from .registry import FAMILIES, Family, family_of
+from .vae import VideoVAE
+
+SHOWN = 5
+"""Names that a message gives before it only counts."""
+
+
+def build_empty(config: object) -> VideoVAE:
+    """A network without memory for its weights."""
+    with torch.device("meta"):
+        return FAMILIES[family_of(config)].network(config)
+
+
+def find_mismatch(network: VideoVAE, tensors: Mapping[str, Tensor]) -> str:
+    """How weights differ from what a network takes, in words; "" where they fit."""
+    expected = network.state_dict()
+    shapes = [
+        f"{key} is {list(tensors[key].shape)} instead of {list(value.shape)}"
+        for key, value in expected.items()
+        if key in tensors and tensors[key].shape != value.shape
+    ]
+    faults = compare_names(expected, tensors)
+    if shapes:
+        faults.append(f"{len(shapes)} shapes differ: {name_first(shapes)}")
+    return "; ".join(faults)
+
+
+def compare_names(expected: Collection[str], given: Collection[str]) -> list[str]:
+    """Which keys are missing and which are too many, in words."""
+    missing = [key for key in expected if key not in given]
+    unexpected = [key for key in given if key not in expected]
+    rows = (("missing", missing), ("unexpected", unexpected))
+    return [f"{len(keys)} keys are {word}: {name_first(keys)}" for word, keys in rows if keys]
+
+
+def describe_nearest(family: Family, tensors: Collection[str]) -> str:
+    """How keys differ from those of the preset that is nearest to them."""
+    keys = {name: build_empty(preset).state_dict() for name, preset in family.presets.items()}
+    nearest = min(keys, key=lambda name: len(set(keys[name]) ^ set(tensors)))
+    return f"against {nearest} {'; '.join(compare_names(keys[nearest], tensors))}"
+
+
+def name_first(names: Collection[str]) -> str:
+    """The first five of many names."""
+    return ", ".join(list(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
