@@ -364,7 +364,7 @@ def test_a_stream_that_is_approximate_says_so(tmp_path, clip, capsys):
 
 @pytest.mark.parametrize(
     ("schedule", "bars"),
-    [("stream", ["reconstruct: 100%"]), ("exact", ["encode: ", "decode: ", "reconstruct: 100%"])],
+    [("stream", ["reconstruct: 100%"]), ("whole", ["encode: ", "decode: ", "reconstruct: 100%"])],
 )
 def test_a_terminal_gets_bars_that_reach_the_end(
     tmp_path, checkpoint, clip, monkeypatch, schedule, bars

@@ -57,8 +57,18 @@ RULES = {
 
 # The floors of odvae_core, lowest first; a floor imports itself and what lies below.
 FLOORS = (
-    ("constants", "limits", "jsonfile", "config", "pickles", "posterior", "version"),
-    ("atomic", "tensorfile", "checks"),
+    (
+        "constants",
+        "limits",
+        "jsonfile",
+        "config",
+        "pickles",
+        "posterior",
+        "version",
+        "atomic",
+        "tensorfile",
+        "checks",
+    ),
     ("tiling",),
     ("layers",),
     ("schedules",),
