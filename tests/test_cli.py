@@ -520,7 +520,12 @@ def test_running_out_of_memory_says_what_to_set(tmp_path, checkpoint, clip, monk
         ("encode", "a", "b", "--size", "20"),
         ("encode", "a", "b", "--start", "-1"),
         ("encode", "a", "b", "--seed", "x"),
-        ("encode", "a", "b", "--seed", "9" * 19),
+        ("encode", "a", "b", "--seed", "9" * 20),
+        ("encode", "a", "b", "--max-frames", "9" * 12),
+        ("encode", "a", "b", "--stride", "9" * 5000),
+        ("encode", "a", "b", "--start", "1e999999999"),
+        ("encode", "a", "b", "--start", "1e300"),
+        ("encode", "a", "b", "--size", "8x٣"),
     ],
 )
 def test_a_wrong_call_ends_with_status_2(arguments, capsys):

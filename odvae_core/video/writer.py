@@ -30,6 +30,7 @@ FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}  # the containers o
 # One tick is a whole number at every usual rate (24000/1001 and the like included), in
 # milliseconds, GIF's hundredths and MPEG's 90 kHz.
 TICK = Fraction(1, 720_000)
+LONGEST_STEP = (2**31 - 1) * TICK  # between two frames of MP4 and MOV, which count it in 32 bits
 
 
 class VideoWriter:
@@ -159,10 +160,8 @@ class VideoWriter:
             self._origin = time
             if self._audio:
                 self._audio.start(time)
-        elif time - self._last < TICK:
-            raise ValueError(
-                f"got a frame at {float(time)} s after one at {float(self._last)} s; times increase"
-            )
+        else:
+            self._check_step(time)
         self._last = time
         frame = self._scaler.reformat(
             VideoFrame.from_ndarray(picture, "rgb24"),
@@ -177,6 +176,17 @@ class VideoWriter:
         self._output.mux(self._stream.encode(frame))
         if self._audio:
             self._audio.advance(time - self._origin)
+
+    def _check_step(self, time: Fraction) -> None:
+        """Raise `ValueError` where a frame can't follow the latest one at this time."""
+        step = f"got a frame at {float(time)} s after one at {float(self._last)} s"
+        if time - self._last < TICK:
+            raise ValueError(f"{step}; times increase")
+        if time - self._last > LONGEST_STEP and self._output.format.name != "matroska":
+            raise ValueError(
+                f"{step}; {self.path.suffix} takes at most {int(LONGEST_STEP)} s between frames: "
+                "name the file .mkv"
+            )
 
     def _finish(self) -> None:
         if self._origin is None:

@@ -1,7 +1,9 @@
 """The folder of shards: killed at any operation on a file, it goes on and loses nothing."""
 
+import gzip
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -231,4 +233,26 @@ def test_what_is_no_folder_of_latents_is_not_read(tmp_path):
         read_latents(tmp_path)
     (tmp_path / "dataset.json").write_text(json.dumps(describe(format="9")))
     with pytest.raises(DatasetError, match="format 9"):
+        read_latents(tmp_path)
+
+
+def test_a_tar_is_plain_and_holds_plain_files(tmp_path):
+    work(tmp_path, "webdataset")
+    shard = min(tmp_path.glob("latents-*"))
+    content = shard.read_bytes()
+    shard.write_bytes(gzip.compress(content))  # may be a thousand times as large
+    with pytest.raises(DatasetError, match="can't be read as a shard"):
+        list(read_latents(tmp_path))
+    with tarfile.open(shard, "w") as tar:
+        link = tarfile.TarInfo("a.safetensors")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    with pytest.raises(DatasetError, match=r"a\.safetensors is no plain file"):
+        list(read_latents(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "[]", "3", '{"kind": "odvae-latent-dataset"}'])
+def test_a_description_that_is_none_is_refused(tmp_path, text):
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"holds no latents|this odvae reads"):
         read_latents(tmp_path)
