@@ -1,12 +1,16 @@
-"""One ComfyUI for the whole session, with small models of the family in its folders."""
+"""A ComfyUI for the whole session, with small models of the family in its folders, and one with
+what the workflows name."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import odvae_core
 from odvae_core.families.cvvae_config import CVVAE
@@ -41,12 +45,41 @@ def networks(tmp_path_factory):
 @pytest.fixture(scope="session")
 def comfy(tmp_path_factory, networks):
     """A running ComfyUI, or a skip with the reason."""
+    server = make_server(tmp_path_factory.mktemp("comfyui"))
+    for name, network in networks.items():
+        odvae_core.save(network, server.base / "models/vae" / name)
+    yield from run_server(server)
+
+
+@pytest.fixture(scope="session")
+def parent(comfy):
+    """A narrow 2D VAE in models/vae, and inside a checkpoint."""
+    tensors = make_network("sd-vae").state_dict()
+    save_file(tensors, comfy.base / "models/vae/sd.safetensors")
+    inside = {f"first_stage_model.{name}": weight for name, weight in tensors.items()}
+    inside["model.diffusion_model.out.2.bias"] = torch.zeros(4)
+    save_file(inside, comfy.base / "models/checkpoints/whole.safetensors")
+    return comfy.base / "models/vae/sd.safetensors"
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory):
+    """A running ComfyUI that has what the workflows name, or a skip with the reason."""
+    from tests.comfyui.stage import furnish  # which imports from here
+
+    server = make_server(tmp_path_factory.mktemp("stage"))
+    furnish(server)
+    yield from run_server(server)
+
+
+def make_server(base: Path) -> Server:
     comfyui, reason = find_comfyui()
     if comfyui is None:
         pytest.skip(reason)
-    server = Server(comfyui, tmp_path_factory.mktemp("comfyui"))
-    for name, network in networks.items():
-        odvae_core.save(network, server.base / "models/vae" / name)
+    return Server(comfyui, base)
+
+
+def run_server(server: Server) -> Iterator[Server]:
     try:
         server.start()
         yield server

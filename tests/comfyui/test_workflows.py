@@ -13,7 +13,7 @@ from odvae_core.inflation import inflate
 from odvae_core.metrics import psnr
 from odvae_core.video import read_video
 from tests.comfyui.conftest import make_network
-from tests.comfyui.server import ROOT, Server, find_comfyui
+from tests.comfyui.server import ROOT, Server
 from tests.comfyui.stage import (
     CHECKPOINTS,
     CVVAE,
@@ -21,7 +21,6 @@ from tests.comfyui.stage import (
     SAMPLE,
     VAE,
     WORKFLOWS,
-    furnish,
     list_workflows,
     read_prompt,
 )
@@ -30,21 +29,6 @@ from tests.comfyui.tensors import CLOSE, to_image, to_video
 pytestmark = pytest.mark.comfyui
 PREFIX = "ODVAE"
 FRONTEND_ONLY = "MarkdownNote"
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory):
-    """A ComfyUI that has what the workflows name, or a skip with the reason."""
-    comfyui, reason = find_comfyui()
-    if comfyui is None:
-        pytest.skip(reason)
-    server = Server(comfyui, tmp_path_factory.mktemp("stage"))
-    furnish(server)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 class Played:
