@@ -10,7 +10,7 @@ import odvae_core as odvae
 from odvae_core.families.odvae_config import PRESETS
 from odvae_core.inflation import average_inflate, center_inflate, tail_inflate
 from odvae_core.layers.conv import CausalConv3d
-from tests.golden import read_case
+from tests.checkpoints import to_diffusers
 
 
 @pytest.fixture(scope="module")
@@ -22,22 +22,6 @@ def parent():
 @pytest.fixture(scope="module")
 def picture():
     return torch.rand(1, 3, 1, 32, 24, generator=torch.Generator().manual_seed(1)) * 2 - 1
-
-
-def to_diffusers(state_dict, old=False):
-    """The LDM names of a 2D VAE in diffusers' spelling; attention weights lose their 1x1."""
-    case, _ = read_case("map_ldm_diffusers_2d")
-    names = {row[0]: row[2] for row in case["rows"]}
-    older = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
-    renamed = {}
-    for key, value in state_dict.items():
-        name = names[key]
-        if "attentions" in name and value.ndim == 4:
-            value = value[:, :, 0, 0]
-        for new, before in older.items() if old else ():
-            name = name.replace(new, before)
-        renamed[name] = value
-    return renamed
 
 
 def test_tail_inflation_equals_the_2d_convolution_on_every_frame():

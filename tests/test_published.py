@@ -11,8 +11,6 @@ from odvae_core.mismatch import build_empty, find_mismatch
 from odvae_core.published import (
     infer_odvae,
     is_odvae,
-    is_sd_vae,
-    name_stranger,
     order_weights,
     select_weights,
     strip_owner,
@@ -24,35 +22,6 @@ from tests.golden import find_cases, read_case
 
 ALIKE = {"keys_odvae_variant1_code_default", "odvae_variant1", "odvae_tail_variant1"}
 """Cases that pool time elsewhere than v1.0 was released, by layers without weights."""
-
-STRANGERS = {
-    "HunyuanVideo": [
-        {"encoder.down_blocks.0.resnets.0.conv1.conv.weight": 5},
-        {"decoder.conv_in.conv.weight": 5, "post_quant_conv.weight": 5},
-        {"decoder.conv_in.conv.weight": 5, "decoder.mid.block_1.norm1.gamma": 4},
-    ],
-    "Wan": [
-        {"decoder.middle.0.residual.0.gamma": 4, "decoder.middle.0.residual.2.weight": 5},
-        {"encoder.conv1.weight": 5},
-        {"encoder.down_blocks.0.norm1.gamma": 4, "encoder.down_blocks.0.conv1.weight": 5},
-    ],
-    "LTX-Video": [
-        {"per_channel_statistics.mean-of-means": 1, "decoder.conv_in.conv.weight": 5},
-        {"decoder.up_blocks.0.res_blocks.0.conv1.conv.weight": 5},
-        {"latents_mean": 1, "encoder.down_blocks.0.resnets.0.conv1.conv.weight": 5},
-    ],
-    "WF-VAE": [
-        {"encoder.connect_l1.weight": 4},
-        {"decoder.connect_l2.0.conv1.conv.weight": 5},
-        {"encoder.down1.0.weight": 4},
-    ],
-    "CogVideoX": [
-        {
-            "encoder.down_blocks.0.resnets.0.conv1.conv.weight": 5,
-            "decoder.up_blocks.0.resnets.0.norm1.norm_layer.weight": 1,
-        }
-    ],
-}
 
 
 def empty(shapes):
@@ -150,21 +119,6 @@ def test_a_decoder_without_time_weights_doubles_time_as_often_as_the_encoder_hal
     assert "time is interpolated after decoder levels 2 and 3, as v1.0 was released" in assumptions
 
 
-@pytest.mark.parametrize(
-    ("name", "keys"), [(name, keys) for name, rows in STRANGERS.items() for keys in rows]
-)
-def test_other_video_vaes_are_known_by_their_keys(name, keys):
-    assert name_stranger(empty((key, [1] * ndim) for key, ndim in keys.items())) == name
-
-
-@pytest.mark.parametrize("name", find_cases("keys_"))
-def test_no_vae_of_these_families_is_taken_for_a_stranger_or_a_2d_vae(name):
-    tensors = empty(read_case(name)[0]["keys"])
-    assert name_stranger(tensors) is None
-    assert not is_sd_vae(tensors)
-    assert is_odvae(tensors) is name.startswith("keys_odvae")
-
-
 def test_averaged_weights_come_first_and_raw_ones_can_be_chosen():
     tensors = {
         "ema_state_dict.module.a": torch.zeros(1),
@@ -175,6 +129,14 @@ def test_averaged_weights_come_first_and_raw_ones_can_be_chosen():
     assert (list(ema), float(ema["a"]), section) == (["a"], 0.0, "ema_state_dict")
     raw, section = select_weights(tensors, "raw")
     assert (list(raw), float(raw["a"]), section) == (["a"], 1.0, "state_dict.gen_model")
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_a_key_with_and_without_a_wrappers_name_is_refused(wrapper):
+    tensors = {f"{wrapper}a.weight": torch.zeros(1), "b.weight": torch.zeros(1)}
+    assert list(select_weights(tensors, "ema")[0]) == ["a.weight", "b.weight"]
+    with pytest.raises(ValueError, match=r"it holds a\.weight twice, with and without a wrapper"):
+        select_weights({**tensors, "a.weight": torch.zeros(1)}, "ema")
 
 
 def test_raw_weights_are_refused_where_only_averaged_ones_are():

@@ -70,9 +70,12 @@ def unwrap(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def strip_owner(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The VAE alone: without the diffusion model around it, the losses and the discriminators.
 
-    ComfyUI has more names for the owner: the configuration among the weights shows it.
+    ComfyUI has more names for the owner: the configuration among the weights shows it. Raises
+    `ValueError` where there are several.
     """
     shown = [key.removesuffix(CONFIG_KEY) for key in tensors if key.endswith(CONFIG_KEY)]
+    if len(shown) > 1:
+        raise ValueError(f"it holds {len(shown)} configurations ({CONFIG_KEY}): give one VAE alone")
     known = (name for name in OWNERS if any(key.startswith(name) for key in tensors))
     owner = next(iter((*shown, *known)), "")
     inside = {

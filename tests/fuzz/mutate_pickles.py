@@ -72,7 +72,7 @@ CONTENTS: tuple[Callable[[], Any], ...] = (
     lambda: {"a": torch.quantize_per_tensor(torch.zeros(3), 1.0, 0, torch.qint8)},
     lambda: OrderedDict(read_seed("odvae-v1.2").weights),
     lambda: {k: torch.nn.Parameter(v) for k, v in read_seed("cvvae").weights.items()},
-    lambda: {k: v.expand_as(v).t() if v.ndim == 2 else v for k, v in read_seed("ivvae").weights.items()},
+    lambda: {k: v.transpose(0, -1) if v.ndim else v for k, v in read_seed("ivvae").weights.items()},
     lambda: [read_seed("odvae-v1.2").weights],
     lambda: {"state_dict": {"module.x": torch.zeros(1), "x": torch.zeros(1)}},
     lambda: {"state_dict": read_seed("odvae-v1.2").weights, "model": {"x": torch.zeros(0)}},

@@ -1,4 +1,4 @@
-"""Good checkpoints that the mutators start from: narrow networks of every family, random weights."""
+"""Good checkpoints that the mutators start from: narrow networks of every family."""
 
 from __future__ import annotations
 
