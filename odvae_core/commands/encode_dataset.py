@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from ..checks import NonFiniteError
 from ..dataset import DatasetError, Store
 from ..fit import ClipSize
 from ..schedules import Coding
@@ -91,7 +92,7 @@ def encode(
         for clip in bar:
             try:
                 samples = encode_clip(clip, vae, options)
-            except (VideoError, MemoryError, torch.OutOfMemoryError) as error:
+            except (VideoError, NonFiniteError, MemoryError, torch.OutOfMemoryError) as error:
                 reason = explain(clip, error)
                 log.warning("left out: %s", reason)
                 store.note_broken(clip.id, clip.name, reason)
@@ -113,6 +114,8 @@ def explain(clip: ListedClip, error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, VideoError):
         return text
+    if isinstance(error, NonFiniteError):
+        return f"{clip.name}: {text}"
     return f"{clip.name}: out of memory ({text}); set a --tile or --schedule stream in a new folder"
 
 

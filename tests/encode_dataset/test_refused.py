@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import odvae_core as odvae
+from odvae_core.checks import NonFiniteError
 from odvae_core.commands import encode_clip, encode_dataset
 from tests.encode_dataset.small import ask, call, read_all, read_lines
 from tests.media import cut, draw_noise, make_clip
@@ -45,7 +46,9 @@ def test_clips_that_a_manifest_names_but_nobody_has_are_listed(folder, tmp_path,
     assert "none.mp4: no such file" in reasons[0]
 
 
-@pytest.mark.parametrize("error", [MemoryError("no cut fits"), torch.OutOfMemoryError("9 GiB")])
+@pytest.mark.parametrize(
+    "error", [MemoryError("no cut fits"), torch.OutOfMemoryError("9 GiB"), NonFiniteError("NaN")]
+)
 def test_a_clip_that_is_too_large_is_listed_and_the_others_are_encoded(
     folder, tmp_path, monkeypatch, capsys, error
 ):
