@@ -47,10 +47,15 @@ def test_clips_that_a_manifest_names_but_nobody_has_are_listed(folder, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError("no cut fits"), torch.OutOfMemoryError("9 GiB"), NonFiniteError("NaN")]
+    ("error", "reason"),
+    [
+        (MemoryError("no plan fits"), "a.mp4: out of memory"),
+        (torch.OutOfMemoryError("9 GiB"), "a.mp4: out of memory"),
+        (NonFiniteError("got NaN"), "a.mp4: got NaN"),
+    ],
 )
-def test_a_clip_that_is_too_large_is_listed_and_the_others_are_encoded(
-    folder, tmp_path, monkeypatch, capsys, error
+def test_a_clip_that_the_network_fails_at_is_listed_and_the_others_are_encoded(
+    folder, tmp_path, monkeypatch, capsys, error, reason
 ):
     run = encode_clip.encode_clip
 
@@ -62,7 +67,7 @@ def test_a_clip_that_is_too_large_is_listed_and_the_others_are_encoded(
     monkeypatch.setattr(encode_dataset, "encode_clip", fail)
     facts = ask(capsys, folder, tmp_path / "l")
     assert facts["encoded"] == 3
-    assert "a.mp4: out of memory" in facts["broken"][0]["reason"]
+    assert reason in facts["broken"][0]["reason"]
 
 
 def test_latents_that_are_not_finite_are_never_kept(folder, tmp_path, monkeypatch, capsys):
