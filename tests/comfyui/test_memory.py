@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from odvae_core import Whole, memory
+from odvae_core import Whole
+from odvae_core.planning import Clip, count_need
 from tests.comfyui.bench import CLIP, STREAM, Bench
 from tests.comfyui.tensors import CLOSE, make_frames, make_latent, to_image, to_video
 
@@ -57,12 +58,12 @@ def with_memory(comfy):
 
 
 @pytest.mark.parametrize(("checkpoint", "word"), [(STREAM, "stream"), (CLIP, "exact")])
-def test_auto_takes_the_largest_exact_cut_that_the_estimate_lets_fit(
+def test_auto_takes_the_best_exact_plan_that_the_estimate_lets_fit(
     comfy, networks, with_memory, checkpoint, word
 ):
     latent, network = make_latent(17, 8, 8), networks[checkpoint]
-    shape = tuple(latent.shape)
-    whole = memory.need(network, False, shape, Whole(), None)
+    clip = Clip(tuple(latent.shape), torch.device("cpu"))
+    whole = count_need(network, network.decoding(), clip, Whole(), None)
     bench = with_memory(checkpoint, (whole.device + whole.host) * 0.7 / 2**20)
     bench.decode(latent, "image")
     result = bench.run()
