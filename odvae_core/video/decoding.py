@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from av import Packet, VideoFrame
+from av import VideoFrame
 from av import time_base as TIME_BASE
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from ..limits import FASTEST, LONGEST_CLIP, check_picture, check_rate, largest_picture
+from ..limits import check_picture, check_rate, largest_picture
 from .source import (
     Source,
     VideoError,
@@ -24,12 +24,11 @@ from .source import (
     size_of,
     tick_of,
 )
+from .timing import Clock, Ending, rate_of, stated_end
 
 log = logging.getLogger(__name__)
 
 START_TOLERANCE = Fraction(1, 2000)  # seconds: a start written as a float finds its frame
-DEFAULT_RATE = Fraction(25)  # of streams that state no rate at all
-STATES_ITS_DURATION = {"matroska", "mp4"}  # elsewhere FFmpeg may be guessing from the bit rate
 
 Timed = tuple[VideoFrame, Fraction]
 
@@ -57,9 +56,9 @@ def inspect(source: Source) -> VideoInfo:
         alpha = any(part.is_alpha for part in first.format.components)
         return VideoInfo(
             first=first,
-            rate=_rate_of(stream),
+            rate=rate_of(stream),
             frame_count=_count_frames(container, stream),
-            seconds=Fraction(container.duration, TIME_BASE) if container.duration else None,
+            seconds=_measure_length(container),
             pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
             has_alpha=alpha or stream.metadata.get("alpha_mode") == "1",
         )
@@ -99,13 +98,15 @@ def _check_stream(stream: VideoStream, source: Source) -> None:
     """Raise `VideoError` where a stream states what no file of its size is read with."""
     try:
         check_picture(stream.height, stream.width, largest_picture(size_of(source)))
-        check_rate(_rate_of(stream))
+        check_rate(rate_of(stream))
     except ValueError as error:
         raise VideoError(f"{name_of(source)}: states {error}") from error
 
 
-def _rate_of(stream: VideoStream) -> Fraction:
-    return stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+def _measure_length(container: InputContainer) -> Fraction | None:
+    """Seconds that the container states to last."""
+    end = stated_end(container)
+    return None if end is None else end - Fraction(container.start_time or 0, TIME_BASE)
 
 
 def _count_frames(container: InputContainer, stream: VideoStream) -> int | None:
@@ -136,8 +137,8 @@ def _seek_lands_before(source: Source, time: Fraction) -> bool:
 
 def _walk(container: InputContainer, stream: VideoStream, source: Source) -> Iterator[Timed]:
     """Every frame from the container's present position to its end, then the check of that end."""
-    clock = _Clock(stream, file_start(container), name_of(source))
-    ending = _Ending(container, stream, name_of(source))
+    clock = Clock(stream, file_start(container), name_of(source))
+    ending = Ending(container, stream, name_of(source))
     try:
         for packet in container.demux():
             ending.note_packet(packet)
@@ -170,86 +171,3 @@ def _drain(stream: VideoStream) -> list[VideoFrame]:
         return stream.codec_context.decode(None)
     except FFmpegError:
         return []
-
-
-class _Clock:
-    """Gives each frame its time, and says once where the file's own stamps could not be used."""
-
-    def __init__(self, stream: VideoStream, origin: Fraction, name: str) -> None:
-        self.unit = tick_of(stream)
-        self.step = 1 / _rate_of(stream)
-        self.origin = origin
-        self.name = name
-        self.time: Fraction | None = None
-        self.frames = 0
-        self.warned = False
-
-    def read(self, frame: VideoFrame) -> Fraction:
-        stamp = frame.dts if frame.pts is None else frame.pts
-        time = None if stamp is None else stamp * self.unit - self.origin
-        if time is None or (self.time is not None and time - self.time < 1 / FASTEST):
-            time = self._count_on()
-        if abs(time) > LONGEST_CLIP:
-            raise VideoError(
-                f"{self.name}: has a frame at {float(time):.0f} s, after {self.describe()}; a clip "
-                f"lasts up to {LONGEST_CLIP} s: export it again, or read no further than this"
-            )
-        self.time = time
-        self.frames += 1
-        return time
-
-    def describe(self) -> str:
-        return f"{self.frames} frames, at {float(self.time or 0):.3f} s"
-
-    def _count_on(self) -> Fraction:
-        if not self.warned:
-            self.warned = True
-            log.warning(
-                "%s: timestamps missing or not increasing; such frames are timed at %s frames/s",
-                self.name,
-                1 / self.step,
-            )
-        return Fraction(0) if self.time is None else self.time + self.step
-
-
-class _Ending:
-    """Watches a clip go by, to tell an end from a break."""
-
-    def __init__(self, container: InputContainer, stream: VideoStream, name: str) -> None:
-        self.name = name
-        self.stream = stream
-        self.damaged = 0
-        self.ends_damaged = False
-        self.is_cut = False
-        self.reached: Fraction | None = None
-        self.promised: Fraction | None = None
-        stated = STATES_ITS_DURATION & set(container.format.name.split(","))
-        if stated and container.duration:
-            # Matroska states the time of the end, MP4 how long the clip lasts from its start on.
-            begin = 0 if "matroska" in stated else container.start_time or 0
-            self.promised = Fraction(begin + container.duration, 1_000_000)
-        self.tolerance = max(3 / _rate_of(stream), Fraction(1, 5))
-
-    def note_packet(self, packet: Packet) -> None:
-        if packet.stream is self.stream and packet.size:
-            self.is_cut = packet.is_corrupt
-        if packet.pts is not None and packet.time_base:
-            end = (packet.pts + (packet.duration or 0)) * packet.time_base
-            self.reached = end if self.reached is None else max(self.reached, end)
-
-    def note_frame(self, frame: VideoFrame) -> None:
-        self.damaged += frame.is_corrupt
-        self.ends_damaged = frame.is_corrupt
-
-    def check(self, clock: _Clock) -> None:
-        if not clock.frames:
-            raise VideoError(f"{self.name}: not one frame decodes from here; export the clip again")
-        short = self.promised and self.reached and self.reached < self.promised - self.tolerance
-        if short or self.is_cut or self.ends_damaged:
-            raise VideoError(
-                f"{self.name}: ends too early, after {clock.describe()}"
-                + (f" of {float(self.promised or 0):.3f} s" if short else ", inside a frame")
-                + "; download or export it again, or read no further than this"
-            )
-        if self.damaged:
-            log.warning("%s: the decoder patched %d damaged frames", self.name, self.damaged)
