@@ -9,7 +9,7 @@ from typing import Any
 
 from . import limits
 
-STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 BRACKET = re.compile(r"[\[\]{}]")
 
 

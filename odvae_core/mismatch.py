@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -43,10 +44,17 @@ def compare_names(expected: Collection[str], given: Collection[str]) -> list[str
 
 
 def describe_nearest(family: Family, tensors: Collection[str]) -> str:
-    """How keys differ from those of the preset that is nearest to them."""
-    keys = {name: build_empty(preset).state_dict() for name, preset in family.presets.items()}
+    """How keys differ from those of the family's preset that is nearest to them."""
+    keys = list_preset_keys(next(name for name, item in FAMILIES.items() if item is family))
     nearest = min(keys, key=lambda name: len(set(keys[name]) ^ set(tensors)))
     return f"against {nearest} {'; '.join(compare_names(keys[nearest], tensors))}"
+
+
+@cache
+def list_preset_keys(family: str) -> dict[str, tuple[str, ...]]:
+    """The keys of a family's presets, by their names."""
+    presets = FAMILIES[family].presets.items()
+    return {name: tuple(build_empty(preset).state_dict()) for name, preset in presets}
 
 
 def name_first(names: Collection[str]) -> str:

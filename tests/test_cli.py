@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import odvae_core as odvae
 from odvae_core import cli
@@ -23,6 +24,7 @@ from odvae_core.latents import LatentFile
 from odvae_core.metrics import psnr, quantize, ssim
 from odvae_core.planning import FreeMemory
 from odvae_core.video import VideoReader, VideoWriter, read_video
+from tests.checkpoints import build_image_vae, write_diffusers_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMES = [Fraction(i, 24) + Fraction(i // 3, 48) for i in range(7)]  # a rate that varies
@@ -320,6 +322,21 @@ def test_info_tells_what_a_checkpoint_is(checkpoint, vae, capsys):
     assert facts["config"]["width"] == vae.config.width
     assert call("info", checkpoint) == 0
     assert vae.provenance.sha256 in capsys.readouterr().out
+
+
+def test_info_tells_what_a_2d_vae_is(tmp_path, capsys):
+    folder = write_diffusers_folder(build_image_vae(), tmp_path, scaling_factor=0.13025)
+    facts = ask(capsys, "info", folder)
+    assert (facts["temporal_compression"], facts["latent_scale"]) == (1, 0.13025)
+
+
+def test_info_names_the_vae_of_another_design(tmp_path, capsys):
+    weights = {"decoder.middle.0.residual.2.weight": torch.zeros(2, 2, 3, 3, 3)}
+    save_file(weights, tmp_path / "wan.safetensors")
+    facts = ask(capsys, "info", tmp_path / "wan.safetensors")
+    assert facts["model"].startswith("Wan 2.1 (also Qwen-Image) VAE, of another design")
+    assert (facts["file"], facts["parameters"]) == ("wan.safetensors", 108)
+    assert call("bench", "--checkpoint", tmp_path / "wan.safetensors") == 2
 
 
 def test_inflate_writes_a_video_vae_and_proves_it(tmp_path, capsys):

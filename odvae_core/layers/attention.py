@@ -64,7 +64,7 @@ class FrameAttention(nn.Module):
         return proj_out(self.from_rows(attend(q, k, v), h))
 
     def to_rows(self, h: Tensor) -> Tensor:
-        """[B, C, T, H, W] -> [..., ..., positions, C], a sequence for each index of the first two."""
+        """[B, C, T, H, W] -> [..., ..., positions, C], a sequence for each of the first two."""
         return rearrange(h, "b c t h w -> b t (h w) c")
 
     def from_rows(self, rows: Tensor, x: Tensor) -> Tensor:

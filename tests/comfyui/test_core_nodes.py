@@ -5,6 +5,7 @@ import torch
 
 from odvae_core import Stream, Sweep, Tiles
 from odvae_core.fit import pad
+from odvae_core.published import CONFIG_KEY
 from tests.comfyui.events import assert_moves_by_layer
 from tests.comfyui.graph import Graph
 from tests.comfyui.tensors import CLOSE, make_frames, make_latent, to_image, to_video
@@ -151,4 +152,4 @@ def test_saving_the_vae_with_the_core_node_keeps_the_published_names(comfy, netw
 
     (saved,) = (comfy.base / "output/vae").glob("core*.safetensors")
     with safe_open(saved, "pt") as file:
-        assert set(file.keys()) == set(networks[STREAM].state_dict())
+        assert set(file.keys()) == {*networks[STREAM].state_dict(), CONFIG_KEY}

@@ -10,7 +10,9 @@ import odvae_core as odvae
 from odvae_core import cli
 from odvae_core.commands import evaluate as command
 from odvae_core.metrics import flicker, psnr, quantize, ssim
+from odvae_core.tensorfile import hash_file
 from odvae_core.video import read_video
+from tests.checkpoints import build_image_vae, write_diffusers_folder
 from tests.evaluation.small import without_times, write_clips
 
 FEW = ("--frames-per-clip", 5, "--size", 16)
@@ -69,6 +71,15 @@ def test_the_embedded_model_runs_where_nobody_is_named(clips, capsys):
     assert facts["contenders"][0]["sha256"] == odvae.load("default").provenance.sha256
     assert [entry["clip"] for entry in facts["clips"]] == ["a.mkv", "b.mkv"]
     assert [entry["clip"] for entry in facts["left_out"]] == ["short.mkv"]
+
+
+def test_a_2d_vae_as_published_is_compared_frame_by_frame(clips, tmp_path, capsys):
+    folder = write_diffusers_folder(build_image_vae(), tmp_path)
+    facts = ask(capsys, clips / "a.mkv", *FEW, "--checkpoint", folder)
+    (row,) = facts["contenders"]
+    assert row["sha256"] == hash_file(folder / "diffusion_pytorch_model.safetensors")
+    vae = odvae.load(folder, images=True)
+    assert row["parameters"] == sum(weight.numel() for weight in vae.parameters())
 
 
 def test_many_contenders_stand_in_one_table(clips, checkpoint, capsys):

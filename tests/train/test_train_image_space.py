@@ -1,10 +1,13 @@
 """CV-VAE's regularisation towards a 2D VAE's latent space."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import odvae_core
-from odvae_core.inflation import image_parent
+from odvae_core.families.cvvae_config import CVVAE_SD3
+from tests.checkpoints import build_image_vae, write_diffusers_folder
 from train.config import ConfigError, ImageSpaceConfig
 from train.dice import Dice
 from train.image_space import ImageSpace, map_frames
@@ -53,10 +56,37 @@ def vae():
 
 
 @pytest.fixture(scope="module")
-def image_file(vae, tmp_path_factory):
-    path = tmp_path_factory.mktemp("image") / "image.safetensors"
-    odvae_core.save(odvae_core.build(image_parent(vae.config)), path)
-    return path
+def image_file(tmp_path_factory):
+    """The folder of a 2D VAE as diffusers saves it."""
+    torch.manual_seed(1)
+    return write_diffusers_folder(build_image_vae(), tmp_path_factory.mktemp("image"))
+
+
+def write_ldm(image, folder):
+    weights = {f"first_stage_model.{key}": value for key, value in image.state_dict().items()}
+    torch.save({"state_dict": weights}, folder / "sd.ckpt")
+    return folder / "sd.ckpt"
+
+
+def write_bare(image, folder):
+    torch.save(image.half().state_dict(), folder / "vae.pt")
+    return folder / "vae.pt"
+
+
+@pytest.mark.parametrize("write", [write_ldm, write_bare, write_diffusers_folder])
+def test_the_2d_vae_may_lie_in_any_published_layout(vae, tmp_path, write):
+    path = write(build_image_vae(), tmp_path)
+    space = ImageSpace(ImageSpaceConfig(vae=str(path)), vae, CPU)
+    assert (space.vae.temporal_compression, space.vae.latent_channels) == (1, 4)
+
+
+def test_the_2d_vae_of_sd3_is_that_of_a_video_vae_of_16_channels(tmp_path):
+    image = build_image_vae(z_channels=16, embed_dim=16, quant="")
+    path = write_diffusers_folder(image, tmp_path, scaling_factor=1.5305, shift_factor=0.0609)
+    levels = tuple(replace(level, channels=32) for level in CVVAE_SD3.levels)
+    video = odvae_core.build(replace(CVVAE_SD3, levels=levels, blocks=1))
+    space = ImageSpace(ImageSpaceConfig(vae=str(path)), video, CPU)
+    assert space.vae.latent_channels == 16
 
 
 def test_the_decoder_s_error_teaches_the_latent_and_not_the_2d_vae(vae, image_file):

@@ -6,6 +6,9 @@ import copy
 from fractions import Fraction
 from pathlib import Path
 
+import comfy.model_patcher
+import comfy.supported_models
+import comfy.utils
 import folder_paths
 import safetensors.torch
 import torch
@@ -163,6 +166,30 @@ class TestVhsFormats(io.ComfyNode):
         return io.NodeOutput()
 
 
+class TestSaveCheckpoint(io.ComfyNode):
+    """Saves a VAE as Save Checkpoint does for a kind of model, without the model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestSaveCheckpoint",
+            category="test",
+            inputs=[io.Vae.Input("vae"), io.String.Input("model"), io.String.Input("file")],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, vae, model, file) -> io.NodeOutput:
+        config = getattr(comfy.supported_models, model)({})
+        tensors = config.process_vae_state_dict_for_saving(vae.get_sd())
+        tensors["model.diffusion_model.out.2.bias"] = torch.zeros(4)
+        path = Path(folder_paths.get_output_directory(), "vae", file)
+        path.parent.mkdir(exist_ok=True)
+        comfy.utils.save_torch_file(tensors, str(path), metadata={"prompt": "{}"})
+        return io.NodeOutput()
+
+
 class TestPack(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
@@ -177,6 +204,7 @@ class TestPack(ComfyExtension):
             TestForeignVae,
             TestVideo,
             TestVhsFormats,
+            TestSaveCheckpoint,
         ]
 
 
