@@ -6,7 +6,6 @@ import copy
 from fractions import Fraction
 from pathlib import Path
 
-import comfy.model_patcher
 import comfy.supported_models
 import comfy.utils
 import folder_paths
