@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .checkpoint import save as save
     from .dataset import read_latents as read_latents
     from .inflation import inflate as inflate
+    from .modules import DecoderModule as DecoderModule
+    from .modules import EncoderModule as EncoderModule
     from .posterior import Posterior as Posterior
     from .registry import build as build
     from .schedules import Stream as Stream
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 HOMES = {
     "CheckpointError": "checkpoint",
+    "DecoderModule": "modules",
+    "EncoderModule": "modules",
     "Posterior": "posterior",
     "Stream": "schedules",
     "Sweep": "schedules",

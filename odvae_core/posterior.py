@@ -23,6 +23,11 @@ class Posterior:
         mean, logvar = moments.chunk(2, dim=1)
         return cls(mean, logvar.clamp(*LOGVAR_RANGE) if clamp else logvar)
 
+    def __repr__(self) -> str:
+        b, c, t, h, w = self.mean.shape
+        dtype = str(self.mean.dtype).removeprefix("torch.")
+        return f"Posterior([{b}, {c}, {t}, {h}, {w}], {dtype} on {self.mean.device})"
+
     @property
     def std(self) -> Tensor:
         return torch.exp(0.5 * self.logvar)

@@ -73,7 +73,7 @@ FLOORS = (
     ("layers",),
     ("schedules",),
     ("vae",),
-    ("families", "fit"),
+    ("families", "fit", "modules"),
     ("published",),
     ("registry", "explanation"),
     ("mismatch",),

@@ -59,3 +59,8 @@ def test_a_sample_carries_gradients():
     Posterior(mean, logvar).sample().sum().backward()
     assert mean.grad is not None
     assert logvar.grad is not None
+
+
+def test_its_repr_is_one_line_without_values():
+    posterior = Posterior(torch.zeros(1, 4, 3, 2, 2), torch.zeros(1, 4, 3, 2, 2))
+    assert repr(posterior) == "Posterior([1, 4, 3, 2, 2], float32 on cpu)"

@@ -19,6 +19,7 @@ from odvae_core.atomic import replacing
 
 from .model_card import Export, write_card
 from .normalise import normalise_latents
+from .rescale import rescale_activations
 from .trained import Trained, load_trained
 
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32")}
@@ -37,11 +38,13 @@ def export(
     """Write RUN's "ema" or "raw" weights, and the card, which says `title` and `data`.
 
     `normalise` moves the latents to mean 0 and deviation 1, as the last evaluation measured them.
-    Raises ValueError and OSError where the run doesn't have what is asked for.
+    Activations are rescaled so that float16 holds them; no result changes. Raises ValueError and
+    OSError where the run doesn't have what is asked for.
     """
     trained = load_trained(run, weights)
     if normalise:
         trained = replace(trained, vae=normalise_latents(trained.vae, *trained.spread))
+    trained = replace(trained, vae=rescale_activations(trained.vae))
     preset = trained.start["config"]["model"]["preset"]
     title = title or f"{preset}, trained for {trained.step} steps"
     data = data or "What the configuration names; its sources were not described."

@@ -84,10 +84,10 @@ class ScrambledAttention(FrameAttention):
 
     def to_rows(self, h: Tensor) -> Tensor:
         b, c, t, height, width = h.shape
-        return h.reshape(b, t, c, height * width).transpose(2, 3)
+        return h.flatten(1).view(b, t, c, height * width).transpose(2, 3)
 
     def from_rows(self, rows: Tensor, x: Tensor) -> Tensor:
-        return rows.transpose(2, 3).reshape(x.shape)
+        return rows.transpose(2, 3).flatten(1).view(x.shape)
 
 
 class TemporalAttention(FrameAttention):

@@ -58,9 +58,15 @@ class Conv3d(nn.Conv3d):
 
 
 def suits_onednn(x: Tensor) -> bool:
-    """Whether `x` is on the CPU, in float32, and to stay so."""
+    """Whether `x` is on the CPU, in float32, to stay so, and holds values.
+
+    What is compiled or exported, or runs on a subclass of tensors such as fake ones, keeps
+    PyTorch's own operator.
+    """
     return (
-        x.device.type == "cpu"
+        not torch.compiler.is_compiling()
+        and type(x) in (Tensor, nn.Parameter)
+        and x.device.type == "cpu"
         and x.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")
