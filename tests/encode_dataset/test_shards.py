@@ -38,7 +38,7 @@ def test_the_facts_say_what_a_sample_is(encoded, folder):
     assert clip["shape"] == [4, 4, 3, 5]
     assert (clip["family"], clip["checkpoint_sha256"]) == ("odvae", vae.provenance.sha256)
     assert (clip["latent_scale"], clip["latent_shift"]) == (vae.latent_scale, vae.latent_shift)
-    assert (clip["posterior"], clip["run"][:6]) == ("mean", "Stream")
+    assert (clip["posterior"], clip["run"][:6]) == ("mean", "stream")
     assert facts[PICTURE]["fps"] is None
     assert facts[PICTURE]["shape"] == [4, 1, 3, 4]
 

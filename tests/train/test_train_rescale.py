@@ -39,7 +39,7 @@ def find_loudest_norm_input(vae):
 
 
 EPSILON_SHARE = 0.01
-"""Of the largest value: what a norm's epsilon makes of quiet groups beside loud ones, scaled down."""
+"""Of the largest value: what a norm's epsilon makes of quiet groups beside loud ones."""
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
