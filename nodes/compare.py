@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..odvae_core import metrics
 from .convert import check_image, to_video
-from .feedback import Progress, tell
+from .feedback import CancelCheck, Progress, tell
 from .plot import Curve, draw_plot
 from .schema import advanced, make_schema
 
@@ -49,7 +49,8 @@ class CompareVideos(io.ComfyNode):
         check_image(reference, "reference")
         check_image(image)
         check_same_size(reference, image)
-        measures = measure(reference, image)
+        with CancelCheck():
+            measures = measure(reference, image)
         report = measures.describe()
         tell(cls.hidden.unique_id, report.split("\n", 1)[0])
         plot = draw_plot(measures.curves())
