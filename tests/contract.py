@@ -80,7 +80,9 @@ def compute_gradients(layer: nn.Module, clip: Tensor, frames: int) -> list[Tenso
     output = run_chunks(layer, chunks) if len(chunks) > 1 else layer(clip)
     generator = torch.Generator().manual_seed(1)
     direction = torch.randn(output.shape, generator=generator, dtype=torch.float64).to(output)
-    return list(torch.autograd.grad(output, [clip, *layer.parameters()], direction))
+    inputs = [clip, *layer.parameters()]
+    gradients = torch.autograd.grad(output, inputs, direction, materialize_grads=True)
+    return list(gradients)
 
 
 def assert_state_comes_back_to_the_device(layer: nn.Module, clip: Tensor) -> None:
