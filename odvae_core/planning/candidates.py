@@ -26,6 +26,12 @@ def list_cuts(vae: VideoVAE, way: Direction, request: Request) -> list[Cut]:
     """
     request.check(way)
     schedules = LISTS[request.strategy](vae, way, request)
+    for schedule in schedules:
+        if reason := schedule.refusal(way):
+            raise ValueError(
+                f"got schedule {request.strategy!r} for a VAE that can't be cut so: {reason}; "
+                "choose auto, whole or paper"
+            )
     tiles = request.tiles(way)
     if request.strategy == "published":
         tiles = tiles or published_tiles(vae)
@@ -84,9 +90,8 @@ def list_exact(vae: VideoVAE, way: Direction, request: Request) -> list[Schedule
 
 def list_stream(vae: VideoVAE, way: Direction, request: Request) -> list[Schedule]:
     """Of any size where that is exact; else of the default size, on which the result depends."""
-    if way.streams_exactly:
-        return list_exact_pieces(way, request)
-    return [Stream(request.frames or Stream().frames)]
+    exact = list_exact_pieces(way, request) if way.streams_exactly else []
+    return exact or [Stream(request.frames or Stream().frames)]
 
 
 def list_auto(vae: VideoVAE, way: Direction, request: Request) -> list[Schedule]:

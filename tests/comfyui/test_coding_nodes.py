@@ -111,10 +111,10 @@ def test_a_node_says_how_it_cut_the_clip_and_moves_its_bar(comfy):
     ("inputs", "words"),
     [
         ({"tile": 32, "overlap": 32}, "overlap must be at least 0 and smaller than the tile"),
-        ({"tile": 100}, "multiples of 8"),
+        ({"tile": 100}, "a multiple of 8"),
         ({"frames": 18}, "try 17"),
         ({"frames": 3}, "at least 5"),
-        ({"schedule": "fast"}, "auto, whole, paper, exact, stream"),
+        ({"schedule": "fast"}, "auto, whole, paper, published, exact, stream"),
     ],
 )
 def test_a_cut_that_is_impossible_is_refused_before_anything_runs(comfy, inputs, words):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from odvae_core import Stream, Sweep, Windows
+from odvae_core import Stream, Sweep, Whole, Windows
 from odvae_core.fit import ClipSize, crop, pad
 from odvae_core.video import VideoWriter, read_video
 from tests.comfyui.graph import Graph
@@ -60,11 +60,9 @@ def test_the_core_nodes_decode_a_batch_of_frames_as_one_clip_to_four_frames_each
 
 @pytest.mark.parametrize(
     ("checkpoint", "schedule"),
-    [("cvvae.safetensors", Windows(17)), ("ivvae.safetensors", Stream(33))],
+    [("cvvae.safetensors", Whole()), ("ivvae.safetensors", Stream(5))],
 )
-def test_files_go_through_windows_or_streams_by_themselves(
-    comfy, networks, tmp_path, checkpoint, schedule
-):
+def test_files_equal_the_whole_clip_by_themselves(comfy, networks, tmp_path, checkpoint, schedule):
     path, network, graph = comfy.base / "input/family.mp4", networks[checkpoint], Graph()
     with VideoWriter(path, (32, 40), 12, quality=1) as writer:
         writer.write(to_video(make_frames(20, 32, 40)))

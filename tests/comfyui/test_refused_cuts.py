@@ -8,14 +8,14 @@ from tests.comfyui.tensors import make_latent
 
 pytestmark = pytest.mark.comfyui
 WRONG = [
-    ({"frames": 6}, "got frames = 6; it is 1 + 4k"),
+    ({"frames": 6}, "got frames = 6; pieces have 1 + 4k"),
     ({"frames": 3}, "at least 5"),
-    ({"frames": -4}, "got frames = -4; it is 1 + 4k"),
-    ({"tile": 100}, "multiples of 8"),
+    ({"frames": -4}, "got frames = -4; pieces have 1 + 4k"),
+    ({"tile": 100}, "a multiple of 8"),
     ({"tile": -8}, "tile"),
     ({"tile": 32, "overlap": 32}, "overlap must be at least 0 and smaller than the tile"),
-    ({"tile": 32, "overlap": -8}, "overlap must be at least 0 and smaller than the tile"),
-    ({"schedule": "fast"}, "auto, whole, paper, exact, stream"),
+    ({"tile": 32, "overlap": 12}, "a multiple of 8"),
+    ({"schedule": "fast"}, "auto, whole, paper, published, exact, stream"),
 ]
 
 

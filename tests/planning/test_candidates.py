@@ -90,3 +90,11 @@ def test_tiles_overlap_by_an_eighth_unless_told():
     for overlap, expected in ((None, 32), (0, 0), (64, 64)):
         ((_, tiles),) = list_cuts(vae, vae.decoding(), Request("whole", None, 256, overlap))
         assert tiles == odvae.Tiles(256, expected)
+
+
+@pytest.mark.parametrize("strategy", ["exact", "stream"])
+def test_a_network_that_cannot_be_cut_refuses_pieces_in_words(strategy):
+    with pytest.raises(
+        ValueError, match=rf"got schedule '{strategy}' .*choose auto, whole or paper"
+    ):
+        list_schedules(make_vae("odvae-v1.0"), Request(strategy))
