@@ -94,7 +94,8 @@ def claim(part: Path, path: Path, wait: bool) -> int:
     """
     lock = None
     while lock is None:
-        part.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            part.mkdir()  # exist_ok looks twice, and another writer may remove it in between
         try:
             lock = open_lock(part)
         except BlockingIOError:

@@ -212,8 +212,6 @@ def find_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
                 f"{key} is stored as {tensor.dtype}, {tensor.layout}, on {tensor.device}: "
                 "give a file of plain float32, float16 or bfloat16 weights"
             )
-    if not tensors:
-        raise ValueError("it holds no tensors of a VAE: give a file of weights")
     return reduce(torch.promote_types, {tensor.dtype for tensor in tensors.values()})
 
 

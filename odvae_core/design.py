@@ -173,6 +173,8 @@ def design_of_file(
     tensors: Mapping[str, Tensor], source: Source | None, family: str | None, images: bool
 ) -> Design:
     """What the config.json beside a file says where it fits the weights, else what these say."""
+    if not tensors:
+        raise ValueError("it holds no tensors of a VAE: give a file of weights")
     assumptions: tuple[str, ...] = ()
     if source is not None and source.config is not None:
         design = try_config(tensors, source.config, family)

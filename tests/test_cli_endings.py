@@ -56,7 +56,7 @@ def test_a_signal_ends_a_run_in_words_and_leaves_no_file(tmp_path, clip, number,
         assert process.stdout.readline() == "writing\n"
         assert name_part(tmp_path / "out.mp4").is_dir()
         process.send_signal(number)
-        _, shown = process.communicate(timeout=60)
+        _, shown = process.communicate(timeout=240)
     assert process.returncode == status
     assert "nothing half-written was left" in shown
     assert "Traceback" not in shown

@@ -141,7 +141,7 @@ def test_keys_of_another_wiring_tell_it_without_a_scale():
         weights = odvae.build(config).state_dict()
     assert infer_ivvae(weights) == (config, ("latents are neither scaled nor shifted",))
     del weights["decoder.conv1.conv.weight"]
-    with pytest.raises(ValueError, match=r"decoder\.conv1 is missing"):
+    with pytest.raises(ValueError, match=r"decoder\.conv1\.conv\.weight is missing"):
         infer_ivvae(weights)
 
 

@@ -174,7 +174,7 @@ def test_shards_are_merged_into_the_whole(clips, tmp_path, capsys):
         (("--checkpoint", "default", "--checkpoint", "default"), "two contenders named default"),
         (("--i3d", "none.pt"), "none.pt can't be read"),
         (("--plot", "psnr.jpg"), "end the name in .png"),
-        (("--journal", "no/such/folder.jsonl"), "check that its folder exists"),
+        (("--journal", "no/such/folder.jsonl"), "its folder doesn't exist; make it"),
         (("--merge", "a.jsonl"), "got --merge and inputs"),
     ],
 )
