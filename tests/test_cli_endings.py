@@ -48,16 +48,15 @@ def run(*arguments, **streams):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_a_run_in_words_and_leaves_no_file(tmp_path, clip, number, status):
+def test_sigterm_ends_a_run_in_words_and_leaves_no_file(tmp_path, clip):
     command = [sys.executable, "-c", SLOW, "reconstruct", str(clip), str(tmp_path / "out.mp4")]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
         assert process.stdout.readline() == "writing\n"
         assert name_part(tmp_path / "out.mp4").is_dir()
-        process.send_signal(number)
-        _, shown = process.communicate(timeout=240)
-    assert process.returncode == status
+        process.terminate()
+        _, shown = process.communicate()
+    assert process.returncode == 143
     assert "nothing half-written was left" in shown
     assert "Traceback" not in shown
     assert list(tmp_path.iterdir()) == [clip]
