@@ -60,6 +60,8 @@ def assert_cutting_changes_nothing(layer: nn.Module, clip: Tensor) -> None:
             close(joined, whole, msg=f"cut {lengths}")
     assert_gradients_are_those_of_the_clip(layer, clip)
     assert_state_comes_back_to_the_device(layer, clip)
+    for dtype in (torch.float16, torch.bfloat16):
+        assert_half_precision_rounds(layer, clip, dtype)
 
 
 def assert_gradients_are_those_of_the_clip(layer: nn.Module, clip: Tensor) -> None:
@@ -99,6 +101,15 @@ def assert_state_comes_back_to_the_device(layer: nn.Module, clip: Tensor) -> Non
 
         chunks = list(fake.from_tensor(clip).to("meta").split(1, dim=2))
         assert run_chunks(run, chunks).device.type == "meta"
+
+
+def assert_half_precision_rounds(layer: nn.Module, clip: Tensor, dtype: torch.dtype) -> None:
+    """Chunks in half precision give what the whole clip gives, to 5 % of its largest value."""
+    with torch.no_grad():
+        whole = layer(clip)
+        rounded = run_chunks(copy.deepcopy(layer).to(dtype), list(clip.to(dtype).split(2, dim=2)))
+    assert rounded.dtype == dtype
+    close(rounded.double(), whole, atol=0.05 * whole.abs().max().item())
 
 
 def random_clip(channels: int, frames: int, height: int = 6, width: int = 8) -> Tensor:

@@ -66,7 +66,7 @@ class AverageTimeDown2x(nn.Module):
         window = with_past(x, self, state, kernel=3, stride=2)
         if window.shape[2] < 3:
             return window[:, :, :0]
-        return F.avg_pool3d(window, (3, 1, 1), (2, 1, 1))
+        return average_frames(window)
 
 
 class MixedTimeDown2x(nn.Module):
@@ -84,8 +84,13 @@ class MixedTimeDown2x(nn.Module):
         window = with_past(x, self, state, kernel=3, stride=2)
         if window.shape[2] < 3:
             return window[:, :, :0]
-        mean = F.avg_pool3d(window, (3, 1, 1), (2, 1, 1))
+        mean = average_frames(window)
         return torch.lerp(self.conv(window), mean, torch.sigmoid(self.mix_factor))
+
+
+def average_frames(window: Tensor) -> Tensor:
+    """The means of three frames, two apart; average pooling lacks float16 on the CPU."""
+    return window.unfold(2, 3, 2).mean(dim=-1)
 
 
 class FrameUp2x(nn.Module):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -32,8 +31,12 @@ class RMSNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(channels, *[1] * dims))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        parts = F.normalize(x.unflatten(1, (self.branches, -1)), dim=2)
-        return parts.flatten(1, 2) * (self.gamma * math.sqrt(parts.shape[2]))
+        parts = x.unflatten(1, (self.branches, -1))
+        wide = torch.promote_types(x.dtype, torch.float32)  # squares leave float16
+        norm = torch.linalg.vector_norm(parts, dim=2, keepdim=True, dtype=wide)
+        rms = norm / math.sqrt(parts.shape[2])
+        smallest = max(1e-12, torch.finfo(x.dtype).tiny)
+        return (parts / rms.clamp_min(smallest).to(x.dtype)).flatten(1, 2) * self.gamma
 
 
 class SeparatedConv3d(nn.Module):

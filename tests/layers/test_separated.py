@@ -62,6 +62,14 @@ def test_a_norm_divides_each_half_by_its_own_root_mean_square():
         torch.testing.assert_close(half.square().mean(dim=1), torch.ones_like(half[:, 0]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize(("value", "normed"), [(0.0, 0.0), (1e-3, 1.0), (30_000.0, 1.0)])
+def test_a_norm_of_any_input_is_finite_in_any_type(dtype, value, normed):
+    clip = torch.full((1, 128, 1, 1, 1), value, dtype=dtype)
+    expected = torch.full_like(clip, normed)
+    torch.testing.assert_close(RMSNorm(128).to(dtype)(clip), expected, rtol=0, atol=0.01)
+
+
 @pytest.mark.parametrize("kind", ["attention", "halving", "doubling"])
 def test_the_halves_are_kept_apart(kind):
     layer, clip = LAYERS[kind]().double(), random_clip(8, 2)
