@@ -27,7 +27,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     PyTorch's fused kernels, which never form the matrix of scores, take nothing but contiguous
     tensors of four dimensions; on CUDA the first two are of at most 65,535 each.
     """
-    return F.scaled_dot_product_attention(*(rows.contiguous() for rows in (q, k, v)))
+    return F.scaled_dot_product_attention(q.contiguous(), k.contiguous(), v.contiguous())
 
 
 class FrameAttention(nn.Module):
