@@ -228,7 +228,12 @@ class VideoVAE(nn.Module, ABC):
 
 
 def check_given(way: Direction, clip: Tensor) -> Tensor:
-    """The video or latent; raises `NonFiniteError` where it holds NaN or infinity."""
+    """The video or latent; raises `NonFiniteError` where it holds NaN or infinity.
+
+    A pass that records a gradient is left to its training loop.
+    """
+    if records_gradient(way, clip):
+        return clip
     if way.coding is Coding.ENCODE:
         return check_finite(clip, "the video", "correct what gives it")
     return check_finite(
