@@ -49,8 +49,11 @@ class OdvaeVAE(comfy.sd.VAE):
         self.latent_dim = 3
         self.not_video = False
         self.output_channels = 3
-        self.downscale_ratio = (lambda frames: max(0, (frames + time - 1) // time), space, space)
-        self.upscale_ratio = (lambda frames: max(0, (frames - 1) * time + 1), space, space)
+        if self.images:  # before 0.33, VAE Encode (for Inpainting) divides sides by this number
+            self.downscale_ratio = self.upscale_ratio = space
+        else:
+            self.downscale_ratio = (lambda frames: -(-frames // time), space, space)
+            self.upscale_ratio = (lambda frames: max(0, (frames - 1) * time + 1), space, space)
         self.downscale_index_formula = self.upscale_index_formula = (time, space, space)
         self.crop_input = True
         self.handles_tiling = True

@@ -142,7 +142,7 @@ class LinearTimeUp2x(nn.Module):
             state.remember(self, rest[:, :, -1:])
         if not rest.shape[2]:
             return first
-        doubled = F.interpolate(rest, scale_factor=(2, 1, 1), mode="trilinear")
+        doubled = double_time(rest)
         given = int(past is not None and past.shape[2] > 0)  # half of the remembered frame
         withheld = int(state is not None and not state.last)
         return torch.cat([first, doubled[:, :, given : doubled.shape[2] - withheld]], dim=2)
@@ -189,6 +189,16 @@ class JointUp2x(nn.Module):
         if not doubled.shape[2]:
             return doubled
         return self.conv(double_space(doubled, self.space), state)
+
+
+def double_time(x: Tensor) -> Tensor:
+    """Linear interpolation to 2 T frames, a quarter of a frame from the given ones.
+
+    As `F.interpolate` in "linear" mode, in half the time on a CPU.
+    """
+    padded = torch.cat([x[:, :, :1], x, x[:, :, -1:]], dim=2)
+    earlier, later = (torch.lerp(x, near, 0.25) for near in (padded[:, :, :-2], padded[:, :, 2:]))
+    return torch.stack([earlier, later], dim=3).flatten(2, 3)
 
 
 def double_space(x: Tensor, mode: str) -> Tensor:
