@@ -74,18 +74,18 @@ def print_table(arguments: argparse.Namespace) -> None:
     size = f"{arguments.frames} frames of {arguments.side}x{arguments.side}"
     print(f"{size}, a quarter of the presets' width, float32, median of {REPEATS} runs\n")
     cells = [
-        f"{way}, {unit}"
-        for way in ("encode", "decode")
+        f"{coding}, {unit}"
+        for coding in ("encode", "decode")
         for unit in ("s", "of the first", "MiB", "of the first")
     ]
     print(f"| preset | schedule | {' | '.join(cells)} |\n|{'---|' * (2 + len(cells))}")
     first: list[list] = []
     for row, (preset, schedule) in enumerate(ROWS):
-        ways = [measure_in_child(row, way, arguments) for way in ("encode", "decode")]
-        first = first or ways
+        passes = [measure_in_child(row, coding, arguments) for coding in ("encode", "decode")]
+        first = first or passes
         cells = [
             f"{seconds:.2f} | {seconds / base[0]:.2f} | {peak / 2**20:.0f} | {peak / base[1]:.2f}"
-            for (seconds, peak), base in zip(ways, first, strict=True)
+            for (seconds, peak), base in zip(passes, first, strict=True)
         ]
         name = f"{type(schedule).__name__}({getattr(schedule, 'frames', '')})"
         print(f"| `{preset}` | `{name}` | {' | '.join(cells)} |", flush=True)

@@ -40,8 +40,8 @@ def measure(arguments: argparse.Namespace) -> tuple[int, int]:
     shape = (1, 3, arguments.frames, arguments.side, arguments.side)
     if not encode:
         shape = (1, 4, 1 + (shape[2] - 1) // 4, shape[3] // 8, shape[4] // 8)
-    way = vae.encoding() if encode else vae.decoding()
-    needed = count_need(vae, way, Clip(shape, torch.device("cpu")), schedule, None)
+    coder = vae.encoder_pass() if encode else vae.decoder_pass()
+    needed = count_need(vae, coder, Clip(shape, torch.device("cpu")), schedule, None)
     clip = torch.rand(shape)
     with torch.inference_mode():
         vae.decode(vae.encode(torch.rand(1, 3, 5, 16, 16)).mean)

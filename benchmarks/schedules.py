@@ -81,7 +81,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     clip = make_clip(arguments.frames[0], arguments.side)
     encode = arguments.direction == "encode"
     try:
-        schedule.check(vae.encoding() if encode else vae.decoding())
+        schedule.check(vae.encoder_pass() if encode else vae.decoder_pass())
     except ValueError:
         return {}
     with torch.inference_mode():
@@ -115,11 +115,11 @@ def to_words(psnr: float) -> str:
 
 def lay_row(name: str, frames: int, encode: dict, decode: dict) -> str:
     """A line of the table; what a network refuses is named so."""
-    ways = [way for way in (encode, decode) if way]
-    peaks = [f"{way['peak']:.0f}" if way else "refused" for way in (encode, decode)]
-    errors = [to_words(way["error"]) if way else "refused" for way in (encode, decode)]
-    largest = max((way["largest"] for way in ways), default=0)
-    seconds = sum(way["seconds"] for way in ways)
+    passes = [coding for coding in (encode, decode) if coding]
+    peaks = [f"{coding['peak']:.0f}" if coding else "refused" for coding in (encode, decode)]
+    errors = [to_words(coding["error"]) if coding else "refused" for coding in (encode, decode)]
+    largest = max((coding["largest"] for coding in passes), default=0)
+    seconds = sum(coding["seconds"] for coding in passes)
     cells = [f"`{name}`", str(frames), *peaks, f"{largest:.1f}", f"{seconds:.1f}", *errors]
     return f"| {' | '.join(cells)} |"
 
@@ -130,7 +130,7 @@ def print_table(arguments: argparse.Namespace) -> None:
     for frames in arguments.frames:
         for name in SCHEDULES:
             encode, decode = (
-                measure_in_child(arguments, name, frames, way) for way in ("encode", "decode")
+                measure_in_child(arguments, name, frames, coding) for coding in ("encode", "decode")
             )
             print(lay_row(name, frames, encode, decode), flush=True)
     print(f"\n{describe_environment()}")

@@ -13,8 +13,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..odvae_core.fit import ClipSize, pad_stream
+from ..odvae_core.layers.coder_pass import Coding
 from ..odvae_core.planning import Plan, Request
-from ..odvae_core.schedules import Coding
 from ..odvae_core.video import Chunk
 from .convert import make_latent
 from .encode import Draw, check_posterior

@@ -11,9 +11,9 @@ import comfy.sd
 import torch
 from torch import Tensor
 
+from ..odvae_core.layers.coder_pass import Coding
 from ..odvae_core.planning import Plan, Request
 from ..odvae_core.posterior import Posterior
-from ..odvae_core.schedules import Coding
 from ..odvae_core.tiling import count_tiles
 from ..odvae_core.vae import VideoVAE
 from .feedback import CancelCheck, Progress
@@ -107,6 +107,6 @@ def describe_pass(coding: Coding, plan: Plan) -> str:
 
 def count_steps(network: VideoVAE, coding: Coding, shape: tuple[int, ...], plan: Plan) -> int:
     """The steps of a streamed input of `shape` [1, C, T, H, W], for its bar."""
-    way = network.direction(coding)
-    tiles = count_tiles(plan.tiles, *way.picture_size(shape))
-    return plan.schedule.count(way, shape[2]) * tiles
+    coder = network.coder_pass(coding)
+    tiles = count_tiles(plan.tiles, *coder.picture_size(shape))
+    return plan.schedule.count(coder, shape[2]) * tiles

@@ -6,9 +6,9 @@ import comfy.sd
 import torch
 from torch import Tensor, nn
 
+from ..odvae_core.layers.coder_pass import CoderPass
 from ..odvae_core.layers.stream import layer_step
 from ..odvae_core.posterior import Posterior
-from ..odvae_core.schedules import Direction
 from ..odvae_core.vae import VideoVAE
 
 TIME = 4
@@ -45,17 +45,17 @@ class ForeignVAE(VideoVAE):
         self.spatial_compression = vae.spacial_compression_decode()
         self.latent_channels = vae.latent_channels
 
-    def encoding(self) -> Direction:
+    def encoder_pass(self) -> CoderPass:
         step = layer_step(lambda video, _: self.call_encode(video))
-        return Direction([step], self.call, TIME, 1, self.spatial_compression, 1)
+        return CoderPass([step], self.call, TIME, 1, self.spatial_compression, 1)
 
-    def decoding(self) -> Direction:
+    def decoder_pass(self) -> CoderPass:
         step = layer_step(lambda latent, _: self.call_decode(latent))
-        return Direction([step], self.call, 1, TIME, 1, self.spatial_compression)
+        return CoderPass([step], self.call, 1, TIME, 1, self.spatial_compression)
 
-    def estimate_bytes(self, way: Direction, shape: tuple[int, ...]) -> int:
+    def estimate_bytes(self, coder: CoderPass, shape: tuple[int, ...]) -> int:
         """What ComfyUI itself counts for this VAE."""
-        estimate = getattr(self.comfy_vae, f"memory_used_{way.coding.value}")
+        estimate = getattr(self.comfy_vae, f"memory_used_{coder.coding.value}")
         return int(estimate(shape, self.comfy_vae.vae_dtype))
 
     def posterior(self, moments: Tensor) -> Posterior:

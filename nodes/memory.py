@@ -8,8 +8,8 @@ import comfy.model_management as mm
 import comfy.sd
 import torch
 
+from ..odvae_core.layers.coder_pass import Coding
 from ..odvae_core.planning import Clip, FreeMemory, Plan, Request, available_memory, find_plans
-from ..odvae_core.schedules import Coding
 from ..odvae_core.vae import VideoVAE
 
 
@@ -33,7 +33,7 @@ def plan_pass(
         return free_memory(vae)
 
     clip = Clip(shape, vae.device, held, vae.output_device == vae.device, results)
-    return find_plans(network, network.direction(coding), clip, request, find_free)
+    return find_plans(network, network.coder_pass(coding), clip, request, find_free)
 
 
 def make_room(vae: comfy.sd.VAE, need: float) -> None:

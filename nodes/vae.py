@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ..odvae_core.explanation import pack_metadata
 from ..odvae_core.fit import pad
+from ..odvae_core.layers.coder_pass import CoderPass, Coding
 from ..odvae_core.planning import Clip, FreeMemory, Request, find_plans
 from ..odvae_core.published import CONFIG_KEY
-from ..odvae_core.schedules import Coding, Direction
 from ..odvae_core.vae import VideoVAE
 from .convert import check_image, to_clips, to_video
 from .execution import decode_clips, encode_clip
@@ -71,7 +71,7 @@ class OdvaeVAE(comfy.sd.VAE):
         everything = FreeMemory(total, 2**63, shared=False)
         clip = Clip(shape, self.device, on_network_device=self.output_device == self.device)
         plans = find_plans(
-            network, network.direction(coding), clip, Request(), lambda _: everything
+            network, network.coder_pass(coding), clip, Request(), lambda _: everything
         )
         return min(next(plans).need.device, total)
 
@@ -117,7 +117,7 @@ class OdvaeVAE(comfy.sd.VAE):
         """`encode` in tiles of so many pixels and frames; like ComfyUI's own, it cuts the clip to 1
         + 4k frames."""
         network = self.first_stage_model
-        request = self._tiled_request(tile_x, tile_y, overlap, tile_t, network.encoding())
+        request = self._tiled_request(tile_x, tile_y, overlap, tile_t, network.encoder_pass())
         if self._are_images(pixel_samples):
             return self._encode(pixel_samples, request)
         frames = pixel_samples.shape[-4]
@@ -147,7 +147,7 @@ class OdvaeVAE(comfy.sd.VAE):
         sides = [side and side * space for side in (tile_x, tile_y, overlap)]
         return self._decode(
             samples,
-            self._tiled_request(*sides, tile_t and 1 + (tile_t - 1) * time, network.decoding()),
+            self._tiled_request(*sides, tile_t and 1 + (tile_t - 1) * time, network.decoder_pass()),
         )
 
     def _tiled_request(
@@ -156,16 +156,16 @@ class OdvaeVAE(comfy.sd.VAE):
         tile_y: int | None,
         overlap: int | None,
         frames: int | None,
-        way: Direction,
+        coder: CoderPass,
     ) -> Request:
         """The request of a tiled call, in pixels and video frames; exact in time where the network
         can be cut so."""
-        step, time = way.spatial_compression, way.temporal_compression
+        step, time = coder.spatial_compression, coder.temporal_compression
         tile = min((side for side in (tile_x, tile_y) if side), default=0) // step * step or None
         overlap = tile and min(overlap or 0, tile // 2) // step * step
         if frames is None:
             return Request("auto", None, tile, overlap)
-        schedule = "paper" if way.whole_clip_only else "exact"
+        schedule = "paper" if coder.whole_clip_only else "exact"
         return Request(schedule, 1 + max(1, (frames - 1) // time) * time, tile, overlap)
 
     def _encode(self, pixels: Tensor, request: Request) -> Tensor:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from .checks import check_finite, check_pieces
+from .layers.coder_pass import CoderPass, Coding
 from .posterior import Posterior
-from .schedules import Coding, Direction, Progress, Report, Schedule, Stream, Whole
+from .schedules import Progress, Report, Schedule, Stream, Whole
 from .schedules.base import records_gradient
 from .tiling import Tiles, count_tiles
 
@@ -37,28 +38,28 @@ class VideoVAE(nn.Module, ABC):
     inflation: Any = None  # what `inflate` reports, where it made this VAE
 
     @abstractmethod
-    def encoding(self) -> Direction:
-        """The way from video to moments [B, 2C, T, H, W]."""
+    def encoder_pass(self) -> CoderPass:
+        """The encoder: from video to moments [B, 2C, T, H, W]."""
 
     @abstractmethod
-    def decoding(self) -> Direction:
-        """The way from latents to video."""
+    def decoder_pass(self) -> CoderPass:
+        """The decoder: from latents to video."""
 
-    def default_schedule(self, way: Direction, clip: Tensor) -> Schedule:
+    def default_schedule(self, coder: CoderPass, clip: Tensor) -> Schedule:
         """Stream where it is exact and the clip longer than a chunk, else Whole.
 
         Whole also where a gradient is recorded or the pass is compiled.
         """
-        short = clip.shape[2] <= STREAM.cut(way)[0]
-        if torch.compiler.is_compiling() or short or records_gradient(way, clip):
+        short = clip.shape[2] <= STREAM.cut(coder)[0]
+        if torch.compiler.is_compiling() or short or records_gradient(coder, clip):
             return WHOLE
-        return STREAM if way.streams_exactly else WHOLE
+        return STREAM if coder.streams_exactly else WHOLE
 
-    def direction(self, coding: Coding) -> Direction:
-        """The way from video to moments, or from latents to video."""
-        return self.encoding() if coding is Coding.ENCODE else self.decoding()
+    def coder_pass(self, coding: Coding) -> CoderPass:
+        """The encoder or the decoder."""
+        return self.encoder_pass() if coding is Coding.ENCODE else self.decoder_pass()
 
-    def estimate_bytes(self, way: Direction, shape: tuple[int, ...]) -> int | None:
+    def estimate_bytes(self, coder: CoderPass, shape: tuple[int, ...]) -> int | None:
         """Bytes that a pass over a piece of `shape` takes; None where a planner has to count."""
         return None
 
@@ -81,7 +82,7 @@ class VideoVAE(nn.Module, ABC):
         """
         self.check_video(video)
         self.check_frames(video.shape[2])
-        return self.posterior(self._run(self.encoding(), video, schedule, tiles, progress))
+        return self.posterior(self._run(self.encoder_pass(), video, schedule, tiles, progress))
 
     def decode(
         self,
@@ -97,7 +98,7 @@ class VideoVAE(nn.Module, ABC):
         of this VAE, and for values that aren't finite.
         """
         self.check_latent(latent)
-        return self._run(self.decoding(), latent, schedule, tiles, progress)
+        return self._run(self.decoder_pass(), latent, schedule, tiles, progress)
 
     def forward(self, video: Tensor) -> Tensor:
         """Reconstruct a clip from the mode of its posterior."""
@@ -117,7 +118,7 @@ class VideoVAE(nn.Module, ABC):
         that can't run this VAE are refused at the call.
         """
         checked = check_pieces(chunks, self.check_video, self.check_frames)
-        moments = self._stream(self.encoding(), checked, schedule, tiles, progress)
+        moments = self._stream(self.encoder_pass(), checked, schedule, tiles, progress)
         return map(self.posterior, moments)
 
     def decode_stream(
@@ -133,7 +134,7 @@ class VideoVAE(nn.Module, ABC):
         Raises `ValueError` as `decode` does.
         """
         checked = check_pieces(chunks, self.check_latent, self.check_latent_frames)
-        return self._stream(self.decoding(), checked, schedule, tiles, progress)
+        return self._stream(self.decoder_pass(), checked, schedule, tiles, progress)
 
     def check_video(self, video: Tensor) -> None:
         """Raise `ValueError` where this is no video that the encoder takes, whatever its length."""
@@ -194,26 +195,26 @@ class VideoVAE(nn.Module, ABC):
 
     def _run(
         self,
-        way: Direction,
+        coder: CoderPass,
         clip: Tensor,
         schedule: Schedule | None,
         tiles: Tiles | None,
         progress: Progress | None,
     ) -> Tensor:
-        schedule = schedule or self.default_schedule(way, clip)
+        schedule = schedule or self.default_schedule(coder, clip)
         if tiles is not None:
             tiles.check(self.spatial_compression)
-        schedule.check(way)
-        schedule.check_gradient(way, clip)
-        count = schedule.count(way, clip.shape[2]) * count_tiles(
-            tiles, *way.picture_size(clip.shape)
+        schedule.check(coder)
+        schedule.check_gradient(coder, clip)
+        count = schedule.count(coder, clip.shape[2]) * count_tiles(
+            tiles, *coder.picture_size(clip.shape)
         )
-        result = schedule.run(way, check_given(way, clip), tiles, Report(progress, count))
-        return check_result(way, result)
+        result = schedule.run(coder, check_given(coder, clip), tiles, Report(progress, count))
+        return check_result(coder, result)
 
     def _stream(
         self,
-        way: Direction,
+        coder: CoderPass,
         chunks: Iterable[Tensor],
         schedule: Schedule,
         tiles: Tiles | None,
@@ -221,29 +222,29 @@ class VideoVAE(nn.Module, ABC):
     ) -> Iterator[Tensor]:
         if tiles is not None:
             tiles.check(self.spatial_compression)
-        schedule.check(way)
-        checked = (check_given(way, schedule.check_gradient(way, chunk)) for chunk in chunks)
-        results = schedule.stream(way, checked, tiles, Report(progress))
-        return (check_result(way, result) for result in results)
+        schedule.check(coder)
+        checked = (check_given(coder, schedule.check_gradient(coder, chunk)) for chunk in chunks)
+        results = schedule.stream(coder, checked, tiles, Report(progress))
+        return (check_result(coder, result) for result in results)
 
 
-def check_given(way: Direction, clip: Tensor) -> Tensor:
+def check_given(coder: CoderPass, clip: Tensor) -> Tensor:
     """The video or latent; raises `NonFiniteError` where it holds NaN or infinity.
 
     A pass that records a gradient is left to its training loop.
     """
-    if records_gradient(way, clip):
+    if records_gradient(coder, clip):
         return clip
-    if way.coding is Coding.ENCODE:
+    if coder.coding is Coding.ENCODE:
         return check_finite(clip, "the video", "correct what gives it")
     return check_finite(
         clip, "the latent", "the model that made it diverged: lower its guidance, or use bf16 there"
     )
 
 
-def check_result(way: Direction, result: Tensor) -> Tensor:
+def check_result(coder: CoderPass, result: Tensor) -> Tensor:
     """Moments or video; raises `NonFiniteError` where the network overflowed."""
-    weight = next(way.coder.parameters())
+    weight = next(coder.module.parameters())
     dtype = str(weight.dtype).removeprefix("torch.")
-    name = f"what the network gave in {dtype} when it {way.coding.value}d"
+    name = f"what the network gave in {dtype} when it {coder.coding.value}d"
     return check_finite(result, name, "load it with dtype bf16 or fp32, or check its weights")

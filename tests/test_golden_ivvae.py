@@ -51,7 +51,7 @@ def test_a_clip_that_the_authors_code_cuts_silently_is_refused_and_fits(name):
     fitted = vae.decode(vae.encode(odvae.fit.pad(golden["x"], vae)).mean)
     assert odvae.fit.ClipSize.of(odvae.fit.crop(fitted, size)) == size
     kept = golden["x"][:, :, : golden["dec"].shape[2]]
-    moments = odvae.Whole().run(vae.encoding(), kept, None, Report(None))
+    moments = odvae.Whole().run(vae.encoder_pass(), kept, None, Report(None))
     torch.testing.assert_close(vae.posterior(moments).mean, golden["mean"], rtol=0, atol=1e-4)
 
 

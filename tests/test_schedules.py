@@ -129,7 +129,7 @@ def test_a_sweep_equals_the_whole_clip_where_attention_is_over_time(norm):
 @pytest.mark.parametrize("norm", ["clip", "frame"])
 def test_attention_over_time_cannot_be_streamed(norm):
     vae = make_vae("odvae-v1.2", norm=norm, blocks=1, encoder_attention="temporal")
-    assert not vae.encoding().streams_exactly
+    assert not vae.encoder_pass().streams_exactly
     with pytest.raises(ValueError, match="its temporal attention sees all frames"):
         vae.encode(make_clip(5), odvae.Stream(5))
 
@@ -224,21 +224,21 @@ def test_windows_refuse_frames_to_decode_that_cannot_be():
 @pytest.mark.parametrize("preset", ["odvae-v1.2", "odvae-stream", "odvae-v1.0"])
 def test_a_schedule_says_whether_it_is_exact_for_a_network_and_means_it(schedule, preset):
     vae = make_vae(preset)
-    if schedule.refusal(vae.encoding()):
+    if schedule.refusal(vae.encoder_pass()):
         with pytest.raises(ValueError, match="can't be cut so"):
             vae.encode(make_clip(13), schedule)
         return
     mean, whole = (vae.encode(make_clip(13), cut).mean for cut in (schedule, odvae.Whole()))
     distance = float((mean - whole).abs().max())
-    assert (distance < 1e-9) is schedule.is_exact(vae.encoding())
+    assert (distance < 1e-9) is schedule.is_exact(vae.encoder_pass())
 
 
 @pytest.mark.parametrize("coding", ["encode", "decode"])
 def test_windows_say_where_the_network_starts_anew(coding):
     vae = make_vae("odvae-v1.2")
-    way = vae.encoding() if coding == "encode" else vae.decoding()
-    assert list(odvae.Windows(5, 9).seams(way, 17)) == ([5, 9, 13] if coding == "encode" else [9])
-    assert list(odvae.Stream(5).seams(way, 17)) == []
+    coder = vae.encoder_pass() if coding == "encode" else vae.decoder_pass()
+    assert list(odvae.Windows(5, 9).seams(coder, 17)) == ([5, 9, 13] if coding == "encode" else [9])
+    assert list(odvae.Stream(5).seams(coder, 17)) == []
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_a_sweep_that_parks_its_features_equals_the_whole_clip():
 
 
 def test_a_sweep_goes_from_one_clip_norm_to_the_next():
-    steps = make_vae("odvae-v1.2").encoding().steps
+    steps = make_vae("odvae-v1.2").encoder_pass().steps
     segments = list(split_at_norms(steps))
     assert [step for segment, _ in segments for step in segment] == list(steps)
     assert segments[-1][1] is None
@@ -320,7 +320,7 @@ def test_a_sweep_goes_from_one_clip_norm_to_the_next():
 def test_the_outer_levels_of_v1_2_are_one_segment():
     """Their norms are per frame: the encoder sweeps them depth first, in the memory of a slab."""
     vae = make_vae("odvae-v1.2")
-    first, _ = next(split_at_norms(vae.encoding().steps))
+    first, _ = next(split_at_norms(vae.encoder_pass().steps))
     assert len(first) > 8
     assert any(isinstance(module, FrameConv2d) for module in vae.encoder.modules())
     assert any(isinstance(module, CausalConv3d) for module in vae.encoder.modules())

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ..constants import STRATEGIES
 from ..fit import ClipSize
+from ..layers.coder_pass import Coding
 from ..planning.request import UNCUT
 from ..posterior import Posterior
-from ..schedules import Coding
 from ..vae import VideoVAE
 from .measure import PeakMemory
 from .model import Model, make_request, open_vae, plan_model
@@ -52,18 +52,18 @@ def measure_strategy(name: str, vae: VideoVAE, clip: Tensor, options: Namespace)
         decoding = model.plans[Coding.DECODE]
     except (ValueError, MemoryError) as error:
         return {"schedule": name, "refused": str(error)}
-    ways = {
+    passes = {
         "encode": lambda: encode_clip(model, clip),
         "decode": lambda: vae.decode(latent, decoding.schedule, decoding.tiles),
     }
     facts: dict[str, Any] = {"schedule": name, "run": model.describe()}
-    for way, work in ways.items():
+    for coding, work in passes.items():
         with PeakMemory(clip.device) as memory:
             seconds = statistics.median(
                 time_once(work, clip.device) for _ in range(options.repeats)
             )
-        facts[f"{way}_frames_per_second"] = clip.shape[2] / seconds
-        facts[f"{way}_peak_memory_bytes"] = memory.bytes
+        facts[f"{coding}_frames_per_second"] = clip.shape[2] / seconds
+        facts[f"{coding}_peak_memory_bytes"] = memory.bytes
     return facts
 
 
@@ -105,12 +105,12 @@ def describe(facts: dict[str, Any]) -> list[str]:
         if "refused" in row:
             lines.append(f"{row['schedule']:9} refused: {row['refused']}")
             continue
-        cells = [describe_way(row, way) for way in ("encode", "decode")]
+        cells = [describe_pass(row, coding) for coding in ("encode", "decode")]
         lines.append(f"{row['schedule']:9} {cells[0]:>22} {cells[1]:>22}")
     return lines
 
 
-def describe_way(row: dict[str, Any], way: str) -> str:
+def describe_pass(row: dict[str, Any], coding: str) -> str:
     """Speed and memory of one direction."""
-    speed, memory = row[f"{way}_frames_per_second"], row[f"{way}_peak_memory_bytes"]
+    speed, memory = row[f"{coding}_frames_per_second"], row[f"{coding}_peak_memory_bytes"]
     return f"{speed:.1f} fps, {describe_bytes(memory)}"

@@ -5,7 +5,7 @@ from argparse import Namespace
 
 from ..fit import crop_stream
 from ..latents import LatentFile
-from ..schedules import Coding
+from ..layers.coder_pass import Coding
 from ..video import VideoWriter
 from .clips import check_outputs, show_frames, split_frames
 from .measure import Stopwatch

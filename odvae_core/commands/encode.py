@@ -7,7 +7,7 @@ import torch
 from ..atomic import replacing
 from ..fit import pad_stream
 from ..latents import LatentInfo, check_suffix, write_latents
-from ..schedules import Coding
+from ..layers.coder_pass import Coding
 from ..version import read_version
 from ..video import VideoReader
 from .clips import Reading, check_outputs, measure_clip, open_clip, show_frames

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..dataset import Sample
 from ..dataset.reading import KIND, VERSION
 from ..fit import ClipSize, pad_stream
-from ..schedules import Coding
+from ..layers.coder_pass import Coding
 from ..vae import VideoVAE
 from ..video import Chunk, ListedClip, VideoError, VideoReader
 from .clips import READ

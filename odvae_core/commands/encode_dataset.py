@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ..checks import NonFiniteError
 from ..dataset import DatasetError, Store
 from ..fit import ClipSize
-from ..schedules import Coding
+from ..layers.coder_pass import Coding
 from ..vae import VideoVAE
 from ..video import ListedClip, VideoError, list_place
 from .encode_clip import describe_encoding, encode_clip

@@ -29,7 +29,7 @@ from ..evaluation import (
     write_csv,
 )
 from ..evaluation.judges import WITHOUT
-from ..schedules import Coding
+from ..layers.coder_pass import Coding
 from ..video import VideoError
 from .clips import check_output
 from .model import choose_device, choose_dtype, make_request, plan_model

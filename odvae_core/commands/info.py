@@ -43,8 +43,8 @@ def describe_loaded_vae(checkpoint: str | Path) -> Result:
         "latent_scale": vae.latent_scale,
         "latent_shift": vae.latent_shift,
     }
-    ways = {"encoder": vae.encoding(), "decoder": vae.decoding()}
-    exact = {f"{name}_streams_exactly": way.streams_exactly for name, way in ways.items()}
+    passes = {"encoder": vae.encoder_pass(), "decoder": vae.decoder_pass()}
+    exact = {f"{name}_streams_exactly": coder.streams_exactly for name, coder in passes.items()}
     facts = {**dataclasses.asdict(vae.provenance), **latent, **exact, "config": to_dict(vae.config)}
     shown = {**latent, **exact}
     lines = [f"{name.replace('_', ' ')}: {value}" for name, value in shown.items()]

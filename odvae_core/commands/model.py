@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ..checkpoint import load
 from ..fit import ClipSize
+from ..layers.coder_pass import CoderPass, Coding
 from ..planning import (
     Clip,
     FreeMemory,
@@ -22,7 +23,7 @@ from ..planning import (
     find_plans,
 )
 from ..posterior import Posterior
-from ..schedules import Coding, Direction, Progress
+from ..schedules import Progress
 from ..vae import VideoVAE
 
 log = logging.getLogger(__name__)
@@ -102,11 +103,11 @@ def plan_model(
     Both passes of a clip may run at a time, piece by piece, so the second that is named gets the
     memory that the first one leaves.
     """
-    ways = {coding: vae.direction(coding) for coding in passes}
+    coders = {coding: vae.coder_pass(coding) for coding in passes}
     free = available_memory(next(vae.parameters()).device)
     plans: dict[Coding, Plan] = {}
-    for coding, way in ways.items():
-        plans[coding] = plan_pass(vae, way, clip.padded(vae), request, free)
+    for coding, coder in coders.items():
+        plans[coding] = plan_pass(vae, coder, clip.padded(vae), request, free)
         free = free.without(plans[coding].need)
     held = [plan.describe() for plan in plans.values() if not plan.schedule.bounded]
     if held:
@@ -115,16 +116,16 @@ def plan_model(
 
 
 def plan_pass(
-    vae: VideoVAE, way: Direction, size: ClipSize, request: Request, free: FreeMemory
+    vae: VideoVAE, coder: CoderPass, size: ClipSize, request: Request, free: FreeMemory
 ) -> Plan:
     """The best plan for one pass of a clip of this size."""
     shape = (1, 3, size.frames, size.height, size.width)
-    if way.coding is Coding.DECODE:
+    if coder.coding is Coding.DECODE:
         step = vae.spatial_compression
         frames = 1 + (size.frames - 1) // vae.temporal_compression
         shape = (1, vae.latent_channels, frames, size.height // step, size.width // step)
     clip = Clip(shape, next(vae.parameters()).device, held=False)
-    return next(find_plans(vae, way, clip, request, lambda _: free))
+    return next(find_plans(vae, coder, clip, request, lambda _: free))
 
 
 def draw_latents(posteriors: Iterable[Posterior], options: Namespace) -> Iterator[Tensor]:

@@ -98,8 +98,8 @@ def find_borders(
     vae: VideoVAE, schedules: tuple[Schedule, Schedule], frames: int
 ) -> tuple[int, ...]:
     """The frames before which the encoder or the decoder starts anew."""
-    passes = zip((vae.encoding(), vae.decoding()), schedules, strict=True)
-    seams = {seam for way, schedule in passes for seam in schedule.seams(way, frames)}
+    passes = zip((vae.encoder_pass(), vae.decoder_pass()), schedules, strict=True)
+    seams = {seam for coder, schedule in passes for seam in schedule.seams(coder, frames)}
     return tuple(sorted(seams))
 
 

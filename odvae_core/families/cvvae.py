@@ -12,10 +12,10 @@ from torch import nn
 from ..layers.attention import FrameAttention, LinearFrameAttention, SpaceTimeAttention
 from ..layers.centred import ClipConv3d, ClipDown2x, ClipUp2x, Edge
 from ..layers.coder import Coder
+from ..layers.coder_pass import CoderPass
 from ..layers.conv import FrameConv2d
 from ..layers.norm import ClipGroupNorm, FrameGroupNorm
 from ..layers.resnet import ResnetBlock
-from ..schedules import Direction
 from ..vae import VideoVAE
 from .cvvae_config import CvvaeConfig
 
@@ -111,13 +111,13 @@ class Cvvae(VideoVAE):
         self.encoder = Coder(lay_encoder(config))
         self.decoder = Coder(lay_decoder(config))
 
-    def encoding(self) -> Direction:
+    def encoder_pass(self) -> CoderPass:
         time, space = self.temporal_compression, self.spatial_compression
-        return Direction(list(self.encoder.steps()), self.encoder, time, 1, space, 1)
+        return CoderPass(list(self.encoder.steps()), self.encoder, time, 1, space, 1)
 
-    def decoding(self) -> Direction:
+    def decoder_pass(self) -> CoderPass:
         time, space = self.temporal_compression, self.spatial_compression
-        return Direction(list(self.decoder.steps()), self.decoder, 1, time, 1, space)
+        return CoderPass(list(self.decoder.steps()), self.decoder, 1, time, 1, space)
 
 
 class Kit:

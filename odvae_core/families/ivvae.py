@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..layers.atrous import AtrousConvs
 from ..layers.coder import Coder
+from ..layers.coder_pass import CoderPass
 from ..layers.separated import (
     MergeKeyframes,
     RMSNorm,
@@ -22,7 +23,6 @@ from ..layers.separated import (
 )
 from ..layers.stream import StreamState, layer_step
 from ..posterior import Posterior
-from ..schedules import Direction
 from ..vae import VideoVAE
 from .ivvae_config import IvvaeConfig
 
@@ -51,17 +51,17 @@ class Ivvae(VideoVAE):
         self.decoder = Coder(lay_decoder(config))
         self.merge = MergeKeyframes()
 
-    def encoding(self) -> Direction:
+    def encoder_pass(self) -> CoderPass:
         steps = [*self.encoder.steps(), layer_step(self.sort_moments)]
         time, space = self.temporal_compression, self.spatial_compression
-        return Direction(steps, self.encoder, time, 1, space, 1)
+        return CoderPass(steps, self.encoder, time, 1, space, 1)
 
-    def decoding(self) -> Direction:
+    def decoder_pass(self) -> CoderPass:
         steps = [layer_step(self.conv2), *self.decoder.steps()]
         if self.config.branches == 2:
             steps.append(layer_step(self.merge))
         time, space = self.temporal_compression, self.spatial_compression
-        return Direction(steps, self.decoder, 1, time, 1, space)
+        return CoderPass(steps, self.decoder, 1, time, 1, space)
 
     def sort_moments(self, x: Tensor, state: StreamState | None) -> Tensor:
         """Means and log variances of each half, to all means and all log variances."""

@@ -11,6 +11,7 @@ from torch import nn
 from ..constants import NORM_EPS
 from ..layers.attention import FrameAttention, ScrambledAttention, TemporalAttention
 from ..layers.coder import Coder
+from ..layers.coder_pass import CoderPass
 from ..layers.conv import CausalConv3d, FrameConv2d
 from ..layers.norm import ClipGroupNorm, FrameGroupNorm
 from ..layers.resample import (
@@ -27,7 +28,6 @@ from ..layers.resample import (
 )
 from ..layers.resnet import ResnetBlock
 from ..layers.stream import layer_step
-from ..schedules import Direction
 from ..vae import VideoVAE
 from .odvae_config import OdvaeConfig
 
@@ -77,19 +77,19 @@ class Odvae(VideoVAE):
             self.quant_conv = conv(2 * z, 2 * embed, 1)
             self.post_quant_conv = conv(embed, z, 1)
 
-    def encoding(self) -> Direction:
+    def encoder_pass(self) -> CoderPass:
         steps = list(self.encoder.steps())
         if self.config.quant:
             steps.append(layer_step(self.quant_conv))
         time, space = self.temporal_compression, self.spatial_compression
-        return Direction(steps, self.encoder, time, 1, space, 1)
+        return CoderPass(steps, self.encoder, time, 1, space, 1)
 
-    def decoding(self) -> Direction:
+    def decoder_pass(self) -> CoderPass:
         steps = list(self.decoder.steps())
         if self.config.quant:
             steps.insert(0, layer_step(self.post_quant_conv, growth=self.post_quant_conv.growth))
         time, space = self.temporal_compression, self.spatial_compression
-        return Direction(steps, self.decoder, 1, time, 1, space)
+        return CoderPass(steps, self.decoder, 1, time, 1, space)
 
 
 def lay_encoder(config: OdvaeConfig) -> Layers:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..constants import PUBLISHED_TILES, PUBLISHED_WINDOWS
-from ..schedules import Direction, Schedule, Stream, Sweep, Whole, Windows
+from ..layers.coder_pass import CoderPass
+from ..schedules import Schedule, Stream, Sweep, Whole, Windows
 from ..tiling import Tiles
 from ..vae import VideoVAE
 from .request import Request, eighth
@@ -19,46 +20,48 @@ TILE_SIZES = (512, 384, 256, 192, 128)
 """Pixels of the tiles to choose from, where the whole picture doesn't fit."""
 
 
-def list_cuts(vae: VideoVAE, way: Direction, request: Request) -> list[Cut]:
+def list_cuts(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Cut]:
     """The cuts that a request allows, with its tiles, in no order.
 
     Raises `ValueError` where this network allows none.
     """
-    request.check(way)
-    schedules = LISTS[request.strategy](vae, way, request)
+    request.check(coder)
+    schedules = LISTS[request.strategy](vae, coder, request)
     for schedule in schedules:
-        if reason := schedule.refusal(way):
+        if reason := schedule.refusal(coder):
             raise ValueError(
                 f"got schedule {request.strategy!r} for a VAE that can't be cut so: {reason}; "
                 "choose auto, whole or paper"
             )
-    tiles = request.tiles(way)
+    tiles = request.tiles(coder)
     if request.strategy == "published":
         tiles = tiles or published_tiles(vae)
     return [(schedule, tiles) for schedule in schedules]
 
 
-def list_smaller_tiles(way: Direction, cuts: list[Cut]) -> Iterator[tuple[Schedule, Tiles]]:
+def list_smaller_tiles(coder: CoderPass, cuts: list[Cut]) -> Iterator[tuple[Schedule, Tiles]]:
     """The last resort: the smallest pieces of these cuts in ever smaller tiles, then windows in
     them, which keep nothing between pieces."""
-    smallest = min((schedule for schedule, _ in cuts), key=lambda schedule: sum(schedule.cut(way)))
+    smallest = min(
+        (schedule for schedule, _ in cuts), key=lambda schedule: sum(schedule.cut(coder))
+    )
     given = cuts[0][1]
     for schedule in (smallest.parked(), Windows(smallest.frames or PIECES[-1])):
         for size in TILE_SIZES:
             if given is None or size < given.size:
-                yield schedule, Tiles(size, eighth(size, way))
+                yield schedule, Tiles(size, eighth(size, coder))
 
 
-def list_whole(vae: VideoVAE, way: Direction, request: Request) -> list[Schedule]:
+def list_whole(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Schedule]:
     return [Whole()]
 
 
-def list_paper(vae: VideoVAE, way: Direction, request: Request) -> list[Schedule]:
+def list_paper(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Schedule]:
     """One window length both ways: the paper's, unless frames are given."""
     return [Windows(request.frames or Windows().frames)]
 
 
-def list_published(vae: VideoVAE, way: Direction, request: Request) -> list[Schedule]:
+def list_published(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Schedule]:
     """The windows of the authors' code for this preset, the whole clip where it has only tiles."""
     preset = find_preset(vae)
     if preset in PUBLISHED_WINDOWS:
@@ -83,44 +86,44 @@ def find_preset(vae: VideoVAE) -> str:
     return getattr(vae.provenance, "preset", None) or ""
 
 
-def list_exact(vae: VideoVAE, way: Direction, request: Request) -> list[Schedule]:
+def list_exact(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Schedule]:
     """Stream where that is exact, else Sweep."""
-    return list_exact_pieces(way, request) or [Sweep(request.frames or Sweep().frames)]
+    return list_exact_pieces(coder, request) or [Sweep(request.frames or Sweep().frames)]
 
 
-def list_stream(vae: VideoVAE, way: Direction, request: Request) -> list[Schedule]:
+def list_stream(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Schedule]:
     """Of any size where that is exact; else of the default size, on which the result depends."""
-    exact = list_exact_pieces(way, request) if way.streams_exactly else []
+    exact = list_exact_pieces(coder, request) if coder.streams_exactly else []
     return exact or [Stream(request.frames or Stream().frames)]
 
 
-def list_auto(vae: VideoVAE, way: Direction, request: Request) -> list[Schedule]:
+def list_auto(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Schedule]:
     """Whatever this network allows; the whole clip unless frames are given.
 
     A stream with the statistics of the frames so far is closer to the whole clip than windows
     (docs/schedules.md).
     """
     whole: list[Schedule] = [] if request.frames else [Whole()]
-    pieces = list_exact_pieces(way, request)
-    if not way.streams_exactly:
-        streams = allowed(Stream, way, request)
-        pieces += streams or allowed(Windows, way, request)
+    pieces = list_exact_pieces(coder, request)
+    if not coder.streams_exactly:
+        streams = allowed(Stream, coder, request)
+        pieces += streams or allowed(Windows, coder, request)
     return [*whole, *pieces]
 
 
-def list_exact_pieces(way: Direction, request: Request) -> list[Schedule]:
-    kind = Stream if way.streams_exactly else Sweep
-    return allowed(kind, way, request)
+def list_exact_pieces(coder: CoderPass, request: Request) -> list[Schedule]:
+    kind = Stream if coder.streams_exactly else Sweep
+    return allowed(kind, coder, request)
 
 
-def allowed(kind: Callable[[int], Schedule], way: Direction, request: Request) -> list[Schedule]:
+def allowed(kind: Callable[[int], Schedule], coder: CoderPass, request: Request) -> list[Schedule]:
     """A schedule in the sizes that the request leaves open, as far as it can cut this network."""
     sizes = PIECES if request.frames is None else (request.frames,)
     schedules = [kind(frames) for frames in sizes]
-    return [schedule for schedule in schedules if schedule.refusal(way) is None]
+    return [schedule for schedule in schedules if schedule.refusal(coder) is None]
 
 
-LISTS: dict[str, Callable[[VideoVAE, Direction, Request], list[Schedule]]] = {
+LISTS: dict[str, Callable[[VideoVAE, CoderPass, Request], list[Schedule]]] = {
     "auto": list_auto,
     "whole": list_whole,
     "paper": list_paper,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..schedules import Direction, Schedule
+from ..layers.coder_pass import CoderPass
+from ..schedules import Schedule
 from ..tiling import Tiles
 from .need import Clip
 
@@ -18,27 +19,27 @@ PARKING = 1.5
 """Times longer that a pass takes whose features go to the host and back, about."""
 
 
-def cost_of(way: Direction, schedule: Schedule, tiles: Tiles | None, clip: Clip) -> Cost:
+def cost_of(coder: CoderPass, schedule: Schedule, tiles: Tiles | None, clip: Clip) -> Cost:
     """What a cut costs, to be compared with others of the same clip: the least is the best.
 
     First its distance to the whole clip: 0 equal, 1 approximate in time, 2 in tiles. Then, for a
     clip that goes by in pieces, whether the schedule has to hold it. Then the time, then the frames
     at a time.
     """
-    distance = 2 if tiles else int(not equals_whole(way, schedule, clip))
+    distance = 2 if tiles else int(not equals_whole(coder, schedule, clip))
     holds = not clip.held and not schedule.bounded
-    frames = piece_frames(way, schedule, clip)
+    frames = piece_frames(coder, schedule, clip)
     return distance, holds, relative_time(schedule, frames, clip.on_cpu), frames
 
 
-def equals_whole(way: Direction, schedule: Schedule, clip: Clip) -> bool:
+def equals_whole(coder: CoderPass, schedule: Schedule, clip: Clip) -> bool:
     """Whether the result is the whole clip's: the schedule is exact, or a piece holds the clip."""
-    return schedule.is_exact(way) or clip.shape[2] <= schedule.cut(way)[0]
+    return schedule.is_exact(coder) or clip.shape[2] <= schedule.cut(coder)[0]
 
 
-def piece_frames(way: Direction, schedule: Schedule, clip: Clip) -> int:
+def piece_frames(coder: CoderPass, schedule: Schedule, clip: Clip) -> int:
     """Video frames that go through the network at a time."""
-    frames = 1 + (clip.shape[2] - 1) * way.temporal_compression // way.frames_in
+    frames = 1 + (clip.shape[2] - 1) * coder.temporal_compression // coder.frames_in
     return min(frames, schedule.frames or frames)
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from ..layers.coder_pass import CoderPass, Coding
 from ..registry import build
-from ..schedules import Coding, Direction, Report, Schedule
+from ..schedules import Report, Schedule
 from ..tiling import Tiles, count_tiles
 from ..vae import VideoVAE
 from .tracker import MemoryTracker
@@ -71,14 +72,14 @@ class Need:
 
 
 def count_need(
-    vae: VideoVAE, way: Direction, clip: Clip, schedule: Schedule, tiles: Tiles | None
+    vae: VideoVAE, coder: CoderPass, clip: Clip, schedule: Schedule, tiles: Tiles | None
 ) -> Need:
     """What a pass over a clip takes, in the type of the VAE's weights.
 
     Raises `ValueError` where the schedule can't run this VAE.
     """
-    device, host = count_work(vae, way, clip.shape, schedule, tiles)
-    given, result = count_clips(vae, way, clip, schedule)
+    device, host = count_work(vae, coder, clip.shape, schedule, tiles)
+    given, result = count_clips(vae, coder, clip, schedule)
     if clip.on_network_device:
         device += given + result
     else:
@@ -86,43 +87,43 @@ def count_need(
     return Need(device, host, given if clip.held else 0)
 
 
-def count_clips(vae: VideoVAE, way: Direction, clip: Clip, schedule: Schedule) -> tuple[int, int]:
+def count_clips(vae: VideoVAE, coder: CoderPass, clip: Clip, schedule: Schedule) -> tuple[int, int]:
     """Bytes of the input and of the result that live beside the work."""
     batch, channels, frames = clip.shape[:3]
-    height, width = way.picture_size(clip.shape)
-    encodes = way.coding is Coding.ENCODE
+    height, width = coder.picture_size(clip.shape)
+    encodes = coder.coding is Coding.ENCODE
     if encodes:
         height, width = height // vae.spatial_compression, width // vae.spatial_compression
     channels_out = 2 * vae.latent_channels if encodes else 3
     picture = batch * channels * prod(clip.shape[3:]) * CLIP_BYTES
-    result = batch * channels_out * way.output_frames(frames) * height * width * CLIP_BYTES
+    result = batch * channels_out * coder.output_frames(frames) * height * width * CLIP_BYTES
     if clip.held:
         return picture * frames, result * clip.results
     if schedule.bounded:  # two pieces: one is read while the other waits; only latents are kept
-        return 2 * picture * min(frames, sum(schedule.cut(way))), result if encodes else 0
+        return 2 * picture * min(frames, sum(schedule.cut(coder))), result if encodes else 0
     return 2 * picture * frames, result  # its pieces, and the clip that they are joined to
 
 
 def count_work(
     vae: VideoVAE,
-    way: Direction,
+    coder: CoderPass,
     shape: tuple[int, ...],
     schedule: Schedule,
     tiles: Tiles | None,
 ) -> tuple[int, int]:
     """Bytes of the pass itself on the device and on the host, without clip and result."""
-    height, width = way.picture_size(shape)
+    height, width = coder.picture_size(shape)
     count = count_tiles(tiles, height, width)
     if tiles is not None:
         height, width = min(height, tiles.size), min(width, tiles.size)
     frames = shape[2]
-    estimate = vae.estimate_bytes(way, piece_shape(way, shape, schedule, tiles))
+    estimate = vae.estimate_bytes(coder, piece_shape(coder, shape, schedule, tiles))
     if estimate is not None:
         return estimate, 0
     dtype = next(vae.parameters()).dtype
-    counted = count_frames(vae.config, dtype, way.coding, frames, schedule, min(count, 2))
+    counted = count_frames(vae.config, dtype, coder.coding, frames, schedule, min(count, 2))
     if count > 2:  # every further tile keeps as much as the second
-        single = count_frames(vae.config, dtype, way.coding, frames, schedule, 1)
+        single = count_frames(vae.config, dtype, coder.coding, frames, schedule, 1)
         counted = Counter(
             {key: counted[key] + (count - 2) * (counted[key] - single[key]) for key in counted}
         )
@@ -131,14 +132,14 @@ def count_work(
 
 
 def piece_shape(
-    way: Direction, shape: tuple[int, ...], schedule: Schedule, tiles: Tiles | None
+    coder: CoderPass, shape: tuple[int, ...], schedule: Schedule, tiles: Tiles | None
 ) -> tuple[int, ...]:
     """The shape of the largest piece that goes through the network at a time."""
     batch, channels, frames, height, width = shape
     if schedule.bounded:
-        frames = min(frames, sum(schedule.cut(way)))
+        frames = min(frames, sum(schedule.cut(coder)))
     if tiles is not None:
-        side = tiles.size * way.pixels_in // way.spatial_compression
+        side = tiles.size * coder.pixels_in // coder.spatial_compression
         height, width = min(height, side), min(width, side)
     return batch, channels, frames, height, width
 
@@ -148,7 +149,7 @@ def count_frames(
 ) -> Counter[str]:
     """The bytes for `frames` input frames of the probe: past a few pieces they grow evenly."""
     vae = build_empty(config, dtype)
-    first, later = schedule.cut(vae.direction(coding))
+    first, later = schedule.cut(vae.coder_pass(coding))
     short, long = first + 2 * later, first + 3 * later
     if schedule.bounded:
         return count_probe(config, dtype, coding, min(frames, short), schedule, tiles)
@@ -168,18 +169,18 @@ def count_probe(
     The picture is one tile, or two beside each other, the result not counted.
     """
     vae = build_empty(config, dtype)
-    way = vae.direction(coding)
+    coder = vae.coder_pass(coding)
     cut = Tiles(PROBE_SIDE, PROBE_OVERLAP, stop_at_border=True) if tiles > 1 else None
     width = PROBE_SIDE + (tiles - 1) * (PROBE_SIDE - PROBE_OVERLAP)
     height, width = (
-        side * way.pixels_in // way.spatial_compression for side in (PROBE_SIDE, width)
+        side * coder.pixels_in // coder.spatial_compression for side in (PROBE_SIDE, width)
     )
     channels = 3 if coding is Coding.ENCODE else vae.latent_channels
     # under inference mode a mode sees convolutions by other names
     with torch.inference_mode(False), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         clip = torch.empty(1, channels, frames, height, width, dtype=dtype)
         with MemoryTracker() as tracker:
-            returned = schedule.run(way, clip, cut, Report(None))
+            returned = schedule.run(coder, clip, cut, Report(None))
         tracker.peak["cpu"] -= returned.nbytes
     return tracker.peak
 

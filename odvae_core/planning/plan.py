@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from ..schedules import Direction, Schedule
+from ..layers.coder_pass import CoderPass
+from ..schedules import Schedule
 from ..tiling import Tiles
 from ..vae import VideoVAE
 from .available import FreeMemory
@@ -46,7 +47,7 @@ class Plan:
 
 def find_plans(
     vae: VideoVAE,
-    way: Direction,
+    coder: CoderPass,
     clip: Clip,
     request: Request,
     find_free: Callable[[Need], FreeMemory],
@@ -59,11 +60,11 @@ def find_plans(
     error that can be caught, but not of the host's. Raises `ValueError` where the network can't be
     run as requested, and `MemoryError` where no plan fits.
     """
-    cuts = rank(way, clip, request, list_cuts(vae, way, request))
-    best = make_plan(vae, way, clip, next(cuts))
+    cuts = rank(coder, clip, request, list_cuts(vae, coder, request))
+    best = make_plan(vae, coder, clip, next(cuts))
     free = find_free(best.need)
     found, leanest = False, best
-    for plan in chain([best], (make_plan(vae, way, clip, cut) for cut in cuts)):
+    for plan in chain([best], (make_plan(vae, coder, clip, cut) for cut in cuts)):
         leanest = min(leanest, plan, key=lambda plan: plan.need.device)
         if fits(plan.need, clip, free):
             found = True
@@ -74,24 +75,24 @@ def find_plans(
         yield leanest
 
 
-def rank(way: Direction, clip: Clip, request: Request, cuts: list[Cut]) -> Iterator[Cut]:
+def rank(coder: CoderPass, clip: Clip, request: Request, cuts: list[Cut]) -> Iterator[Cut]:
     """The cuts by cost, the best first; with features on the host too where that is apart.
 
     Tiles are left out where the picture is no larger than one.
     """
-    side = max(way.picture_size(clip.shape))
+    side = max(coder.picture_size(clip.shape))
     cuts = [(schedule, tiles if tiles and tiles.size < side else None) for schedule, tiles in cuts]
     parked = [] if clip.on_cpu else [(schedule.parked(), tiles) for schedule, tiles in cuts]
     different = dict.fromkeys([*cuts, *parked])
-    yield from sorted(different, key=lambda cut: cost_of(way, *cut, clip))
+    yield from sorted(different, key=lambda cut: cost_of(coder, *cut, clip))
     if request.strategy == "auto":
-        yield from (cut for cut in list_smaller_tiles(way, cuts) if cut[1].size < side)
+        yield from (cut for cut in list_smaller_tiles(coder, cuts) if cut[1].size < side)
 
 
-def make_plan(vae: VideoVAE, way: Direction, clip: Clip, cut: Cut) -> Plan:
+def make_plan(vae: VideoVAE, coder: CoderPass, clip: Clip, cut: Cut) -> Plan:
     schedule, tiles = cut
-    need = count_need(vae, way, clip, schedule, tiles)
-    return Plan(schedule, tiles, equals_whole(way, schedule, clip), need)
+    need = count_need(vae, coder, clip, schedule, tiles)
+    return Plan(schedule, tiles, equals_whole(coder, schedule, clip), need)
 
 
 def fits(need: Need, clip: Clip, free: FreeMemory) -> bool:

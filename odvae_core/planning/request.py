@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..constants import STRATEGIES
-from ..schedules import Direction
+from ..layers.coder_pass import CoderPass
 from ..tiling import Tiles
 
 UNCUT = ("whole", "published")
@@ -56,22 +56,22 @@ class Request:
                 f"try {shorter} or {shorter + 4}"
             )
 
-    def check(self, way: Direction) -> None:
+    def check(self, coder: CoderPass) -> None:
         """Raise `ValueError` where the sizes don't suit this network."""
         if self.frames is not None:
-            way.cut(self.frames)
-        if tiles := self.tiles(way):
-            tiles.check(way.spatial_compression)
+            coder.cut(self.frames)
+        if tiles := self.tiles(coder):
+            tiles.check(coder.spatial_compression)
 
-    def tiles(self, way: Direction) -> Tiles | None:
+    def tiles(self, coder: CoderPass) -> Tiles | None:
         """The tiles that are asked for, overlapping by an eighth unless told."""
         if self.tile is None:
             return None
-        overlap = eighth(self.tile, way) if self.overlap is None else self.overlap
+        overlap = eighth(self.tile, coder) if self.overlap is None else self.overlap
         return Tiles(self.tile, overlap)
 
 
-def eighth(size: int, way: Direction) -> int:
+def eighth(size: int, coder: CoderPass) -> int:
     """An eighth of a tile's side, in whole latents."""
-    step = way.spatial_compression
+    step = coder.spatial_compression
     return size // 8 // step * step

@@ -1,15 +1,12 @@
 """How a long clip is cut: four schedules over the same steps."""
 
 from .base import Progress, Report, Schedule
-from .direction import Coding, Direction
 from .stream import Stream
 from .sweep import Sweep
 from .whole import Whole
 from .windows import Windows
 
 __all__ = [
-    "Coding",
-    "Direction",
     "Progress",
     "Report",
     "Schedule",

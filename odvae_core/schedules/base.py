@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from ..layers.coder_pass import CoderPass
 from ..tiling import Tiles, run_tiled
-from .direction import Direction
 
 Progress = Callable[[int, int | None], None]
 """Called with the steps done and the steps in all (None where the clip's length is not known); may
@@ -57,21 +57,21 @@ class Schedule(ABC):
     bounded: ClassVar[bool] = False
 
     @abstractmethod
-    def cut(self, way: Direction) -> tuple[int, int]:
+    def cut(self, coder: CoderPass) -> tuple[int, int]:
         """Input frames of the first piece and of each later one.
 
         Raises `ValueError` where this schedule's pieces don't suit the temporal compression.
         """
 
     @abstractmethod
-    def is_exact(self, way: Direction) -> bool:
+    def is_exact(self, coder: CoderPass) -> bool:
         """Whether the result equals the whole clip's, to rounding, wherever the clip is cut."""
 
-    def refusal(self, way: Direction) -> str | None:
+    def refusal(self, coder: CoderPass) -> str | None:
         """Why this schedule can't cut this network, if so."""
         return None
 
-    def seams(self, way: Direction, frames: int) -> range:
+    def seams(self, coder: CoderPass, frames: int) -> range:
         """The video frames before which the network starts anew, in a clip of `frames`."""
         return range(0)
 
@@ -79,23 +79,23 @@ class Schedule(ABC):
         """The same, with what it keeps of the clip's features in host memory."""
         return self
 
-    def run(self, way: Direction, clip: Tensor, tiles: Tiles | None, report: Report) -> Tensor:
-        """The clip [B, C, T, H, W] through `way`, on the clip's device and in its type.
+    def run(self, coder: CoderPass, clip: Tensor, tiles: Tiles | None, report: Report) -> Tensor:
+        """The clip [B, C, T, H, W] through `coder`, on the clip's device and in its type.
 
         Tiles are outside, time inside.
         """
-        return over_tiles(lambda tile, _: self.run_clip(way, tile, report), way, clip, tiles)
+        return over_tiles(lambda tile, _: self.run_clip(coder, tile, report), coder, clip, tiles)
 
     @abstractmethod
-    def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
-        """The whole clip, one tile of it, through `way`."""
+    def run_clip(self, coder: CoderPass, clip: Tensor, report: Report) -> Tensor:
+        """The whole clip, one tile of it, through `coder`."""
 
-    def count(self, way: Direction, frames: int) -> int:
+    def count(self, coder: CoderPass, frames: int) -> int:
         """How many steps a clip of `frames` input frames takes in one tile."""
-        return len(way.steps) * count_chunks(frames, *self.cut(way))
+        return len(coder.steps) * count_chunks(frames, *self.cut(coder))
 
     def stream(
-        self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
+        self, coder: CoderPass, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
     ) -> Iterator[Tensor]:
         """The clip chunk by chunk, in memory that doesn't grow with its length.
 
@@ -106,18 +106,18 @@ class Schedule(ABC):
             "the whole clip: choose one of these, or join the chunks and use encode or decode"
         )
 
-    def check(self, way: Direction) -> None:
+    def check(self, coder: CoderPass) -> None:
         """Raise `ValueError` where this schedule can't cut this network. Called before a pass."""
-        self.cut(way)
-        if reason := self.refusal(way):
+        self.cut(coder)
+        if reason := self.refusal(coder):
             raise ValueError(
                 f"got {self}, but this model can't be cut so: {reason}; "
                 "use Whole(), or Windows() as its authors do"
             )
 
-    def check_gradient(self, way: Direction, clip: Tensor) -> Tensor:
+    def check_gradient(self, coder: CoderPass, clip: Tensor) -> Tensor:
         """The clip, or a chunk of it; raises `RuntimeError` where it can't carry its gradient."""
-        if not self.carries_gradients and records_gradient(way, clip):
+        if not self.carries_gradients and records_gradient(coder, clip):
             raise RuntimeError(
                 f"got {self} where a gradient would be recorded; only Whole and Windows carry "
                 "gradients: use one of these, or torch.no_grad() and frozen parameters"
@@ -125,25 +125,25 @@ class Schedule(ABC):
         return clip
 
 
-def records_gradient(way: Direction, clip: Tensor) -> bool:
+def records_gradient(coder: CoderPass, clip: Tensor) -> bool:
     """Whether a pass of this clip would record a gradient."""
     if not torch.is_grad_enabled():
         return False
-    return clip.requires_grad or any(weight.requires_grad for weight in way.coder.parameters())
+    return clip.requires_grad or any(weight.requires_grad for weight in coder.module.parameters())
 
 
 def over_tiles(
     run: Callable[[Tensor, tuple[int, int]], Tensor],
-    way: Direction,
+    coder: CoderPass,
     clip: Tensor,
     tiles: Tiles | None,
 ) -> Tensor:
     """`run(clip, (0, 0))`, or `run(tile, (row, column))` over the tiles."""
     if tiles is None:
         return run(clip, (0, 0))
-    compression = max(way.pixels_in, way.pixels_out)
-    size, overlap = (n * way.pixels_in // compression for n in (tiles.size, tiles.overlap))
-    scale = way.pixels_out, way.pixels_in
+    compression = max(coder.pixels_in, coder.pixels_out)
+    size, overlap = (n * coder.pixels_in // compression for n in (tiles.size, tiles.overlap))
+    scale = coder.pixels_out, coder.pixels_in
     return run_tiled(run, clip, size, overlap, scale, tiles.stop_at_border)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..layers.coder_pass import CoderPass
 from ..layers.stream import StreamState, advance
 from ..tiling import Tiles
 from .base import (
@@ -21,7 +22,6 @@ from .base import (
     over_tiles,
     recut,
 )
-from .direction import Direction
 
 log = logging.getLogger(__name__)
 
@@ -43,52 +43,54 @@ class Stream(Schedule):
     def __post_init__(self):
         check_piece_frames("frames", self.frames)
 
-    def cut(self, way: Direction) -> tuple[int, int]:
-        return way.cut(self.frames)
+    def cut(self, coder: CoderPass) -> tuple[int, int]:
+        return coder.cut(self.frames)
 
-    def is_exact(self, way: Direction) -> bool:
-        return way.streams_exactly
+    def is_exact(self, coder: CoderPass) -> bool:
+        return coder.streams_exactly
 
-    def refusal(self, way: Direction) -> str | None:
-        return way.whole_clip_only or way.unstreamable
+    def refusal(self, coder: CoderPass) -> str | None:
+        return coder.whole_clip_only or coder.unstreamable
 
-    def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
-        output = Output(way.output_frames(clip.shape[2]), clip)
-        with report.part(self.count(way, clip.shape[2])):
-            for chunk in self.stream(way, cut_clip(clip, *way.cut(self.frames)), None, report):
+    def run_clip(self, coder: CoderPass, clip: Tensor, report: Report) -> Tensor:
+        output = Output(coder.output_frames(clip.shape[2]), clip)
+        with report.part(self.count(coder, clip.shape[2])):
+            for chunk in self.stream(coder, cut_clip(clip, *coder.cut(self.frames)), None, report):
                 output.append(chunk)
         return output.whole()
 
     def stream(
-        self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
+        self, coder: CoderPass, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
     ) -> Iterator[Tensor]:
         """Each tile keeps its own state, parked in host memory between its turns."""
         states: defaultdict[tuple[int, int], StreamState] = defaultdict(StreamState)
-        cut = recut(chunks, *way.cut(self.frames))
-        for chunk, last in mark_last(cut) if way.looks_ahead else ((chunk, False) for chunk in cut):
+        cut = recut(chunks, *coder.cut(self.frames))
+        for chunk, last in (
+            mark_last(cut) if coder.looks_ahead else ((chunk, False) for chunk in cut)
+        ):
 
             def run(tile: Tensor, key: tuple[int, int], last: bool = last) -> Tensor:
                 state = states[key]
                 state.last = last
-                placed = way.place(tile)
+                placed = coder.to_device(tile)
                 state.move(placed.device)
-                frames, _ = advance(way.steps, placed, None, state, report)
+                frames, _ = advance(coder.steps, placed, None, state, report)
                 if tiles is not None:
                     state.move("cpu")
-                return frames.to(tile) if frames.shape[2] else way.withheld(tile)
+                return frames.to(tile) if frames.shape[2] else coder.withheld(tile)
 
-            output = over_tiles(run, way, chunk, tiles)
+            output = over_tiles(run, coder, chunk, tiles)
             if output.shape[2]:
                 yield output
 
-    def check(self, way: Direction) -> None:
-        if way.unstreamable and not way.whole_clip_only:
+    def check(self, coder: CoderPass) -> None:
+        if coder.unstreamable and not coder.whole_clip_only:
             raise ValueError(
-                f"got {self}, but this model can't be streamed: {way.unstreamable}; "
+                f"got {self}, but this model can't be streamed: {coder.unstreamable}; "
                 "use Sweep(), which is exact, or Windows() as its authors do"
             )
-        super().check(way)
-        if not way.streams_exactly:
+        super().check(coder)
+        if not coder.streams_exactly:
             log.warning(
                 "%s is approximate for this model: its norms span the clip and see only the frames "
                 "so far; Sweep is exact",

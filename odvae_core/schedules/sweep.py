@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import INDEX_LIMIT
+from ..layers.coder_pass import CoderPass
 from ..layers.statistics import Moments
 from ..layers.stream import Step, StreamState
 from .base import Output, Report, Schedule, check_piece_frames, cut_clip
-from .direction import Direction
 
 Pair = tuple[Tensor, Tensor | None]
 """The features and the shortcut between two steps."""
@@ -43,33 +43,35 @@ class Sweep(Schedule):
     def __post_init__(self):
         check_piece_frames("frames", self.frames)
 
-    def cut(self, way: Direction) -> tuple[int, int]:
-        return way.cut(self.frames)
+    def cut(self, coder: CoderPass) -> tuple[int, int]:
+        return coder.cut(self.frames)
 
-    def is_exact(self, way: Direction) -> bool:
+    def is_exact(self, coder: CoderPass) -> bool:
         return True
 
-    def refusal(self, way: Direction) -> str | None:
-        return way.whole_clip_only
+    def refusal(self, coder: CoderPass) -> str | None:
+        return coder.whole_clip_only
 
     def parked(self) -> Sweep:
         return replace(self, park=True)
 
-    def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
-        output = Output(way.output_frames(clip.shape[2]), clip)
-        slabs: deque[Pair] = deque((chunk, None) for chunk in cut_clip(clip, *way.cut(self.frames)))
+    def run_clip(self, coder: CoderPass, clip: Tensor, report: Report) -> Tensor:
+        output = Output(coder.output_frames(clip.shape[2]), clip)
+        slabs: deque[Pair] = deque(
+            (chunk, None) for chunk in cut_clip(clip, *coder.cut(self.frames))
+        )
         count, known = len(slabs), {}
-        *segments, (last, _) = split_at_norms(way.steps)
+        *segments, (last, _) = split_at_norms(coder.steps)
         for segment, following in segments:
             with report.part(len(segment) * count):
                 state = StreamState(known)
                 if segment[0].across_time:
-                    slabs, known = mix_over_time(segment[0], following, slabs, state, way, report)
+                    slabs, known = mix_over_time(segment[0], following, slabs, state, coder, report)
                 else:
-                    swept = sweep(segment, slabs, state, way, report)
+                    swept = sweep(segment, slabs, state, coder, report)
                     slabs, known = self.keep(swept, following)
         with report.part(len(last) * count):
-            for frames, _ in sweep(last, slabs, StreamState(known), way, report):
+            for frames, _ in sweep(last, slabs, StreamState(known), coder, report):
                 output.append(frames)
         return output.whole()
 
@@ -113,7 +115,7 @@ def mix_over_time(
     following: nn.Module | None,
     slabs: deque[Pair],
     state: StreamState,
-    way: Direction,
+    coder: CoderPass,
     report: Report,
 ) -> tuple[deque[Pair], Known]:
     """A step across time, on rows of the picture through all slabs at once, written back in place.
@@ -125,7 +127,7 @@ def mix_over_time(
     rows = max(1, slabs[0][0].shape[3] * max(lengths) // sum(lengths))
     state.last = True
     for top in range(0, slabs[0][0].shape[3], rows):
-        x, shortcut = (join_rows(parts, top, rows, way) for parts in zip(*slabs, strict=True))
+        x, shortcut = (join_rows(parts, top, rows, coder) for parts in zip(*slabs, strict=True))
         assert x is not None
         x, _ = step.run(x, shortcut, state)
         report()
@@ -135,19 +137,25 @@ def mix_over_time(
     return deque((x, None) for x, _ in slabs), known
 
 
-def join_rows(parts: Sequence[Tensor | None], top: int, rows: int, way: Direction) -> Tensor | None:
+def join_rows(
+    parts: Sequence[Tensor | None], top: int, rows: int, coder: CoderPass
+) -> Tensor | None:
     """Rows of the picture through all slabs; None where these have no such part."""
     bands = [part[..., top : top + rows, :] for part in parts if part is not None]
-    return way.place(torch.cat(bands, dim=2)) if bands else None
+    return coder.to_device(torch.cat(bands, dim=2)) if bands else None
 
 
 def sweep(
-    segment: Sequence[Step], slabs: deque[Pair], state: StreamState, way: Direction, report: Report
+    segment: Sequence[Step],
+    slabs: deque[Pair],
+    state: StreamState,
+    coder: CoderPass,
+    report: Report,
 ) -> Iterator[Pair]:
     """All slabs through one segment; each is let go as it is read."""
     while slabs:
         x, shortcut = slabs.popleft()
-        pair = way.place(x), None if shortcut is None else way.place(shortcut)
+        pair = coder.to_device(x), None if shortcut is None else coder.to_device(shortcut)
         yield from advance_in_pieces(segment, pair, state, not slabs, report)
 
 

@@ -8,9 +8,9 @@ from functools import partial
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ..layers.coder_pass import CoderPass
 from ..layers.stream import Step, advance
 from .base import Report, Schedule
-from .direction import Direction
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,20 @@ class Whole(Schedule):
     word = "whole"
     carries_gradients = True
 
-    def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
-        steps = [forget(step) for step in way.steps] if self.recompute else way.steps
+    def run_clip(self, coder: CoderPass, clip: Tensor, report: Report) -> Tensor:
+        steps = [forget(step) for step in coder.steps] if self.recompute else coder.steps
         with report.part(len(steps)):
-            return advance(steps, way.place(clip), report=report)[0].to(clip)
+            return advance(steps, coder.to_device(clip), report=report)[0].to(clip)
 
-    def cut(self, way: Direction) -> tuple[int, int]:
+    def cut(self, coder: CoderPass) -> tuple[int, int]:
         """The clip is not cut; it grows by the frames of one latent frame."""
-        return 1 + way.frames_in, way.frames_in
+        return 1 + coder.frames_in, coder.frames_in
 
-    def is_exact(self, way: Direction) -> bool:
+    def is_exact(self, coder: CoderPass) -> bool:
         return True
 
-    def count(self, way: Direction, frames: int) -> int:
-        return len(way.steps)
+    def count(self, coder: CoderPass, frames: int) -> int:
+        return len(coder.steps)
 
 
 def forget(step: Step) -> Step:

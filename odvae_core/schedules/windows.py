@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..constants import PUBLISHED_WINDOWS
+from ..layers.coder_pass import CoderPass, Coding
 from ..tiling import Tiles
 from .base import Output, Report, Schedule, check_piece_frames, cut_clip, recut
-from .direction import Coding, Direction
 from .whole import Whole
 
 
@@ -45,35 +45,35 @@ class Windows(Schedule):
             )
         return cls(*PUBLISHED_WINDOWS[preset])
 
-    def run(self, way: Direction, clip: Tensor, tiles: Tiles | None, report: Report) -> Tensor:
+    def run(self, coder: CoderPass, clip: Tensor, tiles: Tiles | None, report: Report) -> Tensor:
         """Time outside, tiles inside: the memory of a window, whatever the length."""
-        output = Output(way.output_frames(clip.shape[2]), clip)
-        for chunk in self.stream(way, cut_clip(clip, *self.cut(way)), tiles, report):
+        output = Output(coder.output_frames(clip.shape[2]), clip)
+        for chunk in self.stream(coder, cut_clip(clip, *self.cut(coder)), tiles, report):
             output.append(chunk)
         return output.whole()
 
-    def run_clip(self, way: Direction, clip: Tensor, report: Report) -> Tensor:
-        return self.run(way, clip, None, report)
+    def run_clip(self, coder: CoderPass, clip: Tensor, report: Report) -> Tensor:
+        return self.run(coder, clip, None, report)
 
     def stream(
-        self, way: Direction, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
+        self, coder: CoderPass, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
     ) -> Iterator[Tensor]:
         shared: Tensor | None = None
-        for chunk in recut(chunks, *self.cut(way)):
+        for chunk in recut(chunks, *self.cut(coder)):
             window = chunk if shared is None else torch.cat([shared, chunk], dim=2)
-            output = Whole().run(way, window, tiles, report)
+            output = Whole().run(coder, window, tiles, report)
             yield output if shared is None else output[:, :, 1:]
             shared = window[:, :, -1:].clone()
 
-    def cut(self, way: Direction) -> tuple[int, int]:
+    def cut(self, coder: CoderPass) -> tuple[int, int]:
         """Input frames of the first window, and new frames of each later one."""
-        decoding = way.coding is Coding.DECODE
-        return way.cut((decoding and self.decode_frames) or self.frames)
+        decoding = coder.coding is Coding.DECODE
+        return coder.cut((decoding and self.decode_frames) or self.frames)
 
-    def is_exact(self, way: Direction) -> bool:
+    def is_exact(self, coder: CoderPass) -> bool:
         return False
 
-    def seams(self, way: Direction, frames: int) -> range:
-        first, later = self.cut(way)
-        step = way.temporal_compression // way.frames_in
+    def seams(self, coder: CoderPass, frames: int) -> range:
+        first, later = self.cut(coder)
+        step = coder.temporal_compression // coder.frames_in
         return range(1 + (first - 1) * step, frames, later * step)

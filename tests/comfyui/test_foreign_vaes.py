@@ -26,8 +26,10 @@ def test_whole_and_auto_are_what_the_core_nodes_do(comfy, kind):
     result = comfy.run(graph)
     assert result.status == "success", result.message
     for schedule in ("whole", "auto"):
-        for way in ("encoded", "decoded"):
-            torch.testing.assert_close(comfy.take(f"{way}-{schedule}"), comfy.take(way), **CLOSE)
+        for coded in ("encoded", "decoded"):
+            torch.testing.assert_close(
+                comfy.take(f"{coded}-{schedule}"), comfy.take(coded), **CLOSE
+            )
 
 
 @FAMILIES

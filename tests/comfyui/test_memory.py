@@ -63,7 +63,7 @@ def test_auto_takes_the_best_exact_plan_that_the_estimate_lets_fit(
 ):
     latent, network = make_latent(17, 8, 8), networks[checkpoint]
     clip = Clip(tuple(latent.shape), torch.device("cpu"))
-    whole = count_need(network, network.decoding(), clip, Whole(), None)
+    whole = count_need(network, network.decoder_pass(), clip, Whole(), None)
     bench = with_memory(checkpoint, (whole.device + whole.host) * 0.7 / 2**20)
     bench.decode(latent, "image")
     result = bench.run()

@@ -28,8 +28,8 @@ def make_clip(vae, coding, frames, side, device=GPU, **more):
 
 def list_plans(vae, coding, clip, request=None, free=PLENTY):
     """The plans that fit, the best first; each is counted when it is asked for."""
-    way = vae.encoding() if coding == "encode" else vae.decoding()
-    return find_plans(vae, way, clip, request or Request(), lambda need: free)
+    coder = vae.encoder_pass() if coding == "encode" else vae.decoder_pass()
+    return find_plans(vae, coder, clip, request or Request(), lambda need: free)
 
 
 def plan_best(*arguments, **more):

@@ -12,8 +12,8 @@ from tests.planning.networks import make_vae
 
 
 def list_schedules(vae, request, coding="decode"):
-    way = vae.encoding() if coding == "encode" else vae.decoding()
-    return [schedule for schedule, _ in list_cuts(vae, way, request)]
+    coder = vae.encoder_pass() if coding == "encode" else vae.decoder_pass()
+    return [schedule for schedule, _ in list_cuts(vae, coder, request)]
 
 
 def test_every_strategy_has_its_list():
@@ -47,7 +47,7 @@ def make_published(preset):
 )
 def test_published_is_what_the_authors_code_does(preset, schedule, tiles):
     vae = make_published(preset)
-    assert list_cuts(vae, vae.decoding(), Request("published")) == [(schedule, tiles)]
+    assert list_cuts(vae, vae.decoder_pass(), Request("published")) == [(schedule, tiles)]
 
 
 def test_published_is_refused_where_nothing_was_published():
@@ -88,7 +88,7 @@ def test_frames_that_are_asked_for_are_the_only_ones():
 def test_tiles_overlap_by_an_eighth_unless_told():
     vae = make_vae("odvae-v1.2")
     for overlap, expected in ((None, 32), (0, 0), (64, 64)):
-        ((_, tiles),) = list_cuts(vae, vae.decoding(), Request("whole", None, 256, overlap))
+        ((_, tiles),) = list_cuts(vae, vae.decoder_pass(), Request("whole", None, 256, overlap))
         assert tiles == odvae.Tiles(256, expected)
 
 

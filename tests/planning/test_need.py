@@ -4,16 +4,16 @@ import pytest
 import torch
 
 import odvae_core as odvae
+from odvae_core.layers.coder_pass import Coding
 from odvae_core.planning import count_need
 from odvae_core.planning import need as needs
 from odvae_core.registry import read_config
-from odvae_core.schedules import Coding
 from tests.planning.networks import CPU, make_clip, make_vae
 
 
 def count(vae, coding, frames, side, schedule, tiles=None, **more):
-    way = vae.encoding() if coding == "encode" else vae.decoding()
-    return count_need(vae, way, make_clip(vae, coding, frames, side, **more), schedule, tiles)
+    coder = vae.encoder_pass() if coding == "encode" else vae.decoder_pass()
+    return count_need(vae, coder, make_clip(vae, coding, frames, side, **more), schedule, tiles)
 
 
 @pytest.mark.parametrize("coding", ["encode", "decode"])
@@ -107,7 +107,7 @@ def test_several_results_count_each():
 def test_a_vae_that_knows_its_need_is_asked():
     vae = odvae.build("odvae-tiny")
     asked = []
-    vae.estimate_bytes = lambda way, shape: asked.append(shape) or 12345
+    vae.estimate_bytes = lambda coder, shape: asked.append(shape) or 12345
     need = count(vae, "encode", 65, 128, odvae.Windows(9), odvae.Tiles(64, 8), device=CPU)
     assert need.device == 12345
     assert asked == [(1, 3, 17, 64, 64)]

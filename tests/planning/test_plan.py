@@ -37,7 +37,7 @@ def test_on_a_cpu_a_network_that_streams_exactly_is_streamed(preset, coding):
 def test_with_less_memory_the_pieces_get_smaller_and_stay_exact_as_long_as_they_can():
     vae = make_vae("odvae-v1.2")
     clip = make_clip(vae, "decode", 33, 256)
-    whole = count_need(vae, vae.decoding(), clip, odvae.Whole(), None).device
+    whole = count_need(vae, vae.decoder_pass(), clip, odvae.Whole(), None).device
     plans = [
         plan_best(vae, "decode", clip, free=FreeMemory(int(whole * share), GIB, shared=False))
         for share in (1, 0.7, 0.07)
@@ -54,7 +54,7 @@ def test_parking_never_takes_more_than_its_share_of_the_host():
     vae = make_vae("odvae-v1.2")
     clip = make_clip(vae, "decode", 129, 256)
     request = Request("exact", 5)
-    parked = count_need(vae, vae.decoding(), clip, odvae.Sweep(5, park=True), None)
+    parked = count_need(vae, vae.decoder_pass(), clip, odvae.Sweep(5, park=True), None)
     needed = int((parked.host - parked.given) / PARKED_SHARE) + 1
     for host, parks in ((needed, True), (needed - 2, False)):
         free = FreeMemory(parked.device, host, shared=False)
@@ -77,7 +77,7 @@ def test_what_is_free_is_asked_once_and_told_what_the_best_plan_needs():
         asked.append(need)
         return PLENTY
 
-    plans = list(find_plans(vae, vae.decoding(), clip, Request(), find_free))
+    plans = list(find_plans(vae, vae.decoder_pass(), clip, Request(), find_free))
     assert asked == [plans[0].need]
     assert len(plans) > 3
 

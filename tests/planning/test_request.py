@@ -28,7 +28,7 @@ def test_what_cannot_be_is_refused_in_words(given, message):
 
 
 def test_sizes_that_do_not_suit_a_network_are_refused():
-    way = make_vae("odvae-v1.2").decoding()
+    coder = make_vae("odvae-v1.2").decoder_pass()
     with pytest.raises(ValueError, match=r"got tiles of 100 pixels .*multiples of 8: try 96 and 8"):
-        Request("auto", None, 100, 12).check(way)
-    Request("auto", 9, 96, 8).check(way)
+        Request("auto", None, 100, 12).check(coder)
+    Request("auto", 9, 96, 8).check(coder)

@@ -1,4 +1,4 @@
-"""One way through a VAE, as a schedule sees it."""
+"""One pass through an encoder or a decoder: its steps, and how frames and pixels map."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from enum import Enum
 
 from torch import Tensor, nn
 
-from ..layers.norm import ClipGroupNorm
-from ..layers.stream import Step
+from .norm import ClipGroupNorm
+from .stream import Step
 
 
 class Coding(Enum):
@@ -20,15 +20,15 @@ class Coding(Enum):
 
 
 @dataclass(frozen=True)
-class Direction:
+class CoderPass:
     """The steps of an encoder or a decoder, and how frames and pixels go in and come out.
 
     After the first frame, which gives one, `frames_in` frames give `frames_out`; `pixels_in` pixels
-    of a side give `pixels_out`. `coder` is the module that the steps run.
+    of a side give `pixels_out`. `module` is what the steps run.
     """
 
     steps: Sequence[Step]
-    coder: nn.Module
+    module: nn.Module
     frames_in: int
     frames_out: int
     pixels_in: int
@@ -73,9 +73,9 @@ class Direction:
             )
         return 1 + later * self.frames_in, later * self.frames_in
 
-    def place(self, chunk: Tensor) -> Tensor:
-        """The chunk on the coder's device, in its type."""
-        weight = next(self.coder.parameters())
+    def to_device(self, chunk: Tensor) -> Tensor:
+        """The chunk on the device of the weights, in its type."""
+        weight = next(self.module.parameters())
         return chunk.to(weight.device, weight.dtype)
 
     def withheld(self, chunk: Tensor) -> Tensor:
@@ -86,23 +86,23 @@ class Direction:
     @property
     def looks_ahead(self) -> bool:
         """Whether a layer needs to know which chunk is the last."""
-        return any(getattr(module, "looks_ahead", False) for module in self.coder.modules())
+        return any(getattr(module, "looks_ahead", False) for module in self.module.modules())
 
     @property
     def streams_exactly(self) -> bool:
         """Whether depth first equals the whole clip: nothing spans it, norm or attention."""
         return not self.unstreamable and not any(
-            isinstance(module, ClipGroupNorm) for module in self.coder.modules()
+            isinstance(module, ClipGroupNorm) for module in self.module.modules()
         )
 
     @property
     def unstreamable(self) -> str | None:
         """Why nothing can come out before the clip's end, if so."""
-        reasons = (getattr(module, "unstreamable", None) for module in self.coder.modules())
+        reasons = (getattr(module, "unstreamable", None) for module in self.module.modules())
         return next(filter(None, reasons), None)
 
     @property
     def whole_clip_only(self) -> str | None:
         """Why the clip can't be cut at all, if so."""
-        reasons = (getattr(module, "whole_clip_only", None) for module in self.coder.modules())
+        reasons = (getattr(module, "whole_clip_only", None) for module in self.module.modules())
         return next(filter(None, reasons), None)
