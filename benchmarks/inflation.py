@@ -17,8 +17,8 @@ import torch
 import odvae_core as odvae
 from benchmarks.environment import describe_environment
 from odvae_core.checkpoint import read_tensors
+from odvae_core.formats import to_ldm
 from odvae_core.inflation.report import proof_picture
-from odvae_core.published import to_ldm
 from odvae_core.registry import read_config
 
 PRESETS = ("odvae-stream", "odvae-v1.0", "odvae-v1.1", "odvae-v1.2")

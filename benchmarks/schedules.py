@@ -115,11 +115,11 @@ def to_words(psnr: float) -> str:
 
 def lay_row(name: str, frames: int, encode: dict, decode: dict) -> str:
     """A line of the table; what a network refuses is named so."""
-    passes = [coding for coding in (encode, decode) if coding]
-    peaks = [f"{coding['peak']:.0f}" if coding else "refused" for coding in (encode, decode)]
-    errors = [to_words(coding["error"]) if coding else "refused" for coding in (encode, decode)]
-    largest = max((coding["largest"] for coding in passes), default=0)
-    seconds = sum(coding["seconds"] for coding in passes)
+    passes = [one for one in (encode, decode) if one]
+    peaks = [f"{one['peak']:.0f}" if one else "refused" for one in (encode, decode)]
+    errors = [to_words(one["error"]) if one else "refused" for one in (encode, decode)]
+    largest = max((one["largest"] for one in passes), default=0)
+    seconds = sum(one["seconds"] for one in passes)
     cells = [f"`{name}`", str(frames), *peaks, f"{largest:.1f}", f"{seconds:.1f}", *errors]
     return f"| {' | '.join(cells)} |"
 

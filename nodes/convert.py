@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..odvae_core.fit import ClipSize
+from ..odvae_core.padding import ClipSize
 from ..odvae_core.vae import VideoVAE
 
 KEY = "odvae"

@@ -8,7 +8,7 @@ import comfy.sd
 import torch
 from comfy_api.latest import io
 
-from ..odvae_core.fit import crop
+from ..odvae_core.padding import crop
 from .convert import read_size, to_clips, to_image
 from .execution import decode_clips
 from .feedback import Progress, tell

@@ -16,8 +16,8 @@ from comfy.cli_args import args
 from comfy_api.latest import InputImpl, io, ui
 from torch import Tensor
 
-from ..odvae_core.fit import ClipSize, crop_stream
 from ..odvae_core.layers.coder_pass import Coding
+from ..odvae_core.padding import ClipSize, crop_stream
 from ..odvae_core.planning import Plan, Request
 from ..odvae_core.video import VideoWriter
 from ..odvae_core.video.source import Source

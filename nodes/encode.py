@@ -7,7 +7,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..odvae_core.fit import ClipSize, pad
+from ..odvae_core.padding import ClipSize, pad
 from ..odvae_core.posterior import Posterior
 from .convert import check_image, make_latent, to_video
 from .execution import encode_clip

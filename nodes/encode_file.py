@@ -12,8 +12,8 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..odvae_core.fit import ClipSize, pad_stream
 from ..odvae_core.layers.coder_pass import Coding
+from ..odvae_core.padding import ClipSize, pad_stream
 from ..odvae_core.planning import Plan, Request
 from ..odvae_core.video import Chunk
 from .convert import make_latent

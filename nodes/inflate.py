@@ -12,8 +12,8 @@ from torch import Tensor
 
 from .. import odvae_core
 from ..odvae_core.families import ivvae_config, odvae_config
+from ..odvae_core.files.tensorfile import hash_file
 from ..odvae_core.inflation import MODES, Inflation, Proof, inflate
-from ..odvae_core.tensorfile import hash_file
 from ..odvae_core.vae import VideoVAE
 from .convert import to_image
 from .feedback import CancelCheck, tell

@@ -11,7 +11,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..odvae_core.fit import ClipSize
+from ..odvae_core.padding import ClipSize
 from .convert import make_latent
 from .request import network_of
 from .schema import make_schema

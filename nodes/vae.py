@@ -13,11 +13,11 @@ import comfy.sd
 import torch
 from torch import Tensor
 
-from ..odvae_core.explanation import pack_metadata
-from ..odvae_core.fit import pad
+from ..odvae_core.checkpoint.metadata import pack_metadata
+from ..odvae_core.formats import CONFIG_KEY
 from ..odvae_core.layers.coder_pass import CoderPass, Coding
+from ..odvae_core.padding import pad
 from ..odvae_core.planning import Clip, FreeMemory, Request, find_plans
-from ..odvae_core.published import CONFIG_KEY
 from ..odvae_core.vae import VideoVAE
 from .convert import check_image, to_clips, to_video
 from .execution import decode_clips, encode_clip

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import fit as fit
+    from . import padding as padding
     from .checkpoint import CheckpointError as CheckpointError
     from .checkpoint import load as load
     from .checkpoint import save as save
@@ -36,13 +36,13 @@ HOMES = {
     "Whole": "schedules",
     "Windows": "schedules",
     "build": "registry",
-    "fit": "fit",
     "inflate": "inflation",
     "load": "checkpoint",
+    "padding": "padding",
     "read_latents": "dataset",
     "save": "checkpoint",
 }
-"""Public name: the file that holds it; `fit` is the file itself."""
+"""Public name -> the module that holds it; `padding` is the module itself."""
 
 
 def __getattr__(name: str) -> Any:

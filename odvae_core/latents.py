@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .fit import ClipSize
+from .files.tensorfile import write_safetensors
 from .limits import (
     LONGEST_CLIP,
     check_picture,
@@ -23,7 +23,7 @@ from .limits import (
     parse_finite,
     parse_fraction,
 )
-from .tensorfile import write_safetensors
+from .padding import ClipSize
 from .vae import VideoVAE
 
 KIND, FORMAT, SUFFIX = "odvae-latents", "1", ".safetensors"

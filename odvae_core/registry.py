@@ -14,7 +14,7 @@ from .families import cvvae_config, ivvae_config, odvae_config
 from .families.cvvae import Cvvae
 from .families.ivvae import Ivvae
 from .families.odvae import Odvae
-from .published import (
+from .formats import (
     cvvae_from_published,
     infer_cvvae,
     infer_ivvae,

@@ -78,7 +78,7 @@ class VideoVAE(nn.Module, ABC):
 
         [B, 3, 1 + ck, H, W] in [-1, 1] -> [B, C, 1 + k, H / s, W / s], s being the spatial
         compression. The schedule of None is `default_schedule`'s. Raises `ValueError` for other
-        frame counts and sizes, which `odvae_core.fit` pads, and for values that aren't finite.
+        frame counts and sizes, which `odvae_core.padding` pads, and for values that aren't finite.
         """
         self.check_video(video)
         self.check_frames(video.shape[2])
@@ -157,7 +157,7 @@ class VideoVAE(nn.Module, ABC):
                 )
                 raise ValueError(
                     f"got a {name} of {side} pixels; the encoder takes multiples of {step}: "
-                    f"{cure}, as odvae_core.fit does"
+                    f"{cure}, as odvae_core.padding does"
                 )
 
     def check_frames(self, frames: int) -> None:
@@ -170,7 +170,7 @@ class VideoVAE(nn.Module, ABC):
             raise ValueError(
                 f"got {frames} frames; the encoder takes 1 + {step}k: "
                 f"cut the clip to {shorter} or extend it to {shorter + step}, "
-                "as odvae_core.fit does"
+                "as odvae_core.padding does"
             )
 
     def check_latent(self, latent: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""odvae_core/atomic.py: files whole or not at all, one writer at a time, no leftovers."""
+"""odvae_core/files/atomic.py: files whole or not at all, one writer at a time, no leftovers."""
 
 import os
 import signal
@@ -9,13 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from odvae_core.atomic import BusyError, clear_leftovers, holding, name_part, replacing, write_text
+from odvae_core.files.atomic import (
+    BusyError,
+    clear_leftovers,
+    holding,
+    name_part,
+    replacing,
+    write_text,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITER = """
 import sys, time
 from pathlib import Path
-from odvae_core.atomic import replacing
+from odvae_core.files.atomic import replacing
 with replacing(Path(sys.argv[1])) as aside:
     aside.write_text("half")
     print("writing", flush=True)

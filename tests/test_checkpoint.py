@@ -1,4 +1,4 @@
-"""odvae_core/checkpoint.py: weights in and out, and where they came from."""
+"""odvae_core/checkpoint/: weights in and out, and where they came from."""
 
 import hashlib
 import json
@@ -10,10 +10,10 @@ from safetensors.torch import save_file
 
 import odvae_core as odvae
 from odvae_core.checkpoint import read_tensors
+from odvae_core.checkpoint.location import locate
 from odvae_core.config import to_dict
 from odvae_core.families.odvae_config import PRESETS
-from odvae_core.location import locate
-from odvae_core.tensorfile import hash_file
+from odvae_core.files.tensorfile import hash_file
 from odvae_core.version import read_version
 from tests.checkpoints import build_small
 from tests.golden import make_weights, read_case
@@ -218,7 +218,7 @@ def test_a_bad_argument_is_refused_before_any_file_is_read(arguments, message):
 
 
 def test_missing_default_weights_are_said_to_be_missing(monkeypatch, tmp_path):
-    monkeypatch.setattr("odvae_core.location.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr("odvae_core.checkpoint.location.resources.files", lambda package: tmp_path)
     with pytest.raises(odvae.CheckpointError, match="default weights are missing"):
         locate("default")
 

@@ -105,8 +105,8 @@ def latents(tmp_path, checkpoint, clip):
 @torch.inference_mode()
 def reconstruct_at_once(vae, video):
     """What the command must come to, without any file or cut."""
-    decoded = vae.decode(vae.encode(odvae.fit.pad(video, vae)).mode())
-    return odvae.fit.crop(decoded, odvae.fit.ClipSize.of(video))
+    decoded = vae.decode(vae.encode(odvae.padding.pad(video, vae)).mode())
+    return odvae.padding.crop(decoded, odvae.padding.ClipSize.of(video))
 
 
 # reconstruct
@@ -249,7 +249,7 @@ def test_a_file_of_latents_tells_all_about_its_clip(latents, vae):
 
 def test_encoded_latents_are_the_mean_of_the_posterior(latents, vae, clip):
     with torch.inference_mode():
-        expected = vae.encode(odvae.fit.pad(read_video(clip), vae)).mode()
+        expected = vae.encode(odvae.padding.pad(read_video(clip), vae)).mode()
     (latent,) = LatentFile(latents).chunks(100)
     torch.testing.assert_close(latent, expected, atol=1e-4, rtol=1e-4)
 
@@ -270,7 +270,7 @@ def test_a_seed_gives_the_same_sample_by_file_and_by_tensor(tmp_path, checkpoint
     path = tmp_path / "clip.safetensors"
     options = ("--posterior", "sample", "--seed", 5, "--checkpoint", checkpoint)
     assert call("encode", clip, path, *options) == 0
-    posterior = vae.encode(odvae.fit.pad(read_video(clip), vae))
+    posterior = vae.encode(odvae.padding.pad(read_video(clip), vae))
     drawn = posterior.sample(torch.Generator().manual_seed(5))
     written = torch.cat(list(LatentFile(path).chunks(100)), dim=2)
     torch.testing.assert_close(written, drawn, atol=1e-4, rtol=1e-4)
@@ -334,7 +334,9 @@ def test_info_names_the_vae_of_another_design(tmp_path, capsys):
     weights = {"decoder.middle.0.residual.2.weight": torch.zeros(2, 2, 3, 3, 3)}
     save_file(weights, tmp_path / "wan.safetensors")
     facts = ask(capsys, "info", tmp_path / "wan.safetensors")
-    assert facts["model"].startswith("Wan 2.1 (also Qwen-Image) VAE, of another design")
+    assert facts["model"].startswith(
+        "Wan 2.1 (also Qwen-Image) VAE, which this package doesn't support"
+    )
     assert (facts["file"], facts["parameters"]) == ("wan.safetensors", 108)
     assert call("bench", "--checkpoint", tmp_path / "wan.safetensors") == 2
 

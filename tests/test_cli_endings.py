@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from odvae_core import cli
-from odvae_core.atomic import holding, name_part
 from odvae_core.commands.messages import Messages, write_text
+from odvae_core.files.atomic import holding, name_part
 from odvae_core.video import VideoReader
 from tests.media import draw_noise, make_clip
 

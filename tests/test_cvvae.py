@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 import odvae_core as odvae
 from odvae_core.families.cvvae_config import PRESETS, CvvaeConfig, Level
+from odvae_core.formats import infer_cvvae
 from odvae_core.layers import centred
-from odvae_core.published import infer_cvvae
 from tests.contract import draw_cuts
 from tests.golden import find_cases, make_weights, read_case
 

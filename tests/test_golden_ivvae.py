@@ -47,9 +47,9 @@ def test_a_clip_that_the_authors_code_cuts_silently_is_refused_and_fits(name):
     vae = build_case(case)
     with pytest.raises(ValueError, match=r"takes (1 \+ 4k|multiples of 8)"):
         vae.encode(golden["x"])
-    size = odvae.fit.ClipSize.of(golden["x"])
-    fitted = vae.decode(vae.encode(odvae.fit.pad(golden["x"], vae)).mean)
-    assert odvae.fit.ClipSize.of(odvae.fit.crop(fitted, size)) == size
+    size = odvae.padding.ClipSize.of(golden["x"])
+    fitted = vae.decode(vae.encode(odvae.padding.pad(golden["x"], vae)).mean)
+    assert odvae.padding.ClipSize.of(odvae.padding.crop(fitted, size)) == size
     kept = golden["x"][:, :, : golden["dec"].shape[2]]
     moments = odvae.Whole().run(vae.encoder_pass(), kept, None, Report(None))
     torch.testing.assert_close(vae.posterior(moments).mean, golden["mean"], rtol=0, atol=1e-4)

@@ -53,7 +53,7 @@ MODULES = {
     "AttnBlock": lambda in_channels: attention.FrameAttention(
         in_channels, frame_norm(in_channels), conv.FrameConv2d
     ),
-    "AttnBlock3D": lambda in_channels: attention.ScrambledAttention(
+    "AttnBlock3D": lambda in_channels: attention.ChannelFrameAttention(
         in_channels, clip_norm(in_channels)
     ),
     "AttnBlock3DFix": lambda in_channels: attention.FrameAttention(
@@ -120,10 +120,10 @@ def test_a_clip_that_the_authors_code_cuts_silently_is_refused_and_fits(name):
     vae = build_case(case)
     with pytest.raises(ValueError, match=r"takes (1 \+ 4k|multiples of 8)"):
         vae.encode(golden["x"])
-    size = odvae.fit.ClipSize.of(golden["x"])
-    padded = odvae.fit.pad(golden["x"], vae)
-    decoded = odvae.fit.crop(vae.decode(vae.encode(padded).mean), size)
-    assert odvae.fit.ClipSize.of(decoded) == size
+    size = odvae.padding.ClipSize.of(golden["x"])
+    padded = odvae.padding.pad(golden["x"], vae)
+    decoded = odvae.padding.crop(vae.decode(vae.encode(padded).mean), size)
+    assert odvae.padding.ClipSize.of(decoded) == size
     schedule, tiles = published_cut(case["runtime"], golden["x"])
     moments = schedule.run(vae.encoder_pass(), golden["x"], tiles, Report(None))
     torch.testing.assert_close(vae.posterior(moments).mean, golden["mean"], rtol=0, atol=1e-4)

@@ -7,8 +7,8 @@ import torch
 
 import odvae_core as odvae
 from odvae_core.families.ivvae_config import PRESETS, IvvaeConfig
+from odvae_core.formats import infer_ivvae
 from odvae_core.layers.group_causal import GroupCausalConv3d
-from odvae_core.published import infer_ivvae
 from odvae_core.registry import name_preset
 from tests.golden import find_cases, read_case
 

@@ -169,7 +169,7 @@ def test_a_failed_write_leaves_the_older_file_as_it_was(path, latent, monkeypatc
     def fail(*_arguments):
         raise OSError("no space left")
 
-    monkeypatch.setattr("odvae_core.tensorfile.save_file", fail)
+    monkeypatch.setattr("odvae_core.files.tensorfile.save_file", fail)
     with pytest.raises(ValueError, match="no space left"):
         write_latents(path, latent, TIMES, dataclasses.replace(INFO, frames=8))
     assert path.read_bytes() == before

@@ -9,11 +9,11 @@ from safetensors.torch import save_file
 
 import odvae_core as odvae
 from odvae_core import limits
+from odvae_core.checkpoint.mismatch import build_empty
 from odvae_core.config import check_fields, is_number
 from odvae_core.families import cvvae_config, ivvae_config, odvae_config
-from odvae_core.jsonfile import parse_fields
-from odvae_core.mismatch import build_empty
-from odvae_core.tensorfile import read_tensor_file
+from odvae_core.files.jsonfile import parse_fields
+from odvae_core.files.tensorfile import read_tensor_file
 
 PRESETS = {**odvae_config.PRESETS, **cvvae_config.PRESETS, **ivvae_config.PRESETS}
 
@@ -34,7 +34,7 @@ def test_what_the_tensors_can_not_hold_is_refused_before_anything_is_built(
     config = {**json.loads(vae.provenance.metadata["config"]), field: 65536}
     metadata = {"format": "1", "family": "odvae", "config": json.dumps(config)}
     save_file(vae.state_dict(), tmp_path / "vae.safetensors", metadata)
-    monkeypatch.setattr("odvae_core.design.build_empty", pytest.fail)
+    monkeypatch.setattr("odvae_core.checkpoint.detect.build_empty", pytest.fail)
     with pytest.raises(odvae.CheckpointError, match=r"but it holds|largest tensor"):
         odvae.load(tmp_path / "vae.safetensors")
 

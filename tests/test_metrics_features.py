@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from odvae_core.files.tensorfile import CheckpointError, hash_file
 from odvae_core.metrics import inception_score, load_features
-from odvae_core.tensorfile import CheckpointError, hash_file
 
 
 class I3D(nn.Module):

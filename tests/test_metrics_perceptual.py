@@ -6,9 +6,9 @@ from safetensors import safe_open
 from torch import nn
 from torchmetrics.functional.image import lpips as theirs
 
+from odvae_core.files.tensorfile import CheckpointError, hash_file
 from odvae_core.metrics import load_lpips, pack_trunk, perceptual, random_lpips
 from odvae_core.metrics.trunks import SMALLEST
-from odvae_core.tensorfile import CheckpointError, hash_file
 
 NETWORKS = ("alex", "vgg")
 VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)

@@ -1,4 +1,4 @@
-"""odvae_core/published/others.py: any VAE that diffusers or ComfyUI know is named."""
+"""odvae_core/formats/others.py: any VAE that diffusers or ComfyUI know is named."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 import odvae_core as odvae
-from odvae_core.published import is_sd_vae, name_other_vae
-from odvae_core.published.others import OTHERS
+from odvae_core.formats import is_sd_vae, name_unsupported
+from odvae_core.formats.unsupported import SIGNATURES
 from tests.golden import find_cases, read_case
 from tests.list_vae_keys import list_all
 
@@ -123,7 +123,7 @@ def empty(shapes):
 @pytest.mark.parametrize("name", DIFFUSERS)
 def test_every_autoencoder_of_diffusers_is_named(name):
     tensors = empty(json.loads(DATA.read_text())[name].items())
-    assert name_other_vae(tensors) == DIFFUSERS[name]
+    assert name_unsupported(tensors) == DIFFUSERS[name]
     assert DIFFUSERS[name] or is_sd_vae(tensors)
 
 
@@ -142,17 +142,17 @@ def test_the_stored_keys_are_those_of_the_installed_diffusers():
     ("name", "keys"), [(name, keys) for name, rows in SINGLE_FILES.items() for keys in rows]
 )
 def test_files_of_other_layouts_are_named(name, keys):
-    assert name_other_vae(empty((key, [1] * ndim) for key, ndim in keys.items())) == name
+    assert name_unsupported(empty((key, [1] * ndim) for key, ndim in keys.items())) == name
 
 
 def test_every_row_of_the_table_is_tested():
-    assert OTHERS.keys() == {*SINGLE_FILES, *filter(None, DIFFUSERS.values())}
+    assert SIGNATURES.keys() == {*SINGLE_FILES, *filter(None, DIFFUSERS.values())}
 
 
 @pytest.mark.parametrize("name", find_cases("keys_"))
 def test_no_vae_of_these_families_is_taken_for_another_or_a_2d_one(name):
     tensors = empty(read_case(name)[0]["keys"])
-    assert name_other_vae(tensors) is None
+    assert name_unsupported(tensors) is None
     assert not is_sd_vae(tensors)
 
 
@@ -170,5 +170,5 @@ def test_a_vae_with_counters_of_whole_numbers_is_named_all_the_same(tmp_path):
     tensors = {key: torch.zeros([1] * len(shape)) for key, shape in keys.items()}
     tensors |= {key: torch.zeros((), dtype=torch.int64) for key in counters}
     save_file(tensors, tmp_path / "vae.safetensors")
-    with pytest.raises(odvae.CheckpointError, match=r"the Flux\.2 VAE, which is another design"):
+    with pytest.raises(odvae.CheckpointError, match=r"Flux\.2 VAE, which this package doesn.t"):
         odvae.load(tmp_path / "vae.safetensors")

@@ -96,7 +96,7 @@ def test_a_2d_vae_in_diffusers_names_or_inside_a_checkpoint_is_to_be_inflated(re
 )
 def test_the_vae_of_another_design_is_named(refusal, family, keys):
     text = refusal({key: torch.zeros(2, 2, 1, 1, 1) for key in keys})
-    assert f"it is the {family} VAE, which is another design" in text
+    assert f"it is the {family} VAE, which this package doesn't support" in text
 
 
 def test_weights_of_no_vae_are_refused_with_their_first_keys(refusal):

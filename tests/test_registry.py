@@ -3,8 +3,8 @@
 import pytest
 
 import odvae_core as odvae
+from odvae_core.checkpoint.mismatch import build_empty
 from odvae_core.config import to_dict
-from odvae_core.mismatch import build_empty
 from odvae_core.registry import FAMILIES, family_of, name_preset, read_config
 from tests.checkpoints import shrink
 from tests.golden import find_cases, read_case

@@ -1,4 +1,4 @@
-"""odvae_core/tensorfile.py: files of tensors, whole or refused."""
+"""odvae_core/files/tensorfile.py: files of tensors, whole or refused."""
 
 import os
 import zipfile
@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from odvae_core.tensorfile import (
+from odvae_core.files.tensorfile import (
     CheckpointError,
     hash_file,
     read_tensor_file,
@@ -143,7 +143,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tensors, tmp_path, monkeypatc
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(f"odvae_core.tensorfile.{stage}", fail)
+    monkeypatch.setattr(f"odvae_core.files.tensorfile.{stage}", fail)
     with pytest.raises((CheckpointError, KeyboardInterrupt)):
         write_safetensors(path, {"b": torch.rand(2)}, {})
     assert hash_file(path) == before

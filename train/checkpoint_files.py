@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from odvae_core import CheckpointError
-from odvae_core.atomic import sync_folder
-from odvae_core.tensorfile import hash_file
+from odvae_core.files.atomic import sync_folder
+from odvae_core.files.tensorfile import hash_file
 
 FACTS, MANIFEST = "trainer.json", "manifest.json"
 PLAIN = (int, float, bool, str, type(None))

@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 
 from odvae_core import CheckpointError
-from odvae_core.atomic import sync_folder
+from odvae_core.files.atomic import sync_folder
 
 from .checkpoint_files import (
     Checkpoint,

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 import odvae_core
-from odvae_core.atomic import replacing
+from odvae_core.files.atomic import replacing
 
 from .model_card import Export, write_card
 from .normalise import normalise_latents

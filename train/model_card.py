@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from odvae_core.tensorfile import hash_file
+from odvae_core.files.tensorfile import hash_file
 
 from .journal import flatten, name_environment
 from .trained import Trained

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from odvae_core.atomic import replacing
+from odvae_core.files.atomic import replacing
 from odvae_core.layers.conv import per_frame
 from odvae_core.metrics import psnr, quantize
 

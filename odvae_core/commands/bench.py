@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ..constants import STRATEGIES
-from ..fit import ClipSize
 from ..layers.coder_pass import Coding
+from ..padding import ClipSize
 from ..planning.request import UNCUT
 from ..posterior import Posterior
 from ..vae import VideoVAE

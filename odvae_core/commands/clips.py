@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import Tensor
 from tqdm import tqdm
 
-from ..atomic import clear_leftovers
-from ..fit import ClipSize
+from ..files.atomic import clear_leftovers
 from ..limits import LONGEST_NAME
+from ..padding import ClipSize
 from ..video import VideoReader
 
 READ = 8  # frames read at a time; schedules cut anew

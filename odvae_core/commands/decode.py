@@ -3,9 +3,9 @@
 import logging
 from argparse import Namespace
 
-from ..fit import crop_stream
 from ..latents import LatentFile
 from ..layers.coder_pass import Coding
+from ..padding import crop_stream
 from ..video import VideoWriter
 from .clips import check_outputs, show_frames, split_frames
 from .measure import Stopwatch

@@ -4,10 +4,10 @@ from argparse import Namespace
 
 import torch
 
-from ..atomic import replacing
-from ..fit import pad_stream
+from ..files.atomic import replacing
 from ..latents import LatentInfo, check_suffix, write_latents
 from ..layers.coder_pass import Coding
+from ..padding import pad_stream
 from ..version import read_version
 from ..video import VideoReader
 from .clips import Reading, check_outputs, measure_clip, open_clip, show_frames

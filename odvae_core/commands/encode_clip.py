@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..dataset import Sample
 from ..dataset.reading import KIND, VERSION
-from ..fit import ClipSize, pad_stream
 from ..layers.coder_pass import Coding
+from ..padding import ClipSize, pad_stream
 from ..vae import VideoVAE
 from ..video import Chunk, ListedClip, VideoError, VideoReader
 from .clips import READ

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from ..checks import NonFiniteError
 from ..dataset import DatasetError, Store
-from ..fit import ClipSize
 from ..layers.coder_pass import Coding
+from ..padding import ClipSize
 from ..vae import VideoVAE
 from ..video import ListedClip, VideoError, list_place
 from .encode_clip import describe_encoding, encode_clip

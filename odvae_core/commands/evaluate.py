@@ -1,4 +1,4 @@
-"""`odvae evaluate`: one table of checkpoints, baselines and foreign VAEs on the same crops."""
+"""`odvae evaluate`: one table of checkpoints, baselines and diffusers VAEs on the same crops."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -7,10 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..atomic import holding
 from ..checkpoint import load
 from ..evaluation import (
-    Contender,
+    Candidate,
     Journal,
     Protocol,
     check_plot,
@@ -21,14 +20,15 @@ from ..evaluation import (
     enter_vae,
     evaluate,
     list_clips,
-    load_judges,
+    load_metric_networks,
     make_header,
     merge,
     summarise,
     take_shard,
     write_csv,
 )
-from ..evaluation.judges import WITHOUT
+from ..evaluation.metric_networks import WITHOUT
+from ..files.atomic import holding
 from ..layers.coder_pass import Coding
 from ..video import VideoError
 from .clips import check_output
@@ -87,16 +87,16 @@ def measure(options: Namespace) -> Journal:
     clips = list_clips(options.inputs)
     share = take_shard(clips, options.shard)
     files = {name: getattr(options, name) for name in WITHOUT if getattr(options, name)}
-    judges = load_judges(files, choose_device(options.device))
+    networks = load_metric_networks(files, choose_device(options.device))
     with holding(options.journal) if options.journal else nullcontext():
-        contenders = list(enter_all(options, protocol))
-        journal = Journal(make_header(protocol, contenders, judges, clips), options.journal)
+        candidates = list(enter_all(options, protocol))
+        journal = Journal(make_header(protocol, candidates, networks, clips), options.journal)
         shown = tqdm(share, desc="evaluate", unit=" clips", disable=None)
-        evaluate(shown, contenders, protocol, journal, judges)
+        evaluate(shown, candidates, protocol, journal, networks)
     return journal
 
 
-def enter_all(options: Namespace, protocol: Protocol) -> Iterator[Contender]:
+def enter_all(options: Namespace, protocol: Protocol) -> Iterator[Candidate]:
     """Everyone whom the options name."""
     size = protocol.crop_size
     named = any(getattr(options, kind) for kind in CONTENDERS)

@@ -12,8 +12,8 @@ def add_evaluate_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", nargs="*", type=Path, metavar="clip", help="videos, or folders of videos")
     add_crop_options(parser)
-    add_contender_options(parser)
-    add_judge_options(parser)
+    add_candidate_options(parser)
+    add_network_options(parser)
     add_result_options(parser)
     add_run_options(parser.add_argument_group("how checkpoints run"))
 
@@ -35,7 +35,7 @@ def add_crop_options(parser: ArgumentParser) -> None:
     add("--pieces", type=positive, default=1, metavar="N", help="at most so many, in a row")
 
 
-def add_contender_options(parser: ArgumentParser) -> None:
+def add_candidate_options(parser: ArgumentParser) -> None:
     """Who is compared; the embedded model alone where none is named."""
     group = parser.add_argument_group("who is compared, each as often as you like")
     add = group.add_argument
@@ -59,7 +59,7 @@ def add_contender_options(parser: ArgumentParser) -> None:
     )
 
 
-def add_judge_options(parser: ArgumentParser) -> None:
+def add_network_options(parser: ArgumentParser) -> None:
     """Measures that need weights."""
     add = parser.add_argument_group("measures that need a weights file").add_argument
     add("--lpips-alex", type=Path, metavar="FILE", help="torchvision's AlexNet: LPIPS (alex)")

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from ..atomic import replacing
 from ..checkpoint import save
+from ..files.atomic import replacing
 from ..inflation import Inflation, inflate
 from .clips import check_outputs
 from .model import DTYPES

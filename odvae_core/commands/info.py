@@ -5,29 +5,29 @@ from argparse import Namespace
 from pathlib import Path
 
 from ..checkpoint import load, read_tensors
+from ..checkpoint.location import locate
 from ..config import to_dict
-from ..location import locate
-from ..published import name_other_vae, strip_owner
-from ..tensorfile import hash_file
+from ..files.tensorfile import hash_file
+from ..formats import name_unsupported, strip_owner
 from .result import Result
 
 
 def run(options: Namespace) -> Result:
     """Name the VAE; load it where it is one of these families or 2D, which proves it whole."""
-    return describe_other_vae(options.checkpoint) or describe_loaded_vae(options.checkpoint)
+    return describe_unsupported(options.checkpoint) or describe_loaded_vae(options.checkpoint)
 
 
-def describe_other_vae(checkpoint: str | Path) -> Result | None:
-    """What is known of a VAE of another design; None where it isn't known as one."""
+def describe_unsupported(checkpoint: str | Path) -> Result | None:
+    """What is known of an unsupported VAE; None where the weights are not those of a known one."""
     tensors = strip_owner(read_tensors(checkpoint)[0])
-    name = name_other_vae(tensors)
+    name = name_unsupported(tensors)
     if name is None:
         return None
     file = locate(checkpoint).weights
     facts = {
         "file": file.name,
         "sha256": hash_file(file),
-        "model": f"{name} VAE, of another design: it can't be loaded here",
+        "model": f"{name} VAE, which this package doesn't support",
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
     }
     return Result(facts, [f"{key}: {value}" for key, value in facts.items()])

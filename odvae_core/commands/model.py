@@ -12,8 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..checkpoint import load
-from ..fit import ClipSize
 from ..layers.coder_pass import CoderPass, Coding
+from ..padding import ClipSize
 from ..planning import (
     Clip,
     FreeMemory,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..fit import ClipSize, crop, pad_stream
+from ..padding import ClipSize, crop, pad_stream
 from ..video import VideoReader, VideoWriter
 from .clips import (
     Reading,

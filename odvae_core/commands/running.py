@@ -8,8 +8,8 @@ from argparse import Namespace
 
 import torch
 
-from ..atomic import BusyError
 from ..checkpoint import CheckpointError
+from ..files.atomic import BusyError
 from ..latents import LatentError
 from ..video import VideoError
 from . import bench, decode, encode, encode_dataset, evaluate, inflate, info, reconstruct

@@ -20,7 +20,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..tensorfile import write_safetensors
+from ..files.tensorfile import write_safetensors
 
 Facts = dict[str, Any]
 LOGVAR = ".logvar"  # ids have no dots

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..atomic import clear_leftovers, replacing, write_text
+from ..files.atomic import clear_leftovers, replacing, write_text
 from .reading import DATASET, list_shards, read_dataset
 from .shards import FORMATS, DatasetError, Facts, Sample, read_tensor_shard, write_tensor_shard
 

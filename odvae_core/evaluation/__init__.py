@@ -1,19 +1,19 @@
-"""How good reconstructions are, measured as the papers do: many contenders, the same crops.
+"""How good reconstructions are, measured as the papers do: many candidates, the same crops.
 
 protocol = Protocol(frames=17, size=128, stride=2)
-contenders = [enter_vae("ours", vae, Whole(), None, protocol.crop_size)]
-journal = Journal(make_header(protocol, contenders, judges, clips))
-evaluate(clips.items(), contenders, protocol, journal, judges)
+candidates = [enter_vae("ours", vae, Whole(), None, protocol.crop_size)]
+journal = Journal(make_header(protocol, candidates, networks, clips))
+evaluate(clips.items(), candidates, protocol, journal, networks)
 summary = summarise(journal)
 """
 
 from .baselines import BASELINES
-from .contenders import Contender, enter_baseline, enter_vae
+from .candidates import Candidate, enter_baseline, enter_vae
 from .crops import cut_crops, list_clips
+from .diffusers_vaes import enter_diffusers
 from .engine import evaluate, make_header, take_shard
-from .foreign import enter_diffusers
 from .journal import Journal, JournalError, Line, merge
-from .judges import Judges, load_judges
+from .metric_networks import MetricNetworks, load_metric_networks
 from .plot import check_plot, draw_plot
 from .protocol import Protocol
 from .scores import Scores, evaluate_crops
@@ -22,11 +22,11 @@ from .tables import describe, write_csv
 
 __all__ = [
     "BASELINES",
-    "Contender",
+    "Candidate",
     "Journal",
     "JournalError",
-    "Judges",
     "Line",
+    "MetricNetworks",
     "Protocol",
     "Scores",
     "check_plot",
@@ -39,7 +39,7 @@ __all__ = [
     "evaluate",
     "evaluate_crops",
     "list_clips",
-    "load_judges",
+    "load_metric_networks",
     "make_header",
     "merge",
     "summarise",

@@ -1,4 +1,4 @@
-"""The evaluation: every contender on the same crops, clip by clip, into a journal."""
+"""The evaluation: every candidate on the same crops, clip by clip, into a journal."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ..metrics import quantize
 from ..video import VideoError
-from .contenders import Contender
+from .candidates import Candidate
 from .crops import cut_crops
 from .journal import Journal, Line
-from .judges import Judges
+from .metric_networks import MetricNetworks
 from .protocol import Protocol
 from .scores import Scores
 
@@ -26,17 +26,20 @@ Crops = Mapping[int, Tensor]
 
 
 def make_header(
-    protocol: Protocol, contenders: Sequence[Contender], judges: Judges, clips: Iterable[str]
+    protocol: Protocol,
+    candidates: Sequence[Candidate],
+    networks: MetricNetworks,
+    clips: Iterable[str],
 ) -> dict[str, Any]:
     """All that the figures of an evaluation depend on. Raises `ValueError` on two of one name."""
-    names = [contender.name for contender in contenders]
+    names = [candidate.name for candidate in candidates]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"got two contenders named {name}; name them, as in first={name}")
+            raise ValueError(f"got two candidates named {name}; name them, as in first={name}")
     return {
         "protocol": protocol.to_dict(),
-        "judges": dict(judges.sha256),
-        "contenders": {contender.name: contender.facts for contender in contenders},
+        "judges": dict(networks.sha256),
+        "contenders": {candidate.name: candidate.facts for candidate in candidates},
         "clips": list(clips),
     }
 
@@ -44,20 +47,20 @@ def make_header(
 @torch.no_grad()
 def evaluate(
     clips: Iterable[tuple[str, Path]],
-    contenders: Sequence[Contender],
+    candidates: Sequence[Candidate],
     protocol: Protocol,
     journal: Journal,
-    judges: Judges | None = None,
+    networks: MetricNetworks | None = None,
 ) -> None:
     """Measure clips (name and path) that the journal doesn't hold yet.
 
-    A clip that can't be read, is too short or too small is left out for all contenders, and so is
-    one of which a contender makes values that aren't finite; both are logged and written down.
+    A clip that can't be read, is too short or too small is left out for all candidates, and so is
+    one of which a candidate makes values that aren't finite; both are logged and written down.
     """
-    judges = judges or Judges()
-    cold = set(contenders)
+    networks = networks or MetricNetworks()
+    cold = set(candidates)
     for name, path in clips:
-        wanted = [one for one in contenders if (name, one.name) not in journal.lines]
+        wanted = [one for one in candidates if (name, one.name) not in journal.lines]
         if not wanted or name in journal.left_out:
             continue
         try:
@@ -67,23 +70,27 @@ def evaluate(
             continue
         warm_up(cold.intersection(wanted), crops)
         cold -= set(wanted)
-        observe(name, crops, journal, judges)
-        compare(name, crops, wanted, journal, judges)
+        observe(name, crops, journal, networks)
+        compare(name, crops, wanted, journal, networks)
 
 
-def warm_up(contenders: Iterable[Contender], crops: Crops) -> None:
+def warm_up(candidates: Iterable[Candidate], crops: Crops) -> None:
     """Run each once: a first run would be timed too long."""
     crop = next(iter(crops.values()))[:1]
-    for contender in contenders:
-        contender.reconstruct(crop)
+    for candidate in candidates:
+        candidate.reconstruct(crop)
 
 
 def compare(
-    name: str, crops: Crops, contenders: Iterable[Contender], journal: Journal, judges: Judges
+    name: str,
+    crops: Crops,
+    candidates: Iterable[Candidate],
+    journal: Journal,
+    networks: MetricNetworks,
 ) -> None:
-    """Measure a clip by all contenders, or up to the first that has no figures for it."""
-    for contender in contenders:
-        line = measure(name, crops, contender, judges)
+    """Measure a clip by all candidates, or up to the first that has no figures for it."""
+    for candidate in candidates:
+        line = measure(name, crops, candidate, networks)
         if line.reason:
             leave_out(journal, line)
             return
@@ -96,36 +103,36 @@ def leave_out(journal: Journal, line: Line) -> None:
     journal.add(line)
 
 
-def observe(name: str, crops: Crops, journal: Journal, judges: Judges) -> None:
+def observe(name: str, crops: Crops, journal: Journal, networks: MetricNetworks) -> None:
     """Keep the features of the clip itself, once."""
-    if judges.features and (name, None) not in journal.lines:
-        rows = [judges.observe(crop) for group in crops.values() for crop in group.split(1)]
+    if networks.features and (name, None) not in journal.lines:
+        rows = [networks.observe(crop) for group in crops.values() for crop in group.split(1)]
         journal.add(Line(name, features=join(rows)))
 
 
-def measure(name: str, crops: Crops, contender: Contender, judges: Judges) -> Line:
-    """A contender's line for a clip."""
-    scores, rows = Scores(contender.borders), []
+def measure(name: str, crops: Crops, candidate: Candidate, networks: MetricNetworks) -> Line:
+    """A candidate's line for a clip."""
+    scores, rows = Scores(candidate.borders), []
     seconds, frames = 0.0, 0
     for side, group in crops.items():
         for crop in group.split(1):
             start = time.perf_counter()
-            result = contender.reconstruct(crop)
+            result = candidate.reconstruct(crop)
             seconds += time.perf_counter() - start
             frames += crop.shape[2]
             if not result.isfinite().all():
-                reason = f"{name}: {contender.name} makes values of it that aren't finite"
-                return Line(name, contender.name, reason)
+                reason = f"{name}: {candidate.name} makes values of it that aren't finite"
+                return Line(name, candidate.name, reason)
             video, result = quantize(crop), quantize(result)
-            scores.add(video, result, side, judges.compare(result, video))
-            rows.append(judges.observe(result))
+            scores.add(video, result, side, networks.compare(result, video))
+            rows.append(networks.observe(result))
     sides = {str(side): psnr for side, psnr in scores.by_side().items()}
     figures, positions = scores.means(), scores.by_position()
-    return Line(name, contender.name, None, figures, sides, positions, frames, seconds, join(rows))
+    return Line(name, candidate.name, None, figures, sides, positions, frames, seconds, join(rows))
 
 
 def join(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Features of several crops, judge by judge: [N, D]."""
+    """Features of several crops, network by network: [N, D]."""
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
 

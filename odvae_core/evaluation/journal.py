@@ -1,4 +1,4 @@
-"""The journal of an evaluation: one line of JSON for every clip and contender, as they are done.
+"""The journal of an evaluation: one line of JSON for every clip and candidate, as they are done.
 
 It alone serves to go on after an interruption, to split an evaluation over machines, and to merge:
 the header holds all that figures depend on, and only journals of one header belong together. The
@@ -23,7 +23,7 @@ from torch import Tensor
 FORMAT = 1
 LONGEST = 300  # letters of a value in an error
 Key = tuple[str, str | None]
-"""A clip and a contender; None for what belongs to the clip itself."""
+"""A clip and a candidate; None for what belongs to the clip itself."""
 
 
 class JournalError(ValueError):
@@ -32,14 +32,14 @@ class JournalError(ValueError):
 
 @dataclass(frozen=True)
 class Line:
-    """What is known of a clip and a contender: figures, or the reason why the clip is left out.
+    """What is known of a clip and a candidate: figures, or the reason why the clip is left out.
 
     `figures` and `positions` are means over `frames` frames, which took `seconds` to reconstruct;
-    `features` [N, D] are those of the reconstructed crops, or the clip's own for `contender` None.
+    `features` [N, D] are those of the reconstructed crops, or the clip's own for `candidate` None.
     """
 
     clip: str
-    contender: str | None = None
+    candidate: str | None = None
     reason: str | None = None
     figures: dict[str, float] = field(default_factory=dict)
     sides: dict[str, float] = field(default_factory=dict)
@@ -50,13 +50,17 @@ class Line:
 
     def to_text(self) -> str:
         """One line of JSON; features in base64, so that all bits are kept."""
-        features = {name: encode(rows) for name, rows in self.features.items()}
-        return json.dumps(vars(self) | {"features": features}, allow_nan=False)
+        values = vars(self) | {
+            "features": {name: encode(rows) for name, rows in self.features.items()}
+        }
+        values["contender"] = values.pop("candidate")  # its name in the file
+        return json.dumps(values, allow_nan=False)
 
     @classmethod
     def from_text(cls, text: str) -> Line:
         """Of what `to_text` gave."""
         values = json.loads(text)
+        values["candidate"] = values.pop("contender")
         features = {name: decode(rows) for name, rows in values["features"].items()}
         return cls(**values | {"features": features})
 
@@ -76,7 +80,7 @@ def decode(value: Mapping[str, Any]) -> Tensor:
 class Journal:
     """The lines of an evaluation, kept in a file too where a path is given.
 
-    `lines`: by clip and contender; `left_out`: the reasons by clip. An existing file is continued;
+    `lines`: by clip and candidate; `left_out`: the reasons by clip. An existing file is continued;
     a line that was cut off half way is dropped. Raises `JournalError` where the file belongs to
     another evaluation, or is no journal.
     """
@@ -104,7 +108,7 @@ class Journal:
 
     def keep(self, line: Line) -> None:
         """Keep a line in memory."""
-        self.lines[line.clip, line.contender] = line
+        self.lines[line.clip, line.candidate] = line
         if line.reason:
             self.left_out[line.clip] = line.reason
 
@@ -175,7 +179,7 @@ def merge(paths: Iterable[Path]) -> Journal:
         merged = merged or Journal(header)
         check_header(path, header, merged.header)
         for line in lines:
-            key = line.clip, line.contender
+            key = line.clip, line.candidate
             if key in origin:
                 raise JournalError(
                     f"{path} and {origin[key]} both hold {line.clip}; merge journals of different "

@@ -1,4 +1,4 @@
-"""The summary as a picture: PSNR of every contender, over all and by place in the group."""
+"""The summary as a picture: PSNR of every candidate, over all and by place in the group."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..atomic import replacing
+from ..files.atomic import replacing
 
 INCHES, DOTS = (11.0, 4.5), 120
 LINE = 150  # letters of the protocol to a line

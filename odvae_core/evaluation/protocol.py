@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..fit import ClipSize
 from ..metrics.fidelity import WINDOW
+from ..padding import ClipSize
 
 PLACES = ((0.5, 0.5), (0, 0), (0, 1), (1, 0), (1, 1))
 """Of the crops: the centre and the corners, as shares of the spare room down and to the right."""
@@ -63,7 +63,7 @@ class Protocol:
 
     @property
     def crop_size(self) -> ClipSize:
-        """Of what contenders get."""
+        """Of what candidates get."""
         return ClipSize(self.frames, self.size, self.size)
 
     def describe(self) -> str:

@@ -13,7 +13,7 @@ from ..metrics import border_error, by_position, flicker, psnr, quantize, ssim
 from .protocol import HIGHEST_PSNR
 
 GROUP = 4
-"""Frames for one latent frame: the family's, and the measure for contenders with another."""
+"""Frames for one latent frame: the family's, and the measure for candidates with another."""
 
 
 class Scores:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..metrics import frechet_distance, inception_score, kernel_distance
 from .journal import Journal, Line
-from .judges import WITHOUT
+from .metric_networks import WITHOUT
 from .protocol import Protocol
 
 SPLITS = 1
@@ -21,7 +21,7 @@ SPLITS = 1
 def summarise(journal: Journal) -> dict[str, Any]:
     """All that an evaluation has to say.
 
-    Means are over the clips that every contender reconstructed. `contenders`: one table row each;
+    Means are over the clips that every candidate reconstructed. `candidates`: one table row each;
     `clips`: the figures of each clip; `left_out`: clip and reason; `missing`: clips that the
     journal doesn't hold yet; `notes`: sentences that belong under the table.
     """
@@ -36,12 +36,12 @@ def summarise(journal: Journal) -> dict[str, Any]:
         if clip not in left_out and any((clip, name) not in journal.lines for name in names)
     ]
     done = [clip for clip in header["clips"] if clip not in left_out and clip not in missing]
-    rows = [summarise_contender(name, done, journal) for name in names] if done else []
+    rows = [summarise_candidate(name, done, journal) for name in names] if done else []
     for row in rows:
         row["speed_ratio"] = row["frames_per_second"] / rows[0]["frames_per_second"]
     protocol = Protocol.from_dict(header["protocol"]).describe()
     return {
-        "protocol": f"{protocol}, clips {len(done)}{describe_judges(header['judges'])}",
+        "protocol": f"{protocol}, clips {len(done)}{describe_networks(header['judges'])}",
         "contenders": rows,
         "clips": [list_figures(journal.lines[clip, name]) for clip in done for name in names],
         "left_out": [{"clip": clip, "reason": reason} for clip, reason in left_out.items()],
@@ -50,14 +50,14 @@ def summarise(journal: Journal) -> dict[str, Any]:
     }
 
 
-def describe_judges(sha256: Mapping[str, str]) -> str:
+def describe_networks(sha256: Mapping[str, str]) -> str:
     """The networks that measured, for the protocol."""
     return "".join(f", {name} {digest[:12]}" for name, digest in sha256.items())
 
 
 def list_figures(line: Line) -> dict[str, Any]:
     """A line as JSON and CSV show it."""
-    facts = {"clip": line.clip, "contender": line.contender, "frames": line.frames}
+    facts = {"clip": line.clip, "contender": line.candidate, "frames": line.frames}
     return {**facts, **line.figures, **flatten(line.sides, line.positions)}
 
 
@@ -67,7 +67,7 @@ def flatten(sides: Mapping[str, float], positions: Sequence[float]) -> dict[str,
     return named | {f"psnr_position_{place}": psnr for place, psnr in enumerate(positions)}
 
 
-def summarise_contender(name: str, clips: Sequence[str], journal: Journal) -> dict[str, Any]:
+def summarise_candidate(name: str, clips: Sequence[str], journal: Journal) -> dict[str, Any]:
     """One row: facts, means over clips, speed, and the figures of the set of all crops."""
     lines = [journal.lines[clip, name] for clip in clips]
     figures = average([line.figures for line in lines])
@@ -114,7 +114,7 @@ def compare_sets(lines: Sequence[Line], originals: Sequence[Line | None]) -> dic
 
 
 def join_features(lines: Iterable[Line]) -> dict[str, Tensor]:
-    """Features of all clips, judge by judge: [N, D]."""
+    """Features of all clips, network by network: [N, D]."""
     lines = list(lines)
     names = lines[0].features if lines else ()
     return {name: torch.cat([line.features[name] for line in lines]) for name in names}

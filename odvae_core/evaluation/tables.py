@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..atomic import replacing
+from ..files.atomic import replacing
 from .summary import flatten
 
 COLUMNS = {
@@ -43,7 +43,7 @@ def describe(summary: Mapping[str, Any]) -> list[str]:
         for row in rows
     ]
     lines += draw_psnr(rows, "place in its group of frames", positions)
-    lines += ["", *(describe_contender(row) for row in rows)]
+    lines += ["", *(describe_candidate(row) for row in rows)]
     if summary["left_out"]:
         lines.append(f"left out: {len(summary['left_out'])} clips")
         lines += [f"  {entry['reason']}" for entry in summary["left_out"]]
@@ -52,7 +52,7 @@ def describe(summary: Mapping[str, Any]) -> list[str]:
     return [*lines, *summary["notes"], f"protocol: {summary['protocol']}"]
 
 
-def describe_contender(row: Mapping[str, Any]) -> str:
+def describe_candidate(row: Mapping[str, Any]) -> str:
     """How a row was made, and from which weights."""
     weights = f", sha256 {row['sha256']}" if "sha256" in row else ""
     return f"{row['name']}: {row.get('run', 'no network')}{weights}"
@@ -90,7 +90,7 @@ def draw_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
 
 
 def write_csv(summary: Mapping[str, Any], path: Path) -> None:
-    """One row for each clip and contender, and one for each contender's means, clip `mean`."""
+    """One row for each clip and candidate, and one for each candidate's means, clip `mean`."""
     means = [
         {
             "clip": "mean",

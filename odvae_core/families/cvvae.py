@@ -108,8 +108,8 @@ class Cvvae(VideoVAE):
         self.spatial_compression = 2**config.space_halvings
         self.latent_channels = config.z_channels
         self.latent_scale, self.latent_shift = config.latent_scale, config.latent_shift
-        self.encoder = Coder(lay_encoder(config))
-        self.decoder = Coder(lay_decoder(config))
+        self.encoder = Coder(encoder_layers(config))
+        self.decoder = Coder(decoder_layers(config))
 
     def encoder_pass(self) -> CoderPass:
         time, space = self.temporal_compression, self.spatial_compression
@@ -120,7 +120,7 @@ class Cvvae(VideoVAE):
         return CoderPass(list(self.decoder.steps()), self.decoder, 1, time, 1, space)
 
 
-class Kit:
+class LayerFactory:
     """Makes the layers of one side of a network."""
 
     def __init__(self, config: CvvaeConfig, time: str, attention: str):
@@ -168,34 +168,34 @@ class Kit:
         return self.config.resolution // 2**level in self.config.attention_resolutions
 
 
-def lay_encoder(config: CvvaeConfig) -> Layers:
+def encoder_layers(config: CvvaeConfig) -> Layers:
     """The layers from video [B, 3, T, H, W] to moments of 2 z_channels."""
-    kit = Kit(config, config.encoder_time, config.encoder_attention)
+    factory = LayerFactory(config, config.encoder_time, config.encoder_attention)
     channels = config.levels[0].channels
-    yield "conv_in", kit.conv(3, channels)
+    yield "conv_in", factory.conv(3, channels)
     for i, level in enumerate(config.levels):
         sizes = [channels] + [level.channels] * config.blocks
-        yield from kit.blocks("down", sizes, kit.attends(i), level=i)
+        yield from factory.blocks("down", sizes, factory.attends(i), level=i)
         channels = level.channels
         if level.down:
-            yield kit.names["down"].format(level=i), kit.down(channels, level.down)
-    yield from kit.middle(channels)
-    yield kit.names["norm"], kit.norm(channels)
-    yield "conv_out", kit.conv(channels, 2 * config.z_channels)
+            yield factory.names["down"].format(level=i), factory.down(channels, level.down)
+    yield from factory.middle(channels)
+    yield factory.names["norm"], factory.norm(channels)
+    yield "conv_out", factory.conv(channels, 2 * config.z_channels)
 
 
-def lay_decoder(config: CvvaeConfig) -> Layers:
+def decoder_layers(config: CvvaeConfig) -> Layers:
     """The layers from latents of z_channels to video [B, 3, T, H, W]."""
-    kit = Kit(config, config.decoder_time, config.decoder_attention)
+    factory = LayerFactory(config, config.decoder_time, config.decoder_attention)
     channels = config.levels[-1].channels
-    yield "conv_in", kit.conv(config.z_channels, channels)
-    yield from kit.middle(channels)
+    yield "conv_in", factory.conv(config.z_channels, channels)
+    yield from factory.middle(channels)
     for turn, level in enumerate(reversed(config.levels)):
         where = {"level": len(config.levels) - 1 - turn, "turn": turn}
         sizes = [channels] + [level.channels] * (config.blocks + 1)
-        yield from kit.blocks("up", sizes, kit.attends(where["level"]), **where)
+        yield from factory.blocks("up", sizes, factory.attends(where["level"]), **where)
         channels = level.channels
         if level.up:
-            yield kit.names["up"].format(**where), kit.up(channels, level.up)
-    yield kit.names["norm"], kit.norm(channels)
-    yield "conv_out", kit.conv(channels, 3)
+            yield factory.names["up"].format(**where), factory.up(channels, level.up)
+    yield factory.names["norm"], factory.norm(channels)
+    yield "conv_out", factory.conv(channels, 3)

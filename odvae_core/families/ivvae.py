@@ -45,10 +45,10 @@ class Ivvae(VideoVAE):
         self.latent_channels = config.z_channels
         self.latent_scale, self.latent_shift = config.latent_scale, config.latent_shift
         z, branches = config.z_channels, config.branches
-        self.encoder = Coder(lay_encoder(config))
+        self.encoder = Coder(encoder_layers(config))
         self.conv1 = SeparatedConv3d(2 * z, 2 * z, 1, branches=branches)
         self.conv2 = SeparatedConv3d(z, z, 1, branches=branches)
-        self.decoder = Coder(lay_decoder(config))
+        self.decoder = Coder(decoder_layers(config))
         self.merge = MergeKeyframes()
 
     def encoder_pass(self) -> CoderPass:
@@ -74,7 +74,7 @@ class Ivvae(VideoVAE):
         return Posterior.from_moments(moments, clamp=False)
 
 
-class Kit:
+class LayerFactory:
     """Makes the layers of a network; channels count both halves."""
 
     def __init__(self, config: IvvaeConfig):
@@ -129,21 +129,21 @@ class Kit:
             before = channels // 2
 
 
-def lay_encoder(config: IvvaeConfig) -> Layers:
+def encoder_layers(config: IvvaeConfig) -> Layers:
     """The layers from video [B, 3, T, H, W] to 2 z_channels, before the last convolution."""
-    kit = Kit(config)
-    yield "conv1", kit.conv(3, kit.finest_channels)
-    yield from ((f"downsamples.{i}", layer) for i, layer in enumerate(kit.down()))
-    yield from kit.middle()
-    yield "head.0", kit.norm(kit.channels[-1])
-    yield "head.2", AtrousConvs(kit.channels[-1], 2 * config.z_channels, config.branches)
+    factory = LayerFactory(config)
+    yield "conv1", factory.conv(3, factory.finest_channels)
+    yield from ((f"downsamples.{i}", layer) for i, layer in enumerate(factory.down()))
+    yield from factory.middle()
+    yield "head.0", factory.norm(factory.channels[-1])
+    yield "head.2", AtrousConvs(factory.channels[-1], 2 * config.z_channels, config.branches)
 
 
-def lay_decoder(config: IvvaeConfig) -> Layers:
+def decoder_layers(config: IvvaeConfig) -> Layers:
     """The layers from z_channels to the frames of each half [B, 3 or 6, T, H, W]."""
-    kit = Kit(config)
-    yield "conv1", SharedConv2d(config.z_channels, kit.channels[-1])
-    yield from kit.middle()
-    yield from ((f"upsamples.{i}", layer) for i, layer in enumerate(kit.up()))
-    yield "head.0", kit.norm(kit.channels[0])
-    yield "head.2", kit.conv(kit.channels[0], 3 * config.branches)
+    factory = LayerFactory(config)
+    yield "conv1", SharedConv2d(config.z_channels, factory.channels[-1])
+    yield from factory.middle()
+    yield from ((f"upsamples.{i}", layer) for i, layer in enumerate(factory.up()))
+    yield "head.0", factory.norm(factory.channels[0])
+    yield "head.2", factory.conv(factory.channels[0], 3 * config.branches)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import nn
 
 from ..constants import NORM_EPS
-from ..layers.attention import FrameAttention, ScrambledAttention, TemporalAttention
+from ..layers.attention import ChannelFrameAttention, FrameAttention, TemporalAttention
 from ..layers.coder import Coder
 from ..layers.coder_pass import CoderPass
 from ..layers.conv import CausalConv3d, FrameConv2d
@@ -50,7 +50,7 @@ UP_TIME = {"linear": lambda channels: LinearTimeUp2x(), "mixed": MixedTimeUp2x}
 ATTENTIONS = {
     "2d": partial(FrameAttention, conv=FrameConv2d),
     "frame": FrameAttention,
-    "scrambled": ScrambledAttention,
+    "scrambled": ChannelFrameAttention,
     "temporal": TemporalAttention,
 }
 
@@ -70,8 +70,8 @@ class Odvae(VideoVAE):
         self.spatial_compression = 2**config.space_halvings
         self.latent_channels = config.latent_channels
         self.latent_scale, self.latent_shift = config.latent_scale, config.latent_shift
-        self.encoder = Coder(lay_encoder(config))
-        self.decoder = Coder(lay_decoder(config))
+        self.encoder = Coder(encoder_layers(config))
+        self.decoder = Coder(decoder_layers(config))
         if config.quant:
             conv, z, embed = CONVS[config.quant], config.z_channels, config.embed_dim
             self.quant_conv = conv(2 * z, 2 * embed, 1)
@@ -92,35 +92,35 @@ class Odvae(VideoVAE):
         return CoderPass(steps, self.decoder, 1, time, 1, space)
 
 
-def lay_encoder(config: OdvaeConfig) -> Layers:
+def encoder_layers(config: OdvaeConfig) -> Layers:
     """The layers from video [B, 3, T, H, W] to moments of 2 z_channels."""
     channels, resolution = config.width, config.resolution
     yield "conv_in", CONVS[config.encoder_in](3, channels)
     for i, level in enumerate(config.levels):
         attention = config.encoder_attention if resolution in config.attention_resolutions else ""
         sizes = [channels] + [config.width * level.multiplier] * config.blocks
-        yield from lay_blocks(config, f"down.{i}", sizes, level.encoder, attention)
+        yield from residual_blocks(config, f"down.{i}", sizes, level.encoder, attention)
         channels = sizes[-1]
         if level.down:
             yield f"down.{i}.downsample", DOWN[level.down](channels)
             resolution //= 2
         if level.down_time:
             yield f"down.{i}.time_downsample", DOWN_TIME[level.down_time](channels)
-    yield from lay_middle(config, channels, config.encoder_middle, config.encoder_attention)
+    yield from middle_layers(config, channels, config.encoder_middle, config.encoder_attention)
     yield "norm_out", group_norm(config, channels)
     yield "conv_out", CONVS[config.encoder_out](channels, 2 * config.z_channels)
 
 
-def lay_decoder(config: OdvaeConfig) -> Layers:
+def decoder_layers(config: OdvaeConfig) -> Layers:
     """The layers from latents of z_channels to video [B, 3, T, H, W]."""
     channels = config.width * config.levels[-1].multiplier
     resolution = config.resolution // 2 ** (len(config.levels) - 1)
     yield "conv_in", CONVS[config.decoder_in](config.z_channels, channels)
-    yield from lay_middle(config, channels, config.decoder_middle, config.decoder_attention)
+    yield from middle_layers(config, channels, config.decoder_middle, config.decoder_attention)
     for i, level in reversed(list(enumerate(config.levels))):
         attention = config.decoder_attention if resolution in config.attention_resolutions else ""
         sizes = [channels] + [config.width * level.multiplier] * (config.blocks + 1)
-        yield from lay_blocks(config, f"up.{i}", sizes, level.decoder, attention)
+        yield from residual_blocks(config, f"up.{i}", sizes, level.decoder, attention)
         channels = sizes[-1]
         if level.up:
             yield f"up.{i}.upsample", UP[level.up](channels)
@@ -131,7 +131,7 @@ def lay_decoder(config: OdvaeConfig) -> Layers:
     yield "conv_out", CONVS[config.decoder_out](channels, 3)
 
 
-def lay_blocks(
+def residual_blocks(
     config: OdvaeConfig, owner: str, sizes: list[int], kind: str, attention: str
 ) -> Layers:
     """Residual blocks through `sizes` channels, each with its attention if there is one."""
@@ -141,7 +141,7 @@ def lay_blocks(
             yield f"{owner}.attn.{i}", make_attention(config, after, attention)
 
 
-def lay_middle(config: OdvaeConfig, channels: int, kind: str, attention: str) -> Layers:
+def middle_layers(config: OdvaeConfig, channels: int, kind: str, attention: str) -> Layers:
     """Two residual blocks around an attention, at the coarsest resolution."""
     yield "mid.block_1", residual_block(config, channels, channels, kind)
     yield "mid.attn_1", make_attention(config, channels, attention)

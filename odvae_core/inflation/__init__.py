@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor
 
 from ..checkpoint import load_image_parent
+from ..checkpoint.location import locate
 from ..families.ivvae_config import IvvaeConfig
 from ..families.odvae_config import OdvaeConfig
-from ..location import locate
+from ..files.tensorfile import hash_file
 from ..registry import family_of, read_config
-from ..tensorfile import hash_file
 from ..vae import VideoVAE
 from .ivvae import image_parent as image_parent_of_ivvae
 from .ivvae import inflate_branches

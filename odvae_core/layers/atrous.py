@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from .conv import per_frame
-from .place import place
 from .stream import StreamState
+from .submodule import add_submodule
 
 DILATIONS = (0, 1, 3, 6, 9, 12)
 """Of the parallel 3x3 convolutions; 0 stands for a 1x1 one."""
@@ -27,9 +27,9 @@ class AtrousConvs(nn.Module):
             conv = nn.Conv2d(
                 in_channels, out_channels, kernel, padding=dilation, dilation=max(1, dilation)
             )
-            place(self, f"PAC_{dilation}.conv", conv)
+            add_submodule(self, f"PAC_{dilation}.conv", conv)
         mixed = len(DILATIONS) * out_channels
-        place(self, "PAC_conv.conv", nn.Conv2d(mixed, out_channels, 1))
+        add_submodule(self, "PAC_conv.conv", nn.Conv2d(mixed, out_channels, 1))
         self.growth = max(1.0, mixed / in_channels)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from .conv import CausalConv3d, FrameConv2d
 from .norm import clip_norm
-from .place import place
 from .stream import Step, StreamState, advance, layer_step
+from .submodule import add_submodule
 
 SEES_ALL = "its temporal attention sees all frames, so nothing comes out before the clip's end"
 """Why a network with such attention can't be streamed."""
@@ -45,7 +45,7 @@ class FrameAttention(nn.Module):
         for name, part in zip(
             self.names, (norm, *(conv(channels, channels, 1) for _ in range(4))), strict=True
         ):
-            place(self, name, part)
+            add_submodule(self, name, part)
 
     def steps(self) -> Iterator[Step]:
         yield layer_step(self, clip_norm(self.get_submodule(self.names[0])))
@@ -72,7 +72,7 @@ class FrameAttention(nn.Module):
         return rearrange(rows, "b t (h w) c -> b c t h w", h=x.shape[3])
 
 
-class ScrambledAttention(FrameAttention):
+class ChannelFrameAttention(FrameAttention):
     """Attention that mixes channels with frames: it reshapes where it should transpose.
 
     Published as `AttnBlock3D`.

@@ -92,4 +92,4 @@ class ClipUp2x(nn.Module):
         if self.times == 1 or not h.shape[2]:
             return h
         frames = rearrange(h, "b (n c) t h w -> b c (t n) h w", n=2)
-        return frames[:, :, 1:] if state is None or state.begins(self) else frames
+        return frames[:, :, 1:] if state is None or state.is_first_call(self) else frames

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from torch import Tensor, nn
 
 from .norm import activate, clip_norm
-from .place import place
 from .stream import Step, StreamState, layer_step
+from .submodule import add_submodule
 
 
 class Coder(nn.Module):
@@ -21,7 +21,7 @@ class Coder(nn.Module):
         super().__init__()
         self.order: list[str] = []
         for name, layer in layers:
-            place(self, name, layer)
+            add_submodule(self, name, layer)
             self.order.append(name)
 
     def steps(self) -> Iterator[Step]:

@@ -30,10 +30,10 @@ class GroupCausalConv3d(Conv3d):
             return super().forward(x)
         return self.over_groups(*with_groups(x, self, state, self.group))
 
-    def over_groups(self, frames: Tensor, begins: bool) -> Tensor:
+    def over_groups(self, frames: Tensor, is_first_call: bool) -> Tensor:
         """Convolve what `with_groups` gave: one frame and whole groups behind it."""
         outputs = []
-        if begins:
+        if is_first_call:
             outputs.append(self._convolve(frames[:, :, :1].expand(-1, -1, 2, -1, -1)))
         if frames.shape[2] > 1:
             windows = frames.unfold(2, self.group + 1, self.group)
@@ -53,11 +53,11 @@ def with_groups(
     [B, C, T, H, W] -> [B, C, 1 + n group, H, W], and whether that one frame is the clip's first. If
     not, it is the last of the group before, and not new.
     """
-    begins = state is None or state.begins(layer)
-    if state is not None and not begins:
+    is_first_call = state is None or state.is_first_call(layer)
+    if state is not None and not is_first_call:
         x = torch.cat([state.recall(layer), x], dim=2)  # pyright: ignore[reportArgumentType]
     whole = 1 + (x.shape[2] - 1) // group * group
     if state is not None:
         state.remember(layer, x[:, :, whole - 1 :])
     assert state is not None or whole == x.shape[2], (x.shape[2], group)
-    return x[:, :, :whole], begins
+    return x[:, :, :whole], is_first_call

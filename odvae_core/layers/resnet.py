@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 
 from .norm import activate, clip_norm
-from .place import place
-from .stream import Step, StreamState, advance, keep_pace
+from .stream import Step, StreamState, advance, delay_to_match
+from .submodule import add_submodule
 
 
 class ResnetBlock(nn.Module):
@@ -35,7 +35,7 @@ class ResnetBlock(nn.Module):
         if in_channels != out_channels:
             parts.append((shortcut or convs[0])(in_channels, out_channels, 1))
         for name, part in zip(self.names, parts, strict=False):
-            place(self, name, part)
+            add_submodule(self, name, part)
         self.changes_channels = in_channels != out_channels
         self.growths: tuple[float, float] = (conv1.growth, conv2.growth)  # pyright: ignore
 
@@ -48,12 +48,12 @@ class ResnetBlock(nn.Module):
         h = self._convolve(x, self.names[0], self.names[1], state)
         if self.changes_channels:
             x = self.get_submodule(self.names[4])(x, state)
-        return h, keep_pace(x, h.shape[2], self, state, "open")
+        return h, delay_to_match(x, h.shape[2], self, state, "open")
 
     def close(self, x: Tensor, shortcut: Tensor | None, state: StreamState | None):
         h = self._convolve(x, self.names[2], self.names[3], state)
         assert shortcut is not None
-        shortcut = keep_pace(shortcut, h.shape[2], self, state, "close")
+        shortcut = delay_to_match(shortcut, h.shape[2], self, state, "close")
         if not h.shape[2]:
             return h, None
         return h.add_(shortcut) if not h.requires_grad else h + shortcut, None

@@ -66,11 +66,13 @@ class SeparatedConv3d(nn.Module):
             return self.conv_2d(x)
         if self.conv_3d.kernel_size[0] == 1:
             return torch.cat([self.conv_2d(x), self.conv_3d(x)], dim=1)
-        frames, begins = with_groups(x, self, state, self.conv_3d.group)
-        new = frames if begins else frames[:, :, 1:]
+        frames, is_first_call = with_groups(x, self, state, self.conv_3d.group)
+        new = frames if is_first_call else frames[:, :, 1:]
         if not new.shape[2]:
             return new
-        return torch.cat([self.conv_2d(new), self.conv_3d.over_groups(frames, begins)], dim=1)
+        return torch.cat(
+            [self.conv_2d(new), self.conv_3d.over_groups(frames, is_first_call)], dim=1
+        )
 
 
 class SharedConv2d(nn.Module):
@@ -145,8 +147,8 @@ class SeparatedDown2x(nn.Module):
 
     def _halve_time(self, h: Tensor, state: StreamState | None) -> Tensor:
         assert self.time_conv is not None
-        frames, begins = with_groups(h, self, state, 2)
-        first, pairs = frames[:, :, : int(begins)], frames[:, :, 1:]
+        frames, is_first_call = with_groups(h, self, state, 2)
+        first, pairs = frames[:, :, : int(is_first_call)], frames[:, :, 1:]
         if not pairs.shape[2]:
             return first
         key, motion = pairs.chunk(2, dim=1)
@@ -177,8 +179,8 @@ class SeparatedUp2x(nn.Module):
 
     def _double_time(self, x: Tensor, state: StreamState | None) -> Tensor:
         assert self.time_conv is not None
-        begins = state is None or state.begins(self)
-        first, rest = x[:, :, : int(begins)], x[:, :, int(begins) :]
+        is_first_call = state is None or state.is_first_call(self)
+        first, rest = x[:, :, : int(is_first_call)], x[:, :, int(is_first_call) :]
         if not rest.shape[2]:
             return first
         key, motion = rest.chunk(2, dim=1)
@@ -194,10 +196,10 @@ class MergeKeyframes(nn.Module):
     """
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        frames, begins = with_groups(x, self, state, 4)
-        key, motion = (frames if begins else frames[:, :, 1:]).chunk(2, dim=1)
-        takes_key = torch.arange(key.shape[2], device=x.device) % 4 == int(begins)
-        takes_key[: int(begins)] = True
+        frames, is_first_call = with_groups(x, self, state, 4)
+        key, motion = (frames if is_first_call else frames[:, :, 1:]).chunk(2, dim=1)
+        takes_key = torch.arange(key.shape[2], device=x.device) % 4 == int(is_first_call)
+        takes_key[: int(is_first_call)] = True
         return torch.where(takes_key.view(-1, 1, 1), key, motion)
 
 

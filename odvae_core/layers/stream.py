@@ -29,7 +29,7 @@ class StreamState:
         self._given = given
         self._seen: dict[nn.Module, Moments] = {}
         self._frames: dict[tuple[nn.Module, str], Tensor] = {}
-        self._begun: set[nn.Module] = set()
+        self._called: set[nn.Module] = set()
 
     def recall(self, layer: nn.Module, name: str = "past") -> Tensor | None:
         """The frames that `layer` remembered under `name`, None at the clip's start."""
@@ -39,11 +39,11 @@ class StreamState:
         """Keep `frames` for the next chunk: a copy, a slice would keep its whole chunk alive."""
         self._frames[layer, name] = frames.clone()
 
-    def begins(self, layer: nn.Module) -> bool:
+    def is_first_call(self, layer: nn.Module) -> bool:
         """Whether `layer` asks for the first time in this pass."""
-        begins = layer not in self._begun
-        self._begun.add(layer)
-        return begins
+        is_first_call = layer not in self._called
+        self._called.add(layer)
+        return is_first_call
 
     def moments(self, norm: nn.Module, x: Tensor, groups: int) -> Moments:
         """The statistics that `norm` must use for the chunk `x`."""
@@ -101,7 +101,7 @@ def with_neighbours(
     return window
 
 
-def keep_pace(
+def delay_to_match(
     shortcut: Tensor, frames: int, layer: nn.Module, state: StreamState | None, name: str
 ) -> Tensor:
     """Delay `shortcut` until it has as many frames as the branch beside it has given."""

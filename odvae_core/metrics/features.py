@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..tensorfile import CheckpointError, hash_file
+from ..files.tensorfile import CheckpointError, hash_file
 from .fidelity import quantize
 
 CALLS: dict[str, dict[str, bool]] = {

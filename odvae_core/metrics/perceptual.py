@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..tensorfile import hash_file, read_tensor_file
+from ..files.tensorfile import hash_file, read_tensor_file
 from .trunks import NAMES, SMALLEST, STAGES, Stage, draw_trunk, read_trunk
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..tensorfile import CheckpointError, hash_file, read_tensor_file, write_safetensors
+from ..files.tensorfile import CheckpointError, hash_file, read_tensor_file, write_safetensors
 
 
 @dataclass(frozen=True)

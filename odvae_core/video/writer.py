@@ -17,7 +17,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from ..atomic import BusyError, replacing
+from ..files.atomic import BusyError, replacing
 from ..limits import check_picture, check_rate
 from .audio import open_audio
 from .geometry import Size

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from odvae_core import Stream, Sweep, Tiles, Whole, Windows
-from odvae_core.fit import ClipSize, crop, pad
+from odvae_core.padding import ClipSize, crop, pad
 from tests.comfyui.bench import CLIP, STREAM, Bench
 from tests.comfyui.events import assert_moves_by_layer
 from tests.comfyui.tensors import CLOSE, make_frames, make_latent, to_image, to_video

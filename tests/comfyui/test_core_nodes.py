@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from odvae_core import Stream, Sweep, Tiles
-from odvae_core.fit import pad
-from odvae_core.published import CONFIG_KEY
+from odvae_core.formats import CONFIG_KEY
+from odvae_core.padding import pad
 from tests.comfyui.events import assert_moves_by_layer
 from tests.comfyui.graph import Graph
 from tests.comfyui.tensors import CLOSE, make_frames, make_latent, to_image, to_video

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from odvae_core import Stream, Sweep, Windows
-from odvae_core.fit import ClipSize, crop, pad
+from odvae_core.padding import ClipSize, crop, pad
 from odvae_core.video import VideoReader, VideoWriter, read_video
 from tests.comfyui.graph import Graph
 from tests.comfyui.tensors import CLOSE, assert_holds, make_frames, make_latent, to_video

@@ -46,8 +46,8 @@ def test_the_facts_say_what_a_sample_is(encoded, folder):
 def test_a_latent_decodes_to_its_clip_again(encoded):
     vae = odvae.load("default")
     for _, latent, facts in odvae.read_latents(encoded):
-        size = odvae.fit.ClipSize(facts["frames"], facts["height"], facts["width"])
-        video = odvae.fit.crop(vae.decode(latent[None]), size)
+        size = odvae.padding.ClipSize(facts["frames"], facts["height"], facts["width"])
+        video = odvae.padding.crop(vae.decode(latent[None]), size)
         assert video.shape == (1, 3, size.frames, size.height, size.width)
 
 
@@ -87,7 +87,7 @@ def test_the_log_variance_is_kept_where_asked_for(folder, tmp_path, capsys, form
     vae = odvae.load("default")
     with VideoReader(folder / "deep/c.mp4") as reader:
         (chunk,) = reader.chunks(5)
-    expected = vae.encode(odvae.fit.pad(chunk.video, vae))
+    expected = vae.encode(odvae.padding.pad(chunk.video, vae))
     for _, latent, facts in odvae.read_latents(tmp_path / "l"):
         assert latent.dtype == facts["logvar"].dtype == torch.float16
         if facts["path"] == "deep/c.mp4":

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from odvae_core import tensorfile
 from odvae_core.dataset import DatasetError, Sample, Store, read_latents
 from odvae_core.dataset import store as storing
 from odvae_core.dataset.reading import KIND, VERSION
+from odvae_core.files import tensorfile
 
 CLIPS = ["a", "b", "c", "d", "e"]
 BAD = "bad"

@@ -1,13 +1,13 @@
-"""A small evaluation: three clips, one of them too short, and quick contenders."""
+"""A small evaluation: three clips, one of them too short, and quick candidates."""
 
 from pathlib import Path
 
 import torch
 
 from odvae_core.evaluation import (
-    Contender,
+    Candidate,
     Journal,
-    Judges,
+    MetricNetworks,
     Protocol,
     evaluate,
     list_clips,
@@ -33,14 +33,14 @@ def write_clips(folder: Path) -> Path:
     return folder
 
 
-def brighten(name: str, levels: float) -> Contender:
-    """A contender that makes every frame brighter by so many levels, where that is possible."""
-    return Contender(name, lambda video: video + levels * LEVEL, {"parameters": 0, "vcpr": 1.0})
+def brighten(name: str, levels: float) -> Candidate:
+    """A candidate that makes every frame brighter by so many levels, where that is possible."""
+    return Candidate(name, lambda video: video + levels * LEVEL, {"parameters": 0, "vcpr": 1.0})
 
 
-def judge() -> Judges:
+def make_networks() -> MetricNetworks:
     """Networks without weights: the mean difference, and the mean colours."""
-    return Judges(
+    return MetricNetworks(
         {"lpips_alex": lambda video, reference: (video - reference).mean(dim=(1, 3, 4))},
         {
             "i3d": lambda video: video.mean(dim=(2, 3, 4)),
@@ -52,16 +52,16 @@ def judge() -> Judges:
 
 def run(
     folder: Path,
-    contenders: list[Contender],
+    candidates: list[Candidate],
     path: Path | None = None,
-    judges: Judges | None = None,
+    networks: MetricNetworks | None = None,
     share: slice = slice(None),
     protocol: Protocol = PROTOCOL,
 ) -> dict:
     """Evaluate a folder's clips, or a share of them; the summary."""
     clips = list_clips([folder])
-    journal = Journal(make_header(protocol, contenders, judges or Judges(), clips), path)
-    evaluate(list(clips.items())[share], contenders, protocol, journal, judges)
+    journal = Journal(make_header(protocol, candidates, networks or MetricNetworks(), clips), path)
+    evaluate(list(clips.items())[share], candidates, protocol, journal, networks)
     return summarise(journal)
 
 
@@ -81,5 +81,5 @@ def is_noise(video: torch.Tensor) -> bool:
 
 
 def break_on_noise(video: torch.Tensor) -> torch.Tensor:
-    """A contender's failure, with noise only."""
+    """A candidate's failure, with noise only."""
     return torch.full_like(video, torch.nan) if is_noise(video) else video

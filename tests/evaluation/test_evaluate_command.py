@@ -9,8 +9,8 @@ import torch
 import odvae_core as odvae
 from odvae_core import cli
 from odvae_core.commands import evaluate as command
+from odvae_core.files.tensorfile import hash_file
 from odvae_core.metrics import flicker, psnr, quantize, ssim
-from odvae_core.tensorfile import hash_file
 from odvae_core.video import read_video
 from tests.checkpoints import build_image_vae, write_diffusers_folder
 from tests.evaluation.small import without_times, write_clips
@@ -82,7 +82,7 @@ def test_a_2d_vae_as_published_is_compared_frame_by_frame(clips, tmp_path, capsy
     assert row["parameters"] == sum(weight.numel() for weight in vae.parameters())
 
 
-def test_many_contenders_stand_in_one_table(clips, checkpoint, capsys):
+def test_many_candidates_stand_in_one_table(clips, checkpoint, capsys):
     who = ("--checkpoint", checkpoint, "--checkpoint", "other=default")
     assert (
         call(clips, *FEW, *who, "--baseline", "bicubic-mean", "--baseline", "bicubic-nearest") == 0
@@ -133,15 +133,15 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(clips, tmp_path, capsys,
     enter, left = command.enter_baseline, [6]
 
     def interrupt(name, size):
-        contender = enter(name, size)
+        candidate = enter(name, size)
 
         def reconstruct(video):
             left[0] -= 1
             if not left[0]:
                 raise KeyboardInterrupt
-            return contender.reconstruct(video)
+            return candidate.reconstruct(video)
 
-        return command.Contender(contender.name, reconstruct, contender.facts)
+        return command.Candidate(candidate.name, reconstruct, candidate.facts)
 
     with monkeypatch.context() as patch:
         patch.setattr(command, "enter_baseline", interrupt)
@@ -171,7 +171,7 @@ def test_shards_are_merged_into_the_whole(clips, tmp_path, capsys):
         (("--size", 64), "not one of 3 clips could be evaluated"),
         (("--shard", "4/4"), "3 clips have no shard 4/4"),
         (("--baseline", "lanczos"), "choose one of bicubic-mean"),
-        (("--checkpoint", "default", "--checkpoint", "default"), "two contenders named default"),
+        (("--checkpoint", "default", "--checkpoint", "default"), "two candidates named default"),
         (("--i3d", "none.pt"), "none.pt can't be read"),
         (("--plot", "psnr.jpg"), "end the name in .png"),
         (("--journal", "no/such/folder.jsonl"), "its folder doesn't exist; make it"),

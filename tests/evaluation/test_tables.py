@@ -44,7 +44,7 @@ SUMMARY = {
 }
 
 
-def test_the_table_has_a_row_for_each_contender_and_a_dash_where_it_has_no_figure():
+def test_the_table_has_a_row_for_each_candidate_and_a_dash_where_it_has_no_figure():
     first, ours, bicubic, *_ = describe(SUMMARY)
     assert first.split()[:3] == ["PSNR", "dB", "SSIM"]
     assert (

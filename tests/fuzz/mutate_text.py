@@ -17,7 +17,7 @@ NUMBERS = (
     0, -1, 1, 3, 7, 64, 65536, 2**31, 2**63, 10**30, -(2**63), 0.5, -0.5, 1e308, -1e-308,
     float("nan"), float("inf"),
 )  # fmt: skip
-OTHERS = (True, False, None, "", "x", "2d", "joint", [], {}, [[]], [0], [None], ["x"], [True])
+SIGNATURES = (True, False, None, "", "x", "2d", "joint", [], {}, [[]], [0], [None], ["x"], [True])
 LARGE = 20_000
 
 
@@ -26,7 +26,7 @@ def draw_value(rng: Random) -> Any:
     if rng.random() < 0.5:
         return rng.choice(NUMBERS)
     if rng.random() < 0.8:
-        return rng.choice(OTHERS)
+        return rng.choice(SIGNATURES)
     large = ([1] * LARGE, "x" * LARGE, [[1] * 9] * 99, {str(i): i for i in range(999)})
     return rng.choice(large)
 

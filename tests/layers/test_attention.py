@@ -6,9 +6,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from odvae_core.layers.attention import (
+    ChannelFrameAttention,
     FrameAttention,
     LinearFrameAttention,
-    ScrambledAttention,
     SpaceTimeAttention,
     TemporalAttention,
     attend,
@@ -42,7 +42,7 @@ def test_frame_attention_keeps_frames_apart():
 
 def test_scrambled_attention_equals_frame_attention_on_one_frame_only():
     right = FrameAttention(8, ClipGroupNorm(2, 8)).double()
-    scrambled = ScrambledAttention(8, ClipGroupNorm(2, 8)).double()
+    scrambled = ChannelFrameAttention(8, ClipGroupNorm(2, 8)).double()
     scrambled.load_state_dict(right.state_dict())
     clip = random_clip(8, 3)
     torch.testing.assert_close(scrambled(clip[:, :, :1]), right(clip[:, :, :1]))
@@ -66,7 +66,7 @@ ATTENTIONS = {
     "frame": lambda: FrameAttention(8, FrameGroupNorm(2, 8)),
     "2D": lambda: FrameAttention(8, FrameGroupNorm(2, 8), FrameConv2d),
     "linear": lambda: LinearFrameAttention(8, FrameGroupNorm(2, 8)),
-    "scrambled": lambda: ScrambledAttention(8, FrameGroupNorm(2, 8)),
+    "scrambled": lambda: ChannelFrameAttention(8, FrameGroupNorm(2, 8)),
     "temporal": lambda: TemporalAttention(8, FrameGroupNorm(2, 8)),
     "space-time": lambda: SpaceTimeAttention(8, FrameGroupNorm(2, 8)),
     "separated": lambda: SeparatedAttention(8),

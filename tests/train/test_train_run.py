@@ -233,7 +233,7 @@ def test_a_disk_that_refuses_does_not_end_a_run(tmp_path, monkeypatch, caplog):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("train.run.show", refuse)
-    monkeypatch.setattr("odvae_core.tensorfile.save_file", refuse)
+    monkeypatch.setattr("odvae_core.files.tensorfile.save_file", refuse)
     monkeypatch.setattr("train.checkpoint_files.torch.save", refuse)
     crops = {16: draw_batch(0, range(1))}
     run.evaluate(crops)

@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from odvae_core.atomic import replacing
+from odvae_core.files.atomic import replacing
 from odvae_core.video import ListedClip, VideoError
 
 from .facts import Facts, probe

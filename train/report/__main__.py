@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from odvae_core.atomic import replacing
+from odvae_core.files.atomic import replacing
 
 from .figure import draw_figure, render_png
 from .history import read_histories

@@ -21,8 +21,8 @@ class CausalInPlace(GroupCausalConv3d):
         super().__init__(grouped.in_channels, grouped.out_channels, group=grouped.group)
         self.weight, self.bias = grouped.weight, grouped.bias
 
-    def over_groups(self, frames: Tensor, begins: bool) -> Tensor:
-        assert begins, "only whole clips are compared"
+    def over_groups(self, frames: Tensor, is_first_call: bool) -> Tensor:
+        assert is_first_call, "only whole clips are compared"
         return Conv3d.forward(self, torch.cat([frames[:, :, [0, 0]], frames], dim=2))
 
 

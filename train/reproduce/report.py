@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from odvae_core.atomic import replacing
+from odvae_core.files.atomic import replacing
 
 from ..journal import replace_infinite
 from .finding import Finding, Table

@@ -1,4 +1,4 @@
-"""diffusers' classes as contenders: a stand-in for the package that is called as it is."""
+"""diffusers' classes as candidates: a stand-in for the package that is called as it is."""
 
 import json
 import sys
@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from odvae_core.evaluation import enter_diffusers
-from odvae_core.fit import ClipSize
-from odvae_core.tensorfile import hash_file
+from odvae_core.files.tensorfile import hash_file
+from odvae_core.padding import ClipSize
 
 SIZE = ClipSize(5, 16, 16)
 
@@ -132,36 +132,36 @@ def blocks(frames, height, width, step):
 
 @pytest.mark.parametrize("class_name", ["AutoencoderKL", "VQModel"])
 def test_a_2d_vae_goes_frame_by_frame(folder, class_name):
-    contender = enter(class_name, folder)
+    candidate = enter(class_name, folder)
     video = blocks(5, 16, 16, 2)
-    torch.testing.assert_close(contender.reconstruct(video), video)
+    torch.testing.assert_close(candidate.reconstruct(video), video)
 
 
 def test_svds_decoder_is_told_the_frames_of_the_clip(folder):
     video = blocks(5, 16, 16, 2)
     mean = video.mean(2, keepdim=True).expand_as(video)
-    contender = enter("AutoencoderKLTemporalDecoder", folder)
-    torch.testing.assert_close(contender.reconstruct(video), mean)
+    candidate = enter("AutoencoderKLTemporalDecoder", folder)
+    torch.testing.assert_close(candidate.reconstruct(video), mean)
 
 
 def test_a_3d_vae_gets_whole_clips_padded_as_it_needs(folder):
     video = blocks(1, 12, 20, 8).expand(-1, -1, 7, -1, -1)
-    contender = enter("AutoencoderKLWan", folder, ClipSize(7, 12, 20))
-    assert contender.reconstruct(video).shape == video.shape
-    torch.testing.assert_close(contender.reconstruct(video)[..., :8, :16], video[..., :8, :16])
+    candidate = enter("AutoencoderKLWan", folder, ClipSize(7, 12, 20))
+    assert candidate.reconstruct(video).shape == video.shape
+    torch.testing.assert_close(candidate.reconstruct(video)[..., :8, :16], video[..., :8, :16])
 
 
 def test_a_3d_vae_that_takes_whole_pieces_gets_them(folder):
     video = blocks(1, 16, 16, 8).expand(-1, -1, 5, -1, -1)
-    contender = enter("AutoencoderKLCogVideoX", folder)
-    torch.testing.assert_close(contender.reconstruct(video), video)
-    assert contender.facts["vcpr"] == 3 * 9 * 256 / (3 * 3 * 4)
+    candidate = enter("AutoencoderKLCogVideoX", folder)
+    torch.testing.assert_close(candidate.reconstruct(video), video)
+    assert candidate.facts["vcpr"] == 3 * 9 * 256 / (3 * 3 * 4)
 
 
 def test_facts_are_of_the_local_files(folder):
-    contender = enter("AutoencoderKLWan", folder)
+    candidate = enter("AutoencoderKLWan", folder)
     assert Clips.loaded == str(folder)
-    assert contender.facts == {
+    assert candidate.facts == {
         "parameters": 5,
         "vcpr": 3 * 5 * 256 / (3 * 2 * 4),
         "run": "AutoencoderKLWan of diffusers, float32 on cpu",
@@ -171,9 +171,9 @@ def test_facts_are_of_the_local_files(folder):
 
 
 def test_a_configuration_that_shortens_otherwise_is_refused(folder):
-    contender = enter("AutoencoderKLMagvit", folder)
+    candidate = enter("AutoencoderKLMagvit", folder)
     with pytest.raises(ValueError, match=r"Magvit made \[1, 3, 4.*of \[1, 3, 5.*leave this"):
-        contender.reconstruct(blocks(5, 16, 16, 8))
+        candidate.reconstruct(blocks(5, 16, 16, 8))
 
 
 def test_a_missing_package_class_or_folder_is_refused(folder, monkeypatch):
@@ -182,7 +182,7 @@ def test_a_missing_package_class_or_folder_is_refused(folder, monkeypatch):
     with pytest.raises(ValueError, match=r"none: holds no config\.json"):
         enter("VQModel", folder / "none")
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(ValueError, match="run `pip install diffusers`, or leave this contender"):
+    with pytest.raises(ValueError, match="run `pip install diffusers`, or leave this candidate"):
         enter("VQModel", folder)
 
 

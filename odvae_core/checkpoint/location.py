@@ -8,11 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from . import limits
-from .jsonfile import read_fields
+from .. import limits
+from ..files.jsonfile import read_fields
+from ..files.tensorfile import CheckpointError
+from ..formats import order_weights
 from .mismatch import name_first
-from .published import order_weights
-from .tensorfile import CheckpointError
+
+PACKAGE = __name__.removesuffix(".checkpoint.location")
+"""`odvae_core`, under whatever name it was imported."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,7 @@ class Source:
 def locate(path: str | Path) -> Source:
     """The files of a checkpoint; "default" is the embedded one. Raises `CheckpointError`."""
     if path == "default":
-        file = Path(
-            str(resources.files(__package__ or "odvae_core") / "weights" / "default.safetensors")
-        )
+        file = Path(str(resources.files(PACKAGE) / "weights" / "default.safetensors"))
         if not file.is_file():
             raise CheckpointError(f"{file}: the default weights are missing, install odvae again")
         return Source(file, None, False)

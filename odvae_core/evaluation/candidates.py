@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..fit import ClipSize, Grid, crop, pad
 from ..metrics import compression_ratio
+from ..padding import ClipSize, Grid, crop, pad
 from ..schedules import Schedule
 from ..tiling import Tiles
 from ..vae import VideoVAE
@@ -24,7 +24,7 @@ COLOURS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
+class Candidate:
     """One line of the table.
 
     `facts`: parameters, VCPR, sha256 and how it runs, as far as it has them. `borders`: the frames
@@ -39,13 +39,13 @@ class Contender:
 
 @dataclass(frozen=True)
 class Compression:
-    """By how much a contender shortens time, after the first frame, and the sides."""
+    """By how much a candidate shortens time, after the first frame, and the sides."""
 
     temporal_compression: int
     spatial_compression: int
 
 
-def enter_baseline(name: str, video: ClipSize) -> Contender:
+def enter_baseline(name: str, video: ClipSize) -> Candidate:
     """Pictures of an eighth a side, one for each group of four frames; no network at all.
 
     Raises `ValueError` for a name that `BASELINES` hasn't.
@@ -54,7 +54,7 @@ def enter_baseline(name: str, video: ClipSize) -> Contender:
         raise ValueError(f"got baseline {name!r}; choose one of {', '.join(BASELINES)}")
     grid = Compression(TIME, SPACE)
     vcpr = find_vcpr(video, grid, COLOURS)
-    return Contender(name, fitted(BASELINES[name], grid), {"parameters": 0, "vcpr": vcpr})
+    return Candidate(name, fitted(BASELINES[name], grid), {"parameters": 0, "vcpr": vcpr})
 
 
 def enter_vae(
@@ -64,7 +64,7 @@ def enter_vae(
     tiles: Tiles | None,
     video: ClipSize,
     decode_schedule: Schedule | None = None,
-) -> Contender:
+) -> Candidate:
     """One of our VAEs, video or 2D, run by a schedule; `video` is the size of the crops.
 
     Decoding takes the same schedule unless it is given its own.
@@ -84,7 +84,7 @@ def enter_vae(
     }
     if vae.provenance is not None:
         facts["sha256"] = vae.provenance.sha256
-    return Contender(
+    return Candidate(
         name, fitted(reconstruct, vae), facts, find_borders(vae, schedules, video.frames)
     )
 

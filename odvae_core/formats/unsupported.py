@@ -1,4 +1,4 @@
-"""VAEs of other designs, by the names and shapes of their weights: the one table of them."""
+"""Unsupported VAEs, by the names and shapes of their weights: the one table of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-OTHERS = {
+SIGNATURES = {
     "OPS-VAE (Open-Sora 1.2)": (r"^(spatial|temporal)_vae\.",),
     "TATS VQGAN": (r"^codebook\.embeddings:|^encoder\.conv_first\.conv\.weight:5",),
     "WF-VAE": (r"^(en|de)coder\.(connect_l|down|up)\d\.",),
@@ -86,12 +86,12 @@ So a row that is more special stands before one that would fit too.
 """
 
 
-def name_other_vae(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of the VAE of another design that has such weights, if it is a known one."""
+def name_unsupported(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the unsupported VAE that has such weights, if it is a known one."""
     lines = "\n".join(
         f"{key}:{tensor.ndim}:{'x'.join(map(str, tensor.shape))}" for key, tensor in tensors.items()
     )
-    for name, patterns in OTHERS.items():
+    for name, patterns in SIGNATURES.items():
         if all(re.search(pattern, lines, re.MULTILINE) for pattern in patterns):
             return name
     return None

@@ -9,21 +9,15 @@ from typing import Any
 
 from torch import Tensor
 
-from . import limits
-from .explanation import FORMAT
-from .jsonfile import parse_fields
+from .. import limits
+from ..files.jsonfile import parse_fields
+from ..files.tensorfile import CheckpointError
+from ..formats import find_sd_scale, infer_sd_vae, is_sd_vae, name_unsupported, to_ldm
+from ..registry import FAMILIES, choose_families, family_of, read_config
+from ..vae import VideoVAE
 from .location import Source, read_config_file
+from .metadata import FORMAT
 from .mismatch import build_empty, describe_nearest, find_mismatch, name_first
-from .published import (
-    find_sd_scale,
-    infer_sd_vae,
-    is_sd_vae,
-    name_other_vae,
-    to_ldm,
-)
-from .registry import FAMILIES, choose_families, family_of, read_config
-from .tensorfile import CheckpointError
-from .vae import VideoVAE
 
 OTHER_CONFIG = "the config.json beside the file belongs to other weights"
 """What is assumed of one that doesn't fit."""
@@ -43,7 +37,7 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Design:
+class Detection:
     """A configuration, an empty network of it, its weights, and what was assumed.
 
     `tensors` have the network's own names; `origin` says where the configuration was found.
@@ -56,36 +50,36 @@ class Design:
     assumptions: tuple[str, ...] = ()
 
 
-def find_design(
+def detect_network(
     contents: Contents, family: str | None, images: bool = False, norm_groups: int = 32
-) -> Design:
+) -> Detection:
     """The network that weights fit. Raises `ValueError` where there is none or no `family` one.
 
     `images` lets it be a 2D VAE of others, in `norm_groups` where its config.json doesn't say.
     """
     tensors, source = contents.tensors, contents.source
     if contents.metadata.get("format", "").isdecimal():
-        design = design_of_metadata(contents)
+        detected = detect_by_metadata(contents)
     else:
-        refuse_other_vaes(tensors, images)
+        refuse_unsupported(tensors, images)
         if images and is_sd_vae(tensors):
-            design = design_of_image_vae(contents, norm_groups)
+            detected = detect_image_vae(contents, norm_groups)
         else:
-            folder = design_of_folder(tensors, source)
-            design = folder or design_of_file(tensors, source, family, images)
-    found = family_of(design.config)
+            folder = detect_by_folder(tensors, source)
+            detected = folder or detect_by_file(tensors, source, family, images)
+    found = family_of(detected.config)
     if family not in (None, found):
         raise ValueError(f"it is of the family {found}, not {family}: load it as {found}")
-    fault = find_mismatch(design.network, design.tensors)
+    fault = find_mismatch(detected.network, detected.tensors)
     if fault:
         raise ValueError(
-            f"its weights don't fit its {design.origin} ({fault}): "
+            f"its weights don't fit its {detected.origin} ({fault}): "
             "give the whole file, with the config.json that came with it"
         )
-    return design
+    return detected
 
 
-def design_of_metadata(contents: Contents) -> Design:
+def detect_by_metadata(contents: Contents) -> Detection:
     """What one of our own files says of itself."""
     metadata = contents.metadata
     number = metadata["format"]
@@ -101,15 +95,15 @@ def design_of_metadata(contents: Contents) -> Design:
     except ValueError as error:
         raise ValueError(f"its metadata's config can't be used: {error}") from error
     origin = "configuration in its metadata"
-    return make_design(fields, metadata["family"], origin, contents.tensors)
+    return detect_by_fields(fields, metadata["family"], origin, contents.tensors)
 
 
-def refuse_other_vaes(tensors: Mapping[str, Tensor], images: bool) -> None:
-    """Raise `ValueError` on VAEs of other designs, and on 2D ones unless wanted."""
-    other = name_other_vae(tensors)
+def refuse_unsupported(tensors: Mapping[str, Tensor], images: bool) -> None:
+    """Raise `ValueError` on unsupported VAEs, and on 2D ones unless wanted."""
+    other = name_unsupported(tensors)
     if other:
         raise ValueError(
-            f"it is the {other} VAE, which is another design: "
+            f"it is the {other} VAE, which this package doesn't support: "
             "load it with the package or node made for it"
         )
     if is_sd_vae(tensors) and not images:
@@ -119,7 +113,7 @@ def refuse_other_vaes(tensors: Mapping[str, Tensor], images: bool) -> None:
         )
 
 
-def design_of_image_vae(contents: Contents, norm_groups: int) -> Design:
+def detect_image_vae(contents: Contents, norm_groups: int) -> Detection:
     """The wiring of a 2D VAE of others, its scale and shift from its config.json or its file."""
     tensors = to_ldm(contents.tensors)
     config = infer_sd_vae(tensors, norm_groups)
@@ -130,7 +124,7 @@ def design_of_image_vae(contents: Contents, norm_groups: int) -> Design:
     config = replace(config, latent_scale=scale.scale, latent_shift=scale.shift)
     assumptions = (*filter(None, [scale.assumption]), *assumptions)
     network = build_checked(config, tensors)
-    return Design(config, network, tensors, "wiring as its keys tell it", assumptions)
+    return Detection(config, network, tensors, "wiring as its keys tell it", assumptions)
 
 
 def read_image_fields(
@@ -156,12 +150,12 @@ def read_image_fields(
     return None, (OTHER_CONFIG,)
 
 
-def design_of_folder(tensors: Mapping[str, Tensor], source: Source | None) -> Design | None:
+def detect_by_folder(tensors: Mapping[str, Tensor], source: Source | None) -> Detection | None:
     """What the config.json of a folder says; None where it was a file that was asked for."""
     if source is None or source.config is None or not source.is_folder:
         return None
     try:
-        return make_design(read_config_file(source.config), None, "config.json", tensors)
+        return detect_by_fields(read_config_file(source.config), None, "config.json", tensors)
     except ValueError as error:
         raise CheckpointError(
             f"{source.config} describes no VAE of ours ({error}): "
@@ -169,17 +163,17 @@ def design_of_folder(tensors: Mapping[str, Tensor], source: Source | None) -> De
         ) from error
 
 
-def design_of_file(
+def detect_by_file(
     tensors: Mapping[str, Tensor], source: Source | None, family: str | None, images: bool
-) -> Design:
+) -> Detection:
     """What the config.json beside a file says where it fits the weights, else what these say."""
     if not tensors:
         raise ValueError("it holds no tensors of a VAE: give a file of weights")
     assumptions: tuple[str, ...] = ()
     if source is not None and source.config is not None:
-        design = try_config(tensors, source.config, family)
-        if design is not None:
-            return design
+        detected = try_config(tensors, source.config, family)
+        if detected is not None:
+            return detected
         assumptions = (OTHER_CONFIG,)
     ours = [item for item in choose_families(family) if item.is_ours(tensors)]
     if not ours:
@@ -196,26 +190,26 @@ def design_of_file(
             f"its wiring can't be read from its keys ({error}); "
             f"{describe_nearest(ours[0], tensors)}"
         ) from error
-    return Design(config, network, tensors, "wiring as its keys tell it", guesses + assumptions)
+    return Detection(config, network, tensors, "wiring as its keys tell it", guesses + assumptions)
 
 
-def try_config(tensors: Mapping[str, Tensor], config: Path, family: str | None) -> Design | None:
+def try_config(tensors: Mapping[str, Tensor], config: Path, family: str | None) -> Detection | None:
     """What a config.json says, None where it is of other weights."""
     try:
         fields = read_config_file(config)
-        design = make_design(fields, family, "config.json beside it", tensors)
+        detected = detect_by_fields(fields, family, "config.json beside it", tensors)
     except ValueError:
         return None
-    return None if find_mismatch(design.network, tensors) else design
+    return None if find_mismatch(detected.network, tensors) else detected
 
 
-def make_design(
+def detect_by_fields(
     fields: dict[str, Any], family: str | None, origin: str, tensors: Mapping[str, Tensor]
-) -> Design:
+) -> Detection:
     """A design from the fields of a configuration, ours or published. Raises `ValueError`."""
     try:
         config = read_config(fields, family)
-        return Design(config, build_checked(config, tensors), tensors, origin)
+        return Detection(config, build_checked(config, tensors), tensors, origin)
     except (TypeError, ArithmeticError, KeyError, RuntimeError) as error:
         raise ValueError(f"no network can be built of the configuration: {error}") from error
 

@@ -5,7 +5,7 @@ import torch
 
 import odvae_core as odvae
 from odvae_core.evaluation import enter_baseline, enter_vae
-from odvae_core.fit import ClipSize
+from odvae_core.padding import ClipSize
 
 SIZE = ClipSize(9, 16, 24)
 
@@ -19,9 +19,9 @@ def vae():
 @pytest.mark.parametrize("schedule", [odvae.Whole(), odvae.Windows(5), odvae.Stream(5)])
 def test_a_vae_reconstructs_from_the_posteriors_mode_by_its_schedule(vae, schedule):
     video = torch.rand(1, 3, 9, 16, 24) * 2 - 1
-    contender = enter_vae("ours", vae, schedule, None, SIZE)
+    candidate = enter_vae("ours", vae, schedule, None, SIZE)
     expected = vae.decode(vae.encode(video, schedule).mode(), schedule)
-    assert torch.equal(contender.reconstruct(video), expected)
+    assert torch.equal(candidate.reconstruct(video), expected)
 
 
 def test_its_facts_say_what_it_is_and_how_it_runs():
@@ -38,17 +38,17 @@ def test_its_facts_say_what_it_is_and_how_it_runs():
 def test_a_2d_vae_goes_frame_by_frame():
     with torch.device("meta"):
         images = odvae.build("sd-vae")
-    contender = enter_vae("2D", images, odvae.Whole(), None, ClipSize(6, 16, 24))
-    assert contender.facts["vcpr"] == 3 * 64 / 4
-    assert contender.reconstruct(torch.zeros(1, 3, 6, 16, 24, device="meta")).shape[2] == 6
+    candidate = enter_vae("2D", images, odvae.Whole(), None, ClipSize(6, 16, 24))
+    assert candidate.facts["vcpr"] == 3 * 64 / 4
+    assert candidate.reconstruct(torch.zeros(1, 3, 6, 16, 24, device="meta")).shape[2] == 6
 
 
 @pytest.mark.parametrize("name", ["bicubic-mean", "bicubic-nearest"])
 @pytest.mark.parametrize("frames", [5, 7])
 def test_other_frame_counts_and_sizes_are_padded_and_cropped_back(name, frames):
     video = torch.full((1, 3, frames, 20, 30), 0.25)
-    contender = enter_baseline(name, ClipSize(frames, 20, 30))
-    torch.testing.assert_close(contender.reconstruct(video), video)
+    candidate = enter_baseline(name, ClipSize(frames, 20, 30))
+    torch.testing.assert_close(candidate.reconstruct(video), video)
 
 
 def test_a_baseline_has_no_parameters_and_three_values_a_point():
@@ -75,5 +75,5 @@ def test_an_unknown_baseline_is_refused():
     ],
 )
 def test_only_windows_join_where_encoder_or_decoder_start_anew(vae, schedule, borders):
-    contender = enter_vae("ours", vae, schedule, None, ClipSize(17, 16, 16))
-    assert contender.borders == borders
+    candidate = enter_vae("ours", vae, schedule, None, ClipSize(17, 16, 16))
+    assert candidate.borders == borders

@@ -17,11 +17,11 @@ WITHOUT = {
     "i3d": "rFVD and KVD",
     "c3d": "Inception Score",
 }
-"""Every judge, and what can't be measured without its file."""
+"""Every metric network, and what can't be measured without its file."""
 
 
 @dataclass(frozen=True)
-class Judges:
+class MetricNetworks:
     """Networks that compare or describe clips on [-1, 1].
 
     `perceptual`: (video, reference) -> [B, T]. `features`: video -> [B, D]. `sha256`: of the files
@@ -34,29 +34,29 @@ class Judges:
     device: torch.device | str = "cpu"
 
     def compare(self, video: Tensor, reference: Tensor) -> dict[str, Tensor]:
-        """LPIPS of each frame, by the judge's name: [B, T]."""
+        """LPIPS of each frame, by the network's name: [B, T]."""
         pair = video.to(self.device), reference.to(self.device)
-        return {name: judge(*pair).cpu() for name, judge in self.perceptual.items()}
+        return {name: network(*pair).cpu() for name, network in self.perceptual.items()}
 
     def observe(self, video: Tensor) -> dict[str, Tensor]:
-        """Features of clips, by the judge's name: [B, D]."""
+        """Features of clips, by the network's name: [B, D]."""
         video = video.to(self.device)
-        return {name: judge(video).cpu() for name, judge in self.features.items()}
+        return {name: network(video).cpu() for name, network in self.features.items()}
 
 
-def load_judges(files: Mapping[str, Path], device: torch.device) -> Judges:
-    """The judges of these files, named as in `WITHOUT`.
+def load_metric_networks(files: Mapping[str, Path], device: torch.device) -> MetricNetworks:
+    """The networks of these files, named as in `WITHOUT`.
 
-    Raises `ValueError` where a file isn't the judge's.
+    Raises `ValueError` where a file isn't of that network.
     """
     perceptual, features = {}, {}
     for name, path in files.items():
         if name in ("lpips_alex", "lpips_vgg"):
-            network = "alex" if name == "lpips_alex" else "vgg"
-            perceptual[name] = load_lpips(network, path).to(device)
+            trunk = "alex" if name == "lpips_alex" else "vgg"
+            perceptual[name] = load_lpips(trunk, path).to(device)
         elif name in ("i3d", "c3d"):
             features[name] = load_features(path, name)
         else:
-            raise ValueError(f"got judge {name!r}; choose one of {', '.join(WITHOUT)}")
-    digests = {name: judge.sha256 for name, judge in (perceptual | features).items()}
-    return Judges(perceptual, features, digests, device)
+            raise ValueError(f"got metric network {name!r}; choose one of {', '.join(WITHOUT)}")
+    digests = {name: network.sha256 for name, network in (perceptual | features).items()}
+    return MetricNetworks(perceptual, features, digests, device)

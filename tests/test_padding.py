@@ -1,10 +1,10 @@
-"""odvae_core/fit.py: any number of frames and pixels in, the same out."""
+"""odvae_core/padding.py: any number of frames and pixels in, the same out."""
 
 import pytest
 import torch
 
 import odvae_core as odvae
-from odvae_core.fit import ClipSize, crop, crop_stream, pad, pad_stream
+from odvae_core.padding import ClipSize, crop, crop_stream, pad, pad_stream
 
 
 @pytest.fixture(scope="module")

@@ -1,33 +1,25 @@
-"""Checkpoints in and out: any published layout in, safetensors that explain themselves out."""
+"""Checkpoints in: any published layout to a VAE in eval mode."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .design import Contents, Design, find_design
-from .explanation import describe_vae, unpack_metadata
+from ..files.tensorfile import hash_file, naming, read_tensor_file
+from ..formats import CONFIG_KEY, SECTIONS, select_weights, strip_owner
+from ..registry import choose_families, name_preset
+from ..vae import VideoVAE
+from .detect import Contents, Detection, detect_network
 from .location import Source, locate
-from .published import CONFIG_KEY, SECTIONS, select_weights, strip_owner
-from .registry import choose_families, name_preset
-from .tensorfile import CheckpointError, hash_file, read_tensor_file, write_safetensors
-from .vae import VideoVAE
+from .metadata import unpack_metadata
+from .precision import READ, convert, find_dtype
 
 log = logging.getLogger(__name__)
-
-WRITTEN = (torch.float32, torch.float16, torch.bfloat16)
-READ = (*WRITTEN, torch.float64)
-"""What weights are stored in."""
-
-RESERVED = ("format", "family", "config", "version")
-"""Metadata that only `save` itself writes."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +77,12 @@ def load(
         content = read_tensor_file(source.weights)
         tensors, section = select_weights(content.tensors, weights)
         contents = read_contents(tensors, content.metadata, source)
-        design = find_design(contents, family, images)
-        stored = find_dtype(design.tensors)
-        fill(design, dtype or torch.float32, device)
-    vae = design.network.requires_grad_(False).eval()
-    layout = ", ".join(filter(None, (content.kind, section, design.origin)))
-    vae.provenance = trace(source.weights, layout, design, stored, contents.metadata)
+        detected = detect_network(contents, family, images)
+        stored = find_dtype(detected.tensors)
+        fill(detected, dtype or torch.float32, device)
+    vae = detected.network.requires_grad_(False).eval()
+    layout = ", ".join(filter(None, (content.kind, section, detected.origin)))
+    vae.provenance = trace(source.weights, layout, detected, stored, contents.metadata)
     log.info("loaded %s", vae.provenance.describe().replace("\n", "; "))
     return vae
 
@@ -126,48 +118,27 @@ def load_image_parent(
 
 def fill_image_parent(contents: Contents, norm_groups: int) -> tuple[VideoVAE, tuple[str, ...]]:
     """The 2D VAE of a file's contents, in float32, and what was assumed of it."""
-    design = find_design(contents, None, images=True, norm_groups=norm_groups)
-    find_dtype(design.tensors)
-    fill(design, torch.float32, None)
-    return design.network.requires_grad_(False).eval(), design.assumptions
+    detected = detect_network(contents, None, images=True, norm_groups=norm_groups)
+    find_dtype(detected.tensors)
+    fill(detected, torch.float32, None)
+    return detected.network.requires_grad_(False).eval(), detected.assumptions
 
 
 def trace(
-    file: Path, layout: str, design: Design, stored: torch.dtype, metadata: Mapping[str, str]
+    file: Path, layout: str, detected: Detection, stored: torch.dtype, metadata: Mapping[str, str]
 ) -> Provenance:
     """What is known of a VAE just loaded."""
     return Provenance(
         file,
         hash_file(file),
         layout,
-        design.network.family,
-        name_preset(design.config),
-        sum(parameter.numel() for parameter in design.network.parameters()),
+        detected.network.family,
+        name_preset(detected.config),
+        sum(parameter.numel() for parameter in detected.network.parameters()),
         stored,
-        design.assumptions,
+        detected.assumptions,
         metadata,
     )
-
-
-def save(
-    vae: VideoVAE, path: str | Path, dtype: torch.dtype | None = None, **metadata: str
-) -> None:
-    """Write a VAE as safetensors with its configuration: whole, or not at all.
-
-    `dtype` is float32, float16 or bfloat16 (None: the VAE's own). `metadata` is kept beside the
-    configuration; `source` and `source_sha256` name what the weights came from, by default the file
-    that they were loaded or inflated from. Raises `CheckpointError` on weights that aren't finite
-    or a file that can't be written, and `ValueError` on bad metadata.
-    """
-    for name, value in metadata.items():
-        if name in RESERVED or not isinstance(value, str):
-            raise ValueError(
-                f"got metadata {name} = {value!r}; values are strings, and save itself writes "
-                f"{', '.join(RESERVED)}: choose a string, or another name"
-            )
-    with naming(Path(path)):
-        tensors = {key: store(key, value, dtype) for key, value in vae.state_dict().items()}
-    write_safetensors(Path(path), tensors, describe_vae(vae) | metadata)
 
 
 def read_tensors(
@@ -193,50 +164,10 @@ def check_arguments(dtype: torch.dtype | None, weights: str, family: str | None)
     choose_families(family)
 
 
-@contextmanager
-def naming(file: Path) -> Iterator[None]:
-    """Turn a `ValueError` into a `CheckpointError` that names the file."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except ValueError as error:
-        raise CheckpointError(f"{file}: {error}") from error
-
-
-def find_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
-    """The widest type of stored weights. Raises `ValueError` where one is no floating point."""
-    for key, tensor in tensors.items():
-        if tensor.dtype not in READ or tensor.layout is not torch.strided or tensor.is_meta:
-            raise ValueError(
-                f"{key} is stored as {tensor.dtype}, {tensor.layout}, on {tensor.device}: "
-                "give a file of plain float32, float16 or bfloat16 weights"
-            )
-    return reduce(torch.promote_types, {tensor.dtype for tensor in tensors.values()})
-
-
-def fill(design: Design, dtype: torch.dtype, device: torch.device | str | None) -> None:
+def fill(detected: Detection, dtype: torch.dtype, device: torch.device | str | None) -> None:
     """Give an empty network its weights, one after the other: there is one copy in memory."""
     weights = {
         key: convert(key, tensor, dtype).to(device or "cpu", copy=True)
-        for key, tensor in design.tensors.items()
+        for key, tensor in detected.tensors.items()
     }
-    design.network.load_state_dict(weights, assign=True)
-
-
-def convert(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """A weight in another type. Raises `ValueError` where it isn't finite in it."""
-    converted = tensor.detach().to(dtype)
-    if converted.isfinite().all():
-        return converted
-    if tensor.isfinite().all():
-        raise ValueError(f"{key} is too large for {dtype}: choose torch.bfloat16 or torch.float32")
-    raise ValueError(f"{key} holds values that aren't finite: its weights are broken, use others")
-
-
-def store(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """A weight as a checkpoint holds it."""
-    dtype = dtype or tensor.dtype
-    if dtype not in WRITTEN:
-        raise ValueError(f"got dtype {dtype}; choose one of {', '.join(map(str, WRITTEN))}")
-    return convert(key, tensor, dtype).cpu().contiguous()
+    detected.network.load_state_dict(weights, assign=True)

@@ -1,4 +1,4 @@
-"""odvae_core/published: the authors' names, and what they tell of a network."""
+"""odvae_core/formats: the authors' names, and what they tell of a network."""
 
 import random
 from dataclasses import replace
@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from odvae_core.checkpoint.mismatch import build_empty, find_mismatch
 from odvae_core.families.odvae_config import PRESETS, Level, OdvaeConfig
-from odvae_core.mismatch import build_empty, find_mismatch
-from odvae_core.published import (
+from odvae_core.formats import (
     infer_odvae,
     is_odvae,
     order_weights,

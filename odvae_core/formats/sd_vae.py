@@ -20,9 +20,9 @@ from ..constants import (
     SDXL_LATENT_SCALE,
 )
 from ..families.odvae_config import SD_VAE, Level, OdvaeConfig
-from .files import strip_owner
-from .others import name_other_vae
+from .sections import strip_owner
 from .sizes import read_size
+from .unsupported import name_unsupported
 
 DIFFUSERS_NAMES = (
     (r"\.down_blocks\.(\d+)\.", r".down.\1."),
@@ -95,13 +95,13 @@ def is_sd_vae(tensors: Mapping[str, Tensor]) -> bool:
 def to_ldm(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The 2D VAE in LDM names: from these, from diffusers names, or from a whole SD checkpoint.
 
-    Raises `ValueError` where there is no 2D VAE, or one of another design.
+    Raises `ValueError` where there is no 2D VAE, or an unsupported one.
     """
     tensors = strip_owner(state_dict)
-    other = name_other_vae(tensors)
+    other = name_unsupported(tensors)
     if other is not None:
         raise ValueError(
-            f"got no 2D Stable Diffusion VAE but the {other} VAE, another design that can't be "
+            f"got no 2D Stable Diffusion VAE but the {other} VAE, which can't be "
             "inflated: give the VAE of Stable Diffusion, SDXL, SD3 or Flux"
         )
     levels = len({key.split(".")[2] for key in tensors if key.startswith("decoder.up_blocks.")})

@@ -8,8 +8,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from .registry import FAMILIES, Family, family_of
-from .vae import VideoVAE
+from ..registry import FAMILIES, Family, family_of
+from ..vae import VideoVAE
 
 SHOWN = 5
 """Names that a message gives before it only counts."""

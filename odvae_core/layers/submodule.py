@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 
-def place(root: nn.Module, name: str, module: nn.Module) -> None:
+def add_submodule(root: nn.Module, name: str, module: nn.Module) -> None:
     """Register `module` in `root` under a dotted name, with empty modules on the way there."""
     *owners, leaf = name.split(".")
     for owner in owners:

@@ -1,4 +1,4 @@
-"""odvae_core/design.py: every published layout is loaded, everything else refused in words."""
+"""odvae_core/checkpoint/detect.py: every published layout is loaded, everything else refused in words."""
 
 import json
 

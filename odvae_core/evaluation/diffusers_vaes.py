@@ -1,4 +1,4 @@
-"""VAEs of other houses as contenders: diffusers' classes, on weights in a local folder."""
+"""diffusers' VAE classes as candidates, on weights in a local folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..fit import ClipSize
 from ..layers.conv import per_frame
-from .contenders import Compression, Contender, find_vcpr, fitted, name_type
+from ..padding import ClipSize
+from .candidates import Candidate, Compression, find_vcpr, fitted, name_type
 
 IMAGES = ("AutoencoderKL", "VQModel", "AutoencoderKLTemporalDecoder")
 """Classes that encode pictures; an eighth a side is three halvings between four levels."""
@@ -40,12 +40,12 @@ def enter_diffusers(
     dtype: torch.dtype,
     device: torch.device,
     video: ClipSize,
-) -> Contender:
+) -> Candidate:
     """A class of diffusers with the weights of a folder, run on whole crops of size `video`.
 
     Raises `ValueError` where diffusers, the class or the folder can't be used.
     """
-    vae = load_foreign(class_name, folder, dtype).to(device).eval().requires_grad_(False)
+    vae = load_diffusers_vae(class_name, folder, dtype).to(device).eval().requires_grad_(False)
     time, space = CLIPS.get(class_name) or (1, 2 ** (len(vae.config.block_out_channels) - 1))
     legal = Compression(PIECES.get(class_name, time), space)
     facts = {
@@ -59,7 +59,7 @@ def enter_diffusers(
     def reconstruct(clip: Tensor) -> Tensor:
         return check_shape(run(clip.to(device, dtype)).to(clip), clip, class_name)
 
-    return Contender(name, fitted(reconstruct, legal), facts)
+    return Candidate(name, fitted(reconstruct, legal), facts)
 
 
 def check_shape(result: Tensor, clip: Tensor, class_name: str) -> Tensor:
@@ -67,19 +67,19 @@ def check_shape(result: Tensor, clip: Tensor, class_name: str) -> Tensor:
     if result.shape != clip.shape:
         raise ValueError(
             f"{class_name} made {list(result.shape)} of {list(clip.shape)}: its configuration "
-            "shortens clips otherwise than the published one; leave this contender out"
+            "shortens clips otherwise than the published one; leave this candidate out"
         )
     return result
 
 
-def load_foreign(class_name: str, folder: Path, dtype: torch.dtype) -> Any:
+def load_diffusers_vae(class_name: str, folder: Path, dtype: torch.dtype) -> Any:
     """The model of a folder, without any network."""
     try:
         import diffusers  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError(
             f"got --diffusers {class_name}, but the package diffusers can't be imported ({error}): "
-            "run `pip install diffusers`, or leave this contender out"
+            "run `pip install diffusers`, or leave this candidate out"
         ) from error
     if class_name not in (*IMAGES, *CLIPS) or not hasattr(diffusers, class_name):
         known = [name for name in (*IMAGES, *CLIPS) if hasattr(diffusers, name)]

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from . import limits
+from .. import limits
 
 ALLOCATING = ("builtins bytearray", "__builtin__ bytearray")
 """What PyTorch would call for a pickle although it takes memory that the file doesn't have."""

@@ -1,4 +1,4 @@
-"""odvae_core/explanation.py: files that others write carry our configuration among the weights.
+"""odvae_core/checkpoint/metadata.py: files that others write carry our configuration among the weights.
 
 The files here are laid out as ComfyUI's Save VAE and Save Checkpoint write them: the state dict,
 contiguous, under no prefix or the diffusion model's, with the workflow in the metadata.
@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 import odvae_core as odvae
-from odvae_core.explanation import describe_vae, pack_metadata
+from odvae_core.checkpoint.metadata import describe_vae, pack_metadata
 from odvae_core.families.ivvae_config import IvvaeConfig
-from odvae_core.published import CONFIG_KEY
+from odvae_core.formats import CONFIG_KEY
 from odvae_core.registry import read_config
 from tests.checkpoints import build_small
 

@@ -1,12 +1,12 @@
 """The only place that knows the authors' class names, configuration fields and key prefixes."""
 
 from .cvvae import cvvae_from_published, infer_cvvae, is_cvvae, is_cvvae_config
-from .files import CONFIG_KEY, SECTIONS, order_weights, select_weights, strip_owner
 from .ivvae import infer_ivvae, is_ivvae, is_ivvae_config, ivvae_from_published
 from .odvae import is_odvae_config, odvae_from_published
 from .odvae_keys import infer_odvae, is_odvae
-from .others import name_other_vae
 from .sd_vae import SdScale, find_sd_scale, infer_sd_vae, is_sd_vae, to_ldm
+from .sections import CONFIG_KEY, SECTIONS, order_weights, select_weights, strip_owner
+from .unsupported import name_unsupported
 
 __all__ = [
     "CONFIG_KEY",
@@ -26,7 +26,7 @@ __all__ = [
     "is_odvae_config",
     "is_sd_vae",
     "ivvae_from_published",
-    "name_other_vae",
+    "name_unsupported",
     "odvae_from_published",
     "order_weights",
     "select_weights",

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import limits
+from .. import limits
 
 STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 BRACKET = re.compile(r"[\[\]{}]")

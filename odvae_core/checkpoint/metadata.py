@@ -7,12 +7,12 @@ import json
 import torch
 from torch import Tensor
 
-from . import limits
-from .config import to_dict
-from .jsonfile import parse_fields
-from .published import CONFIG_KEY
-from .vae import VideoVAE
-from .version import read_version
+from .. import limits
+from ..config import to_dict
+from ..files.jsonfile import parse_fields
+from ..formats import CONFIG_KEY
+from ..vae import VideoVAE
+from ..version import read_version
 
 FORMAT = 1
 """Of our own files; a change that older versions can't read raises it."""

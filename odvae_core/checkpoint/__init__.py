@@ -1,0 +1,7 @@
+"""VAEs from files and to files."""
+
+from ..files.tensorfile import CheckpointError
+from .read import Provenance, load, load_image_parent, read_tensors
+from .write import save
+
+__all__ = ["CheckpointError", "Provenance", "load", "load_image_parent", "read_tensors", "save"]

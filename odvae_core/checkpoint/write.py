@@ -1,0 +1,45 @@
+"""Checkpoints out: safetensors with the configuration in their metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..files.tensorfile import naming, write_safetensors
+from ..vae import VideoVAE
+from .metadata import describe_vae
+from .precision import WRITTEN, convert
+
+RESERVED = ("format", "family", "config", "version")
+"""Metadata that only `save` itself writes."""
+
+
+def save(
+    vae: VideoVAE, path: str | Path, dtype: torch.dtype | None = None, **metadata: str
+) -> None:
+    """Write a VAE as safetensors with its configuration: whole, or not at all.
+
+    `dtype` is float32, float16 or bfloat16 (None: the VAE's own). `metadata` is kept beside the
+    configuration; `source` and `source_sha256` name what the weights came from, by default the file
+    that they were loaded or inflated from. Raises `CheckpointError` on weights that aren't finite
+    or a file that can't be written, and `ValueError` on bad metadata.
+    """
+    for name, value in metadata.items():
+        if name in RESERVED or not isinstance(value, str):
+            raise ValueError(
+                f"got metadata {name} = {value!r}; values are strings, and save itself writes "
+                f"{', '.join(RESERVED)}: choose a string, or another name"
+            )
+    with naming(Path(path)):
+        tensors = {key: store(key, value, dtype) for key, value in vae.state_dict().items()}
+    write_safetensors(Path(path), tensors, describe_vae(vae) | metadata)
+
+
+def store(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """A weight as a checkpoint holds it."""
+    dtype = dtype or tensor.dtype
+    if dtype not in WRITTEN:
+        raise ValueError(f"got dtype {dtype}; choose one of {', '.join(map(str, WRITTEN))}")
+    return convert(key, tensor, dtype).cpu().contiguous()
