@@ -81,7 +81,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     clip = make_clip(arguments.frames[0], arguments.side)
     encode = arguments.direction == "encode"
     try:
-        schedule.check(vae.encoder_pass() if encode else vae.decoder_pass())
+        schedule.check_coder(vae.encoder_pass() if encode else vae.decoder_pass())
     except ValueError:
         return {}
     with torch.inference_mode():

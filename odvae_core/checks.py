@@ -1,4 +1,4 @@
-"""Checks of what goes through a VAE: pieces of one clip, and values that are finite."""
+"""Checks of a VAE's inputs and outputs: pieces of one clip, finite values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 
 class NonFiniteError(ValueError):
-    """NaN or infinity in a video, in a latent, or in what a network gave for finite input."""
+    """NaN or infinity in a video, in a latent, or in a network's output for finite input."""
 
 
 def check_finite(clip: Tensor, name: str, remedy: str) -> Tensor:
@@ -21,7 +21,7 @@ def check_finite(clip: Tensor, name: str, remedy: str) -> Tensor:
     """
     if not has_values(clip) or (clip.requires_grad and torch.is_grad_enabled()):
         return clip
-    low, high = clip.detach().aminmax()  # NaN carries over, and nothing of the clip's size is made
+    low, high = clip.detach().aminmax()  # propagates NaN, and allocates nothing
     if low.isfinite() and high.isfinite():
         return clip
     broken = [i for i, frame in enumerate(clip.unbind(2)) if not frame.isfinite().all()]
@@ -32,7 +32,7 @@ def check_finite(clip: Tensor, name: str, remedy: str) -> Tensor:
 
 
 def has_values(clip: Tensor) -> bool:
-    """Whether a tensor's values can be looked at."""
+    """Whether a tensor's values can be read."""
     return not (torch.compiler.is_compiling() or clip.is_meta or isinstance(clip, FakeTensor))
 
 

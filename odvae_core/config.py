@@ -13,7 +13,7 @@ from .limits import COUNT, LIST_ITEMS
 T = TypeVar("T")
 
 POSITIVE = ("latent_scale",)
-"""Fields that consumers of the latents divide by."""
+"""Fields that users of the latents divide by."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def from_dict(cls: type[T], fields: dict[str, Any]) -> T:
 
 
 def check_fields(part: Any, choices: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> None:
-    """Raise `ValueError` where a field of a configuration holds what no network can be built of.
+    """Raise `ValueError` where a field of a configuration has an impossible value.
 
     A whole number is a count, so it is 1 or more, and no more than a network could have: a crafted
     file must not fill the memory. Other numbers are finite. `choices` are the words that a field
@@ -73,7 +73,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is a finite number: no bool, and no integer that no float can hold."""
+    """Whether a value is a finite number: no bool, and no integer beyond the range of floats."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < 1e30 and math.isfinite(value)
@@ -90,7 +90,7 @@ def _describe(hint: Any) -> str:
 
 
 def _value(hint: Any, value: Any) -> Any:
-    """JSON knows no tuples and no dataclasses: turn lists and dicts back."""
+    """Convert JSON's lists and dicts back to tuples and dataclasses."""
     if get_origin(hint) is not tuple or not isinstance(value, list | tuple):
         return value
     inner = get_args(hint)[0]

@@ -1,4 +1,4 @@
-"""Numbers that come from outside, each with its source, and words that need no torch."""
+"""Constants with their sources, and words that are needed without torch."""
 
 STRATEGIES = ("auto", "whole", "paper", "published", "exact", "stream")
 """How a clip may be cut (docs/schedules.md).
@@ -9,12 +9,12 @@ cheapest cut that equals the whole clip; stream: chunk by chunk.
 """
 
 LATENT_SCALE = 0.18215
-"""What the consumers of SD-like latents multiply with (Rombach et al. 2022; Open-Sora-Plan's
+"""The scale of Stable Diffusion's latents (Rombach et al. 2022; Open-Sora-Plan's
 CausalVAEModelWrapper).
 """
 
 SD3_LATENT_SCALE, SD3_LATENT_SHIFT = 1.5305, 0.0609
-"""What the consumers of SD3's latents multiply with, after they have taken the shift away (the
+"""The scale of SD3's latents, applied after the shift is subtracted (the
 VAE's config.json in stabilityai/stable-diffusion-3-medium-diffusers).
 """
 

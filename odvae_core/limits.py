@@ -1,7 +1,7 @@
-"""How much a file or an option may ask for: every bound in one place, and the checks of them.
+"""Bounds on files and options, in one place, and the checks of them.
 
-Each is more than any real file needs, and no more than a file's size warrants. What lies beyond is
-refused in words before anything is built, decoded or allocated for it.
+Each is more than any real file needs, and no more than a file's size warrants. Larger values
+are refused before anything is built, decoded or allocated.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ PICKLE_DEPTH = 32
 """Dicts within each other in a pickle."""
 
 PICKLE_ENTRIES = 2**20
-"""Entries of all dicts of a pickle, each counted as often as it is reached."""
+"""Entries of all dicts of a pickle, each counted once per reference."""
 
 SHARED = 4
-"""Times the size of a file that its tensors may have in all, where several share their numbers."""
+"""The largest ratio of the tensors' total size to the file's, where tensors share storage."""
 
 FOLDER_FILES = 4096
 """Files of a folder that is searched for weights."""
@@ -59,16 +59,16 @@ LARGEST_PICTURE = 2**27
 """Pixels of a picture that is read or written: 134 million, a phone's 108 fit."""
 
 FREE_PICTURE, PIXELS_PER_BYTE = 2**23, 2**12
-"""Pixels that any file may show, and more for each of its bytes: a black 8K frame of H.264 fits."""
+"""Pixels allowed for any file, and more for each of its bytes: a black 8K frame of H.264 passes."""
 
 LARGEST_SIDE = 2**16
 """Pixels of a picture's side."""
 
 CHUNK_BYTES = 2**28
-"""Of float32 video that is in flight at once where the number of frames is free."""
+"""Bytes of float32 video held at once where the reader chooses the number of frames."""
 
 LARGEST_CHUNK = 2**33
-"""Bytes of float32 video that a chunk of a number of frames asked for may take: 8 GiB."""
+"""Bytes of float32 video that a chunk of a requested number of frames may take: 8 GiB."""
 
 LONGEST_CLIP = 10**8
 """Seconds: three years, in the ticks of a written file far from 64 bits."""

@@ -1,4 +1,4 @@
-"""Encoding and decoding as modules: for torch.export, ONNX and torch.compile (docs/export.md)."""
+"""Encoder and decoder as modules for torch.export, ONNX and torch.compile (docs/export.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any clip to a size that an encoder takes, and back: the same frames and pixels out as in."""
+"""Padding a clip to a size that an encoder takes, and cropping it back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Grid(Protocol):
-    """Whatever takes clips of 1 + ck frames with sides of whole steps only: every VAE does."""
+    """Compression in time and space; every VAE has both, and takes only multiples of them."""
 
     @property
     def temporal_compression(self) -> int: ...
@@ -60,7 +60,7 @@ def crop(video: Tensor, size: ClipSize) -> Tensor:
 
 
 def pad_stream(chunks: Iterable[Tensor], vae: Grid) -> Iterator[Tensor]:
-    """`pad` for a clip that comes in chunks: the frames that it misses come as a last chunk."""
+    """`pad` for a clip in chunks: missing frames are appended as a last chunk."""
     frames, last = 0, None
     for chunk in chunks:
         padded = pad_picture(chunk, ClipSize.of(chunk).padded(vae))
@@ -90,7 +90,7 @@ def pad_picture(video: Tensor, target: ClipSize) -> Tensor:
 
 
 def _mirrored(length: int, target: int, device: torch.device) -> Tensor:
-    """`target` positions from 0 to length - 1, and back and forth; the edge comes once."""
+    """`target` positions reflected within 0 to length - 1, the edges not repeated."""
     period = max(1, 2 * (length - 1))
     position = torch.arange(target, device=device) % period
     return torch.where(position < length, position, period - position)

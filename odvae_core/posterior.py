@@ -1,4 +1,4 @@
-"""What an encoder returns: a Gaussian for every latent value."""
+"""The encoder's output: a diagonal Gaussian."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The families of VAEs, and the way from a preset's name or a configuration to a network."""
+"""The families of VAEs: from a preset's name or a configuration to a network."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from .vae import VideoVAE
 
 @dataclass(frozen=True)
 class Family:
-    """One design: its network and presets, and how to know its files.
+    """A family: its network and presets, and the functions that recognise its files.
 
     `is_published` and `from_published` read a published config.json; `is_ours` and `infer` read
-    names and shapes of weights. `infer` also gives what these can't tell, as sentences.
+    names and shapes of weights. `infer` also returns what it had to assume, as sentences.
     """
 
     network: Callable[[Any], VideoVAE]
@@ -77,14 +77,14 @@ FAMILIES = {
         infer_ivvae,
     ),
 }
-"""A family is recognised here and nowhere else."""
+"""The one table of families."""
 
 
 def build(config: Any, family: str | None = None) -> VideoVAE:
     """A VAE with random weights that can be trained.
 
     `config` is a preset's name, a configuration, or a dict: of ours, or a published config.json.
-    `family` says which family a dict speaks of, where it could be two. Raises `ValueError` on an
+    `family` names the family of a dict that could belong to two. Raises `ValueError` on an
     unknown name or field.
     """
     config = read_config(config, family)
@@ -92,7 +92,7 @@ def build(config: Any, family: str | None = None) -> VideoVAE:
 
 
 def read_config(config: Any, family: str | None = None) -> Any:
-    """The configuration that a preset's name, a dict or a configuration stands for."""
+    """The configuration of a preset's name, a dict or a configuration."""
     families = choose_families(family)
     if isinstance(config, str):
         presets = {name: preset for item in families for name, preset in item.presets.items()}

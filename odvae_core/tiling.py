@@ -1,4 +1,4 @@
-"""Overlapping tiles in space, blended as published: around any way to run a clip."""
+"""Overlapping spatial tiles, blended as in the authors' code, around any run of a clip."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Tiles:
                 "the overlap must be at least 0 and smaller than the tile: try 256 and 32"
             )
 
-    def check(self, compression: int) -> None:
-        """Raise `ValueError` where a tile would not fall on whole latents."""
+    def check_compression(self, compression: int) -> None:
+        """Raise `ValueError` where tiles are no multiples of the spatial compression."""
         if self.size % compression or self.overlap % compression:
             size = max(compression, self.size // compression * compression)
             overlap = min(size - compression, self.overlap // compression * compression)
@@ -108,7 +108,7 @@ def run_tiled(
 
 
 def strip(tile: Tensor, extent: int, dim: int) -> Tensor:
-    """The last `extent` rows or columns, in a copy of their own."""
+    """A copy of the last `extent` rows or columns."""
     extent = min(extent, tile.shape[dim])
     return tile.narrow(dim, tile.shape[dim] - extent, extent).clone()
 

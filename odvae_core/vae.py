@@ -1,4 +1,4 @@
-"""The face of every video VAE here: encode, decode, and both as streams."""
+"""The interface of every video VAE: encode, decode, and both as streams."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ WHOLE, STREAM = Whole(), Stream()
 class VideoVAE(nn.Module, ABC):
     """A VAE for clips [B, 3, 1 + ck, H, W] in [-1, 1], c being its temporal compression.
 
-    A family gives the modules, under their published names, and the steps that run them. Clips stay
-    where they are: chunks go to the network's device and type, results come back on the clip's.
+    Subclasses define the modules, under their published names, and the steps that run them. A clip
+    stays on its device: chunks are moved to the network's device and type, and results back.
     Gradients follow the caller's grad mode.
     """
 
@@ -34,8 +34,8 @@ class VideoVAE(nn.Module, ABC):
     latent_channels: int
     latent_scale: float
     latent_shift: float
-    provenance: Any = None  # what `load` reports, where it made this VAE
-    inflation: Any = None  # what `inflate` reports, where it made this VAE
+    provenance: Any = None  # set by `load`
+    inflation: Any = None  # set by `inflate`
 
     @abstractmethod
     def encoder_pass(self) -> CoderPass:
@@ -64,7 +64,7 @@ class VideoVAE(nn.Module, ABC):
         return None
 
     def posterior(self, moments: Tensor) -> Posterior:
-        """What the moments mean."""
+        """The posterior of the encoder's output."""
         return Posterior.from_moments(moments)
 
     def encode(
@@ -203,8 +203,8 @@ class VideoVAE(nn.Module, ABC):
     ) -> Tensor:
         schedule = schedule or self.default_schedule(coder, clip)
         if tiles is not None:
-            tiles.check(self.spatial_compression)
-        schedule.check(coder)
+            tiles.check_compression(self.spatial_compression)
+        schedule.check_coder(coder)
         schedule.check_gradient(coder, clip)
         count = schedule.count(coder, clip.shape[2]) * count_tiles(
             tiles, *coder.picture_size(clip.shape)
@@ -221,8 +221,8 @@ class VideoVAE(nn.Module, ABC):
         progress: Progress | None,
     ) -> Iterator[Tensor]:
         if tiles is not None:
-            tiles.check(self.spatial_compression)
-        schedule.check(coder)
+            tiles.check_compression(self.spatial_compression)
+        schedule.check_coder(coder)
         checked = (check_given(coder, schedule.check_gradient(coder, chunk)) for chunk in chunks)
         results = schedule.stream(coder, checked, tiles, Report(progress))
         return (check_result(coder, result) for result in results)
@@ -231,7 +231,7 @@ class VideoVAE(nn.Module, ABC):
 def check_given(coder: CoderPass, clip: Tensor) -> Tensor:
     """The video or latent; raises `NonFiniteError` where it holds NaN or infinity.
 
-    A pass that records a gradient is left to its training loop.
+    Not checked where a gradient is recorded: training loops handle such values themselves.
     """
     if records_gradient(coder, clip):
         return clip

@@ -1,4 +1,4 @@
-"""The version of this package, which only pyproject.toml and the installed distribution know."""
+"""The version of this package, read from pyproject.toml or the installed distribution."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAME = "odvae"
 
 
 def read_version() -> str:
-    """Of the checkout that holds this file, else of the installed distribution."""
+    """The version of the checkout that holds this file, else of the installed distribution."""
     project = Path(__file__).parents[1] / "pyproject.toml"
     if project.is_file():
         fields = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})

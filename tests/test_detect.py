@@ -1,4 +1,4 @@
-"""odvae_core/checkpoint/detect.py: every published layout is loaded, everything else refused in words."""
+"""odvae_core/checkpoint/detect.py: published layouts load, others are refused."""
 
 import json
 
@@ -83,7 +83,7 @@ def test_every_layout_of_a_pickle_is_loaded(vae, tmp_path, layout):
     loaded = odvae.load(path)
     assert loaded.config == vae.config
     assert_same_weights(loaded, vae.state_dict())
-    assert loaded.provenance.layout.endswith("wiring as its keys tell it")
+    assert loaded.provenance.layout.endswith("architecture inferred from its keys")
     assert any("frame by frame" in sentence for sentence in loaded.provenance.assumptions)
 
 

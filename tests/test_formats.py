@@ -61,7 +61,7 @@ def random_config(seed):
 
 
 @pytest.mark.parametrize("name", [*find_cases("keys_odvae"), *find_cases("odvae_tail")])
-def test_the_keys_of_a_published_model_tell_its_wiring(name):
+def test_the_keys_of_a_published_model_tell_its_architecture(name):
     case, _ = read_case(name)
     tensors, config = empty(case["keys"]), read_config(case["config"])
     assert is_odvae(tensors)
@@ -71,7 +71,7 @@ def test_the_keys_of_a_published_model_tell_its_wiring(name):
 
 
 @pytest.mark.parametrize("name", find_cases("odvae_v"))
-def test_the_keys_of_a_test_case_tell_its_wiring(name):
+def test_the_keys_of_a_test_case_tell_its_architecture(name):
     case, _ = read_case(name)
     inferred, _ = infer_odvae(empty(case["keys"]))
     expected = read_config(case["config"])
@@ -80,12 +80,12 @@ def test_the_keys_of_a_test_case_tell_its_wiring(name):
 
 
 @pytest.mark.parametrize("name", ["odvae-v1.0", "odvae-v1.1", "odvae-v1.2", "odvae-variant-2"])
-def test_the_keys_of_a_preset_tell_its_wiring_in_the_published_reading(name):
+def test_the_keys_of_a_preset_tell_its_architecture_in_the_published_reading(name):
     assert infer_odvae(build_empty(PRESETS[name]).state_dict())[0] == PRESETS[name]
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_keys_of_any_mixture_tell_its_wiring(seed):
+def test_the_keys_of_any_mixture_tell_its_architecture(seed):
     config = random_config(seed)
     assert infer_odvae(build_empty(config).state_dict())[0] == config
 

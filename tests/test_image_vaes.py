@@ -173,7 +173,7 @@ def test_a_scale_that_no_latents_have_is_refused(vae, tmp_path, scale):
     write_diffusers_folder(vae, tmp_path, scaling_factor=scale)
     assert json.dumps(scale) in (tmp_path / "config.json").read_text()
     for read in (odvae.inflate, lambda path: odvae.load(path, images=True)):
-        with pytest.raises(odvae.CheckpointError, match=r"scaling_factor = |is no number of JSON"):
+        with pytest.raises(odvae.CheckpointError, match=r"scaling_factor = |is not a JSON number"):
             read(tmp_path)
 
 

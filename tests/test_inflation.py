@@ -53,7 +53,7 @@ def test_an_inflated_odvae_stream_is_the_2d_vae_on_an_image_and_on_a_still_clip(
     torch.testing.assert_close(video, decoded.expand_as(video), rtol=0, atol=5e-5)
 
 
-def test_the_published_v1_2_wiring_inherits_the_encoder_but_not_the_decoder(parent):
+def test_the_published_v1_2_architecture_inherits_the_encoder_but_not_the_decoder(parent):
     inflation = odvae.inflate(parent.state_dict(), "odvae-v1.2").inflation
     assert inflation.proof.encode_difference < 1e-4
     assert inflation.proof.decode_difference > 0.1

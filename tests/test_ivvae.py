@@ -135,7 +135,7 @@ def test_the_keys_tell_the_preset_and_so_its_scale(name):
     assert "scaled" in assumptions[0]
 
 
-def test_keys_of_another_wiring_tell_it_without_a_scale():
+def test_keys_of_another_architecture_tell_it_without_a_scale():
     config = replace(TINY, latent_scale=1.0, latent_shift=0.0, multipliers=(1, 2, 4))
     with torch.device("meta"):
         weights = odvae.build(config).state_dict()

@@ -42,11 +42,11 @@ def test_what_the_tensors_can_not_hold_is_refused_before_anything_is_built(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"{" * 40, "more than 32 lists and objects"),
+        (b"{" * 40, "more than 32 nested lists and objects"),
         (b'{"a": 1, "a": 1}', "the name 'a' comes twice"),
         (b'{"a": {"b": 1, "b": 2}}', "the name 'b' comes twice"),
-        (b'{"a": NaN}', "NaN is no number of JSON"),
-        (b'{"a": -Infinity}', "-Infinity is no number of JSON"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
         (b'{"a": ' + b"9" * 5000 + b"}", "Exceeds the limit"),
         (b"\xff", "can't decode"),
         (b"[]", "it holds no fields"),

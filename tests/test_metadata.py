@@ -1,4 +1,4 @@
-"""odvae_core/checkpoint/metadata.py: files that others write carry our configuration among the weights.
+"""odvae_core/checkpoint/metadata.py: the configuration as a tensor among the weights.
 
 The files here are laid out as ComfyUI's Save VAE and Save Checkpoint write them: the state dict,
 contiguous, under no prefix or the diffusion model's, with the workflow in the metadata.
@@ -85,7 +85,7 @@ def pack(text):
         (torch.zeros(3, 3, dtype=torch.uint8), r"of shape \[3, 3\]: it is bytes"),
         (pack("x" * 2**19), "524,288 bytes in odvae_config; at most 262,144"),
         (pack("{broken"), "it is no JSON"),
-        (pack("[" * 1000), "more than 32 lists and objects"),
+        (pack("[" * 1000), "more than 32 nested lists and objects"),
         (pack('{"format": "1", "format": "1"}'), "the name 'format' comes twice"),
         (pack('{"format": 1}'), "holds no metadata of odvae"),
         (pack('{"family": "odvae"}'), "holds no metadata of odvae"),

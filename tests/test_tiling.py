@@ -83,4 +83,4 @@ def test_a_tile_not_larger_than_its_overlap_is_refused(size, overlap):
 @pytest.mark.parametrize(("size", "overlap"), [(36, 8), (32, 4)])
 def test_a_tile_off_the_latent_grid_is_refused_with_the_nearest(size, overlap):
     with pytest.raises(ValueError, match=r"multiples of 8.*try"):
-        Tiles(size, overlap).check(8)
+        Tiles(size, overlap).check_compression(8)

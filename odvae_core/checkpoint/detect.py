@@ -1,4 +1,4 @@
-"""Which network weights belong to: from their metadata, a config.json, or their own keys."""
+"""Detect the network of a file's weights: from metadata, a config.json, or the keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .metadata import FORMAT
 from .mismatch import build_empty, describe_nearest, find_mismatch, name_first
 
 OTHER_CONFIG = "the config.json beside the file belongs to other weights"
-"""What is assumed of one that doesn't fit."""
+"""The assumption that is stated where a config.json doesn't match the weights."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def detect_network(
 
 
 def detect_by_metadata(contents: Contents) -> Detection:
-    """What one of our own files says of itself."""
+    """The network that the metadata of one of our own files describe."""
     metadata = contents.metadata
     number = metadata["format"]
     if len(number) > limits.NUMBER_CHARACTERS or int(number) > FORMAT:
@@ -114,7 +114,7 @@ def refuse_unsupported(tensors: Mapping[str, Tensor], images: bool) -> None:
 
 
 def detect_image_vae(contents: Contents, norm_groups: int) -> Detection:
-    """The wiring of a 2D VAE of others, its scale and shift from its config.json or its file."""
+    """The architecture of a 2D VAE, its scale and shift from its config.json or its file."""
     tensors = to_ldm(contents.tensors)
     config = infer_sd_vae(tensors, norm_groups)
     fields, assumptions = read_image_fields(contents.source, config)
@@ -124,7 +124,7 @@ def detect_image_vae(contents: Contents, norm_groups: int) -> Detection:
     config = replace(config, latent_scale=scale.scale, latent_shift=scale.shift)
     assumptions = (*filter(None, [scale.assumption]), *assumptions)
     network = build_checked(config, tensors)
-    return Detection(config, network, tensors, "wiring as its keys tell it", assumptions)
+    return Detection(config, network, tensors, "architecture inferred from its keys", assumptions)
 
 
 def read_image_fields(
@@ -151,7 +151,7 @@ def read_image_fields(
 
 
 def detect_by_folder(tensors: Mapping[str, Tensor], source: Source | None) -> Detection | None:
-    """What the config.json of a folder says; None where it was a file that was asked for."""
+    """The network that a folder's config.json describes; None where a file was given."""
     if source is None or source.config is None or not source.is_folder:
         return None
     try:
@@ -166,7 +166,7 @@ def detect_by_folder(tensors: Mapping[str, Tensor], source: Source | None) -> De
 def detect_by_file(
     tensors: Mapping[str, Tensor], source: Source | None, family: str | None, images: bool
 ) -> Detection:
-    """What the config.json beside a file says where it fits the weights, else what these say."""
+    """The network of the config.json beside a file if it matches the weights, else of the keys."""
     if not tensors:
         raise ValueError("it holds no tensors of a VAE: give a file of weights")
     assumptions: tuple[str, ...] = ()
@@ -187,14 +187,16 @@ def detect_by_file(
         network = build_checked(config, tensors)
     except ValueError as error:
         raise ValueError(
-            f"its wiring can't be read from its keys ({error}); "
+            f"its architecture can't be read from its keys ({error}); "
             f"{describe_nearest(ours[0], tensors)}"
         ) from error
-    return Detection(config, network, tensors, "wiring as its keys tell it", guesses + assumptions)
+    return Detection(
+        config, network, tensors, "architecture inferred from its keys", guesses + assumptions
+    )
 
 
 def try_config(tensors: Mapping[str, Tensor], config: Path, family: str | None) -> Detection | None:
-    """What a config.json says, None where it is of other weights."""
+    """The network that a config.json describes; None where it doesn't match the weights."""
     try:
         fields = read_config_file(config)
         detected = detect_by_fields(fields, family, "config.json beside it", tensors)
@@ -215,9 +217,9 @@ def detect_by_fields(
 
 
 def build_checked(config: Any, tensors: Mapping[str, Tensor]) -> VideoVAE:
-    """A network without memory for its weights, not begun where these are too few or too narrow.
+    """Build a network on meta, unless the weights are too few or too small for the configuration.
 
-    Raises `ValueError` there: a configuration of few bytes could ask for any number of layers.
+    Raises `ValueError` then: a small configuration could otherwise describe a huge network.
     """
     blocks = len(config.widths) * (2 * config.blocks + 1)
     if blocks * limits.BLOCK_TENSORS > len(tensors):

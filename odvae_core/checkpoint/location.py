@@ -1,4 +1,4 @@
-"""Where a checkpoint's files are: the weights, and the config.json that belongs to them."""
+"""The files of a checkpoint: the weights, and the config.json that belongs to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metadata by which a file of weights explains itself, in its header or among its tensors."""
+"""The metadata of a checkpoint: the configuration and its source, in the header or in a tensor."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..vae import VideoVAE
 from ..version import read_version
 
 FORMAT = 1
-"""Of our own files; a change that older versions can't read raises it."""
+"""The version of the metadata; raised by a change that older versions can't read."""
 
 
 def describe_vae(vae: VideoVAE) -> dict[str, str]:
-    """The metadata by which a file explains itself."""
+    """The metadata of a VAE's checkpoint."""
     return {
         "format": str(FORMAT),
         "family": vae.family,
@@ -43,7 +43,7 @@ def name_source(vae: VideoVAE) -> dict[str, str]:
 def pack_metadata(vae: VideoVAE) -> Tensor:
     """The metadata of `save` as a tensor of bytes, for files that others write.
 
-    Under the key `CONFIG_KEY` beside the weights it lets `load` know the network again.
+    Stored as `CONFIG_KEY` beside the weights, it tells `load` the configuration.
     """
     text = json.dumps(describe_vae(vae)).encode()
     return torch.frombuffer(bytearray(text), dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""How the weights of a file differ from those that a network takes, in words."""
+"""How the weights of a file differ from those of a network, in words."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..registry import FAMILIES, Family, family_of
 from ..vae import VideoVAE
 
 SHOWN = 5
-"""Names that a message gives before it only counts."""
+"""How many names a message lists."""
 
 
 def build_empty(config: object) -> VideoVAE:
-    """A network without memory for its weights."""
+    """A network on the meta device: shapes without memory."""
     with torch.device("meta"):
         return FAMILIES[family_of(config)].network(config)
 
 
 def find_mismatch(network: VideoVAE, tensors: Mapping[str, Tensor]) -> str:
-    """How weights differ from what a network takes, in words; "" where they fit."""
+    """How weights differ from those of a network, in words; "" where they match."""
     expected = network.state_dict()
     shapes = [
         f"{key} is {list(tensors[key].shape)} instead of {list(value.shape)}"

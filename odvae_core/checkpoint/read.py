@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a VAE's weights came from, and what was taken for granted on the way.
+    """Where a VAE's weights came from, and what was assumed.
 
-    `layout` is how they lay in the file; `preset` the name of the preset that equals the
+    `layout` is the file's layout; `preset` the name of the preset that equals the
     configuration, if one does; `dtype` what they were stored in; `assumptions` what the file could
     not tell, as sentences.
     """
@@ -42,7 +42,7 @@ class Provenance:
     metadata: Mapping[str, str]
 
     def describe(self) -> str:
-        """The same as lines of text."""
+        """The provenance as lines of text."""
         lines = [
             f"file: {self.path.name}",
             f"sha256: {self.sha256}",

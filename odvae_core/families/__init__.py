@@ -1,1 +1,1 @@
-"""The networks, built from layers: one file a family."""
+"""The networks, built from layers; one module per family."""

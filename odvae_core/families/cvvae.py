@@ -30,7 +30,7 @@ class DiffusersBlock(ResnetBlock):
 
 @dataclass(frozen=True)
 class Parent:
-    """What a network takes over from the 2D VAE whose latent space it shares.
+    """The properties that a network shares with the 2D VAE of the same latent space.
 
     `names` are those of the checkpoints, with {level} from fine to coarse and {turn} in the order
     in which the decoder runs; `space` pads a 3D convolution around the picture, `ends` a centred
@@ -94,7 +94,7 @@ PARENTS = {
 
 
 class Cvvae(VideoVAE):
-    """Any CV-VAE, published or not: the configuration decides.
+    """Any CV-VAE, as the configuration says.
 
     Its decoder is not causal: a frame depends on later ones, with space-time attention on all.
     """
@@ -121,7 +121,7 @@ class Cvvae(VideoVAE):
 
 
 class LayerFactory:
-    """Makes the layers of one side of a network."""
+    """Makes the layers of an encoder or a decoder."""
 
     def __init__(self, config: CvvaeConfig, time: str, attention: str):
         self.config, self.attention_kind = config, attention

@@ -1,4 +1,4 @@
-"""Every CV-VAE as a table: the two published networks and what may differ between them."""
+"""Configurations of CV-VAE: the two published networks and what may differ between them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Level:
 
 @dataclass(frozen=True)
 class CvvaeConfig:
-    """Everything that shapes a CV-VAE: two of the same configuration have the same state dict.
+    """The configuration of a CV-VAE, which determines its state dict.
 
     `parent` is the 2D VAE whose latent space it shares, and whose names, paddings and norms it has.
     The `..._time` of a coder is "causal" or "centred" (it sees a frame ahead); `second_conv` of a

@@ -30,7 +30,7 @@ Layers = Iterator[tuple[str, nn.Module]]
 
 
 class Ivvae(VideoVAE):
-    """Any IV-VAE, published or not, and its 2D parent: the configuration decides.
+    """Any IV-VAE, or its 2D parent, as the configuration says.
 
     No latent depends on later groups of four frames, no norm spans the clip: it streams exactly.
     """
@@ -75,7 +75,7 @@ class Ivvae(VideoVAE):
 
 
 class LayerFactory:
-    """Makes the layers of a network; channels count both halves."""
+    """Makes the layers of a network; channel counts include both halves."""
 
     def __init__(self, config: IvvaeConfig):
         self.config, self.branches = config, config.branches

@@ -1,4 +1,4 @@
-"""Every IV-VAE as a table: the four published networks, and the 2D VAE that one starts from."""
+"""Configurations of IV-VAE: the four published networks, and the 2D VAE that one starts from."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from ..config import check_fields
 
 @dataclass(frozen=True)
 class IvvaeConfig:
-    """Everything that shapes an IV-VAE: two of the same configuration have the same state dict.
+    """The configuration of an IV-VAE, which determines its state dict.
 
     `z_channels` count both halves, of the keyframes and of the motion; `width` is that of one half
     at the finest level. The two coarsest halvings are of space and time, the others of space alone.
     With `branches` 1 it is the keyframes' half alone: a 2D VAE that a video VAE can start from.
-    Consumers of the latents take `latent_shift` away, then multiply with `latent_scale`.
+    Diffusion models use
+    (latent - `latent_shift`) * `latent_scale`.
     """
 
     z_channels: int

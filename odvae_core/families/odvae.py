@@ -1,4 +1,4 @@
-"""OD-VAE (arXiv 2409.01199): one wiring for all published models, variants and the 2D SD VAE."""
+"""OD-VAE (arXiv 2409.01199): one class for all published models, variants and the 2D SD VAE."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ Layers = Iterator[tuple[str, nn.Module]]
 
 
 class Odvae(VideoVAE):
-    """Any OD-VAE, published or not, and the 2D SD VAE: the configuration decides."""
+    """Any OD-VAE, or the 2D SD VAE, as the configuration says."""
 
     family = "odvae"
 

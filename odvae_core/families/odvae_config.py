@@ -1,4 +1,4 @@
-"""Every OD-VAE as a table: the published models, the paper's variants, and their 2D parent."""
+"""Configurations of OD-VAE: the published models, the paper's variants, and their 2D parent."""
 
 from __future__ import annotations
 
@@ -51,14 +51,13 @@ class Level:
 
 @dataclass(frozen=True)
 class OdvaeConfig:
-    """Everything that shapes an OD-VAE: two of the same configuration have the same state dict.
+    """The configuration of an OD-VAE, which determines its state dict.
 
     `norm` of 3D features is over the "clip" or each "frame". `quant` is the 1x1 layer on both sides
     of the latent: "3d", "2d" or "" (none: the latent then has `z_channels`, else `embed_dim`).
     Attention is per "frame", "scrambled" (as published with v1.0), "2d" or "temporal"; it also
     follows the blocks at `attention_resolutions`, counted from `resolution` as published, not from
-    the real picture. Consumers of the latents take `latent_shift` away, then multiply with
-    `latent_scale`.
+    the real picture. Diffusion models use (latent - `latent_shift`) * `latent_scale`.
     """
 
     levels: tuple[Level, ...]

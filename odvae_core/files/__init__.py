@@ -1,1 +1,1 @@
-"""Files in general: written whole or not at all, and read for no more than their size warrants."""
+"""File access: atomic writes, and reads whose cost is bounded by the file's size."""

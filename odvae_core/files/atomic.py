@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: the only way in which the project writes its results."""
+"""Atomic files: the one writer of all results."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 NAME_BYTES = 120
-"""Of an output's name that its part folder shows: with digest and suffix, NAME_MAX is far."""
+"""Characters of an output's name that its part folder keeps, so that NAME_MAX isn't reached."""
 
 TURN = 0.02
-"""Seconds between two looks whether it is a waiting writer's turn."""
+"""Seconds between two attempts of a waiting writer."""
 
 PART = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
-"""What the part folders are named: the output's name, its digest."""
+"""The name of a part folder: the output's name, its digest."""
 
 
 class BusyError(BlockingIOError):
-    """Another writer is at a file: the text names it."""
+    """Another process is writing the file that the text names."""
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def replacing(path: Path, wait: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def holding(path: Path, wait: bool = False) -> Iterator[Path]:
-    """The part folder of `path`, empty: while the block runs, nobody else gets it.
+    """The empty part folder of `path`, locked while the block runs.
 
     Where another writer has it, of this process or another, this one waits for its turn, or raises
     `BusyError`.
@@ -73,7 +73,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove the part folders of killed writers; those of living ones stay."""
+    """Remove the part folders of killed writers; those of running ones stay."""
     for part in list(folder.iterdir()):
         if PART.fullmatch(part.name) and part.is_dir():
             with suppress(OSError):
@@ -88,7 +88,7 @@ def name_part(path: Path) -> Path:
 
 
 def claim(part: Path, path: Path, wait: bool) -> int:
-    """Make a part folder this writer's alone, and empty: the descriptor that holds its lock.
+    """Lock and empty a part folder; returns the file descriptor of the lock.
 
     The system drops the lock when its process ends, however it ends.
     """
@@ -165,20 +165,20 @@ def release(part: Path, lock: int) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file's content to the disk."""
+    """Flush a file's content to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk, on file systems that can be asked to."""
+    """Flush a folder's names to the disk, where the file system supports it."""
     if os.name == "nt":
         return  # folders can't be opened there
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF):  # what network file systems answer
+        if error.errno not in (errno.EINVAL, errno.EBADF):  # as network file systems raise
             raise
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""JSON from files of strangers: bounded, each name once in an object, finite numbers alone."""
+"""JSON from untrusted files: bounded, no duplicate names, finite numbers only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BRACKET = re.compile(r"[\[\]{}]")
 def parse_fields(text: str | bytes, most: int = limits.CONFIG_BYTES) -> dict[str, Any]:
     """The fields of a JSON object of at most so many bytes. Raises `ValueError`.
 
-    JSON lets a name come twice and leaves open which counts: here that is an error.
+    Duplicate names, which JSON leaves undefined, are an error.
     """
     limits.check_count(len(text), most, "bytes of JSON")
     try:
@@ -38,12 +38,12 @@ def read_fields(path: Path) -> dict[str, Any]:
 
 
 def check_depth(text: str) -> None:
-    """Raise `ValueError` where too many lists and objects lie within each other."""
+    """Raise `ValueError` where lists and objects are nested too deeply."""
     depth = 0
     for bracket in BRACKET.findall(STRING.sub("", text)):
         depth += 1 if bracket in "[{" else -1
         if depth > limits.JSON_DEPTH:
-            raise ValueError(f"more than {limits.JSON_DEPTH} lists and objects within each other")
+            raise ValueError(f"more than {limits.JSON_DEPTH} nested lists and objects")
 
 
 def name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -57,5 +57,5 @@ def name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def refuse_constant(word: str) -> float:
-    """Raise `ValueError` on NaN and Infinity, which Python reads but JSON hasn't."""
-    raise ValueError(f"{word} is no number of JSON")
+    """Raise `ValueError` on NaN and Infinity, which Python accepts but JSON doesn't have."""
+    raise ValueError(f"{word} is not a JSON number")

@@ -1,4 +1,4 @@
-"""Pickles of tensors: read without running code, and for no more memory than the file's size."""
+"""Pickles of tensors: read without running code, in memory bounded by the file's size."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from torch import Tensor
 from .. import limits
 
 ALLOCATING = ("builtins bytearray", "__builtin__ bytearray")
-"""What PyTorch would call for a pickle although it takes memory that the file doesn't have."""
+"""Functions that a pickle may name and that allocate memory beyond the file's size."""
 
 LEGACY_PICKLES = 5
-"""Of a file of PyTorch's older kind, one after the other, in front of the numbers."""
+"""The pickles of a legacy PyTorch file, before its tensor data."""
 
 
 def read_pickle(path: Path, is_zip: bool) -> dict[str, Tensor]:
@@ -39,7 +39,7 @@ def read_pickle(path: Path, is_zip: bool) -> dict[str, Tensor]:
 
 
 class RefusedError(ValueError):
-    """A pickle that is whole, but asks for what no file of weights needs."""
+    """A valid pickle with content that no file of weights needs."""
 
 
 def check_archive(path: Path) -> None:
@@ -78,17 +78,17 @@ def check_size(size: int) -> None:
 
 
 def check_program(stream: BinaryIO) -> None:
-    """Read over one pickle without running it. Raises `RefusedError` where it would allocate."""
+    """Scan one pickle without running it. Raises `RefusedError` where it would allocate memory."""
     for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name == "GLOBAL" and argument in ALLOCATING:
             raise RefusedError(
-                f"is a pickle that asks for a {str(argument).split()[1]}, which no weights need: "
+                f"is a pickle that creates a {str(argument).split()[1]}, which no weights need: "
                 "export its state dict alone as safetensors"
             )
 
 
 def flatten(content: Any) -> dict[str, Tensor]:
-    """The tensors of nested dicts, their names joined by dots; what else there is stays out.
+    """The tensors of nested dicts, their names joined by dots; other values are skipped.
 
     Raises `RefusedError` where there are too many, too deep, or two of one name.
     """
@@ -152,7 +152,7 @@ def explain_error(path: Path, is_zip: bool, error: Exception) -> str:
     wanted = re.search(r"GLOBAL (\S+)|reduce for (.+)", str(error))
     if isinstance(error, pickle.UnpicklingError) and wanted:
         return (
-            f"is a pickle that wants to run code ({wanted[1] or wanted[2]}), which is never "
+            f"is a pickle that would run code ({wanted[1] or wanted[2]}), which is never "
             "allowed: where you trust it, export its state dict alone as safetensors"
         )
     if is_zip and zipfile.is_zipfile(path):

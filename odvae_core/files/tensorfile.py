@@ -25,7 +25,7 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class TensorFile:
-    """What a file holds: tensors by name, nested names joined by dots; and its metadata."""
+    """The content of a file: tensors by name, nested names joined by dots; and its metadata."""
 
     kind: str
     tensors: dict[str, Tensor]
@@ -49,7 +49,7 @@ def read_tensor_file(path: Path) -> TensorFile:
         raise CheckpointError(f"{path} can't be read: {error}") from error
     if not head:
         raise CheckpointError(f"{path} is empty: download or export it again")
-    if head[4:9] == b"\0\0\0\0{":  # asked first: the header's length may begin as a pickle does
+    if head[4:9] == b"\0\0\0\0{":  # first: the header's length may look like a pickle's start
         return read_safetensors(path)
     if head.startswith((b"PK\x03\x04", b"\x80")):
         try:
@@ -82,7 +82,7 @@ def read_safetensors(path: Path) -> TensorFile:
 def check_header(path: Path) -> None:
     """Raise `ValueError` on a safetensors header that is too large, or names a tensor twice.
 
-    safetensors itself takes the last of two entries of one name, without a word.
+    safetensors itself silently takes the last of two entries of one name.
     """
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
@@ -102,7 +102,7 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
     try:
         with replacing(path) as aside:
             save_file(tensors, aside, metadata)
-            aside.chmod(0o666 & ~current_umask())  # safetensors writes for the owner alone
+            aside.chmod(0o666 & ~current_umask())  # safetensors lets only the owner read it
     except BusyError as error:
         raise CheckpointError(str(error)) from error
     except (OSError, SafetensorError) as error:
@@ -112,7 +112,7 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
 
 
 def current_umask() -> int:
-    """What a new file's permissions leave out; reading it means setting it."""
+    """The process's umask, which can only be read by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

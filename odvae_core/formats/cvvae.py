@@ -17,7 +17,7 @@ ATTENTIONS = {
     "spatial-temporal-xformer": "space-time",
 }
 MUST_BE = {"double_z": True, "use_3d_conv": True, "in_channels": 3, "mid_block_add_attention": True}
-"""Fields that the networks here have no choice in."""
+"""Fields with only one supported value."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def is_cvvae(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def infer_cvvae(tensors: Mapping[str, Tensor]) -> tuple[CvvaeConfig, tuple[str, ...]]:
-    """The wiring of a CV-VAE's weights, and what they can't tell, as sentences.
+    """The configuration of a CV-VAE's weights, and what had to be assumed, as sentences.
 
     Raises `ValueError` where too little is there.
     """
@@ -153,7 +153,7 @@ def infer_cvvae(tensors: Mapping[str, Tensor]) -> tuple[CvvaeConfig, tuple[str, 
 def list_keys(
     tensors: Mapping[str, Tensor], name: str, level: int | None, i: int | None
 ) -> list[str]:
-    """The keys under a name as its one open number counts up."""
+    """The keys of a name with one open number, in the order of that number."""
     found: list[str] = []
     while True:
         count = len(found)

@@ -47,7 +47,7 @@ def is_ivvae(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def infer_ivvae(tensors: Mapping[str, Tensor]) -> tuple[IvvaeConfig, tuple[str, ...]]:
-    """The wiring of an IV-VAE's weights, and what they can't tell, as sentences.
+    """The configuration of an IV-VAE's weights, and what had to be assumed, as sentences.
 
     Raises `ValueError` where too little is there.
     """
@@ -55,7 +55,7 @@ def infer_ivvae(tensors: Mapping[str, Tensor]) -> tuple[IvvaeConfig, tuple[str, 
     width = read_size(tensors, "encoder.conv1.conv_2d.weight", 0)
     levels = read_levels(tensors)
     if not all(levels):
-        raise ValueError("its wiring can't be read: a level is missing")
+        raise ValueError("its architecture can't be read: a level is missing")
     config = IvvaeConfig(
         read_size(tensors, "decoder.conv1.conv.weight", 1),
         width,
@@ -79,9 +79,9 @@ def read_levels(tensors: Mapping[str, Tensor]) -> list[list[int]]:
 
 
 def scale_as_published(config: IvvaeConfig) -> tuple[IvvaeConfig, tuple[str, ...]]:
-    """With the scale and shift of the published file of such a wiring, and a sentence that says so.
+    """Add the scale and shift of the published file of this architecture; says so in a sentence.
 
-    They are in no file; a wiring that was never published has none.
+    No file stores them; an unpublished architecture has none.
     """
     for name, preset in PRESETS.items():
         scale = {"latent_scale": preset.latent_scale, "latent_shift": preset.latent_shift}

@@ -1,4 +1,4 @@
-"""What a published OD-VAE's config.json says."""
+"""Published OD-VAE configurations: fields and class names of config.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the names and shapes of weights to the configuration that has them."""
+"""Infer an OD-VAE's configuration from the names and shapes of its weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_odvae(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def infer_odvae(tensors: Mapping[str, Tensor]) -> tuple[OdvaeConfig, tuple[str, ...]]:
-    """The wiring of an OD-VAE's weights, and what they can't tell, as sentences.
+    """The configuration of an OD-VAE's weights, and what had to be assumed, as sentences.
 
     Raises `ValueError` where too little is there.
     """
@@ -55,7 +55,7 @@ def infer_odvae(tensors: Mapping[str, Tensor]) -> tuple[OdvaeConfig, tuple[str, 
 
 @dataclass(frozen=True)
 class Weights:
-    """What names and shapes say about layers; a missing weight is left to the key check to name."""
+    """Layer properties from names and shapes; the key check reports missing weights."""
 
     tensors: dict[str, Tensor]
 
@@ -65,18 +65,18 @@ class Weights:
         return next((self.tensors[name] for name in names if name in self.tensors), None)
 
     def channels(self, *layers: str) -> int:
-        """What the first of these layers that is there gives."""
+        """The output channels of the first of these layers that exists."""
         for layer in layers:
             weight = self.find(layer)
             if weight is not None:
                 return size_of(layer, weight, 0)
-        raise ValueError(f"its wiring can't be read: {' and '.join(layers)} are missing")
+        raise ValueError(f"its architecture can't be read: {' and '.join(layers)} are missing")
 
     def inputs(self, layer: str) -> int:
         """The channels that a convolution takes."""
         weight = self.find(layer)
         if weight is None:
-            raise ValueError(f"its wiring can't be read: {layer} is missing")
+            raise ValueError(f"its architecture can't be read: {layer} is missing")
         return size_of(layer, weight, 1)
 
     def count(self, layers: str) -> int:
@@ -119,7 +119,7 @@ class Weights:
         return "scrambled" if as_v1_0 else "frame"
 
     def read_levels(self, width: int) -> list[Level]:
-        """Every level, as far as weights tell it."""
+        """Every level, as far as the weights determine it."""
         levels = []
         for i in range(self.count("encoder.down")):
             down, up = f"encoder.down.{i}", f"decoder.up.{i}"
@@ -160,9 +160,9 @@ def has_time_weights(level: Level) -> bool:
 def place_time_layers(levels: list[Level]) -> tuple[tuple[Level, ...], tuple[str, ...]]:
     """Add the poolings and interpolations in time, which have no weights, and say where.
 
-    There are as many as make both coders agree, or compress time four times where no layer with
-    weights does. They lie as v1.0 was released: the encoder's follow its first halvings of space,
-    the decoder's its first doublings.
+    There are as many as both coders need to agree, or to compress time four times without layers
+    that have weights. They are placed as in the released v1.0: the encoder's follow its first
+    halvings of space, the decoder's its first doublings.
     """
     halved = sum((level.down == "joint") + bool(level.down_time) for level in levels)
     doubled = sum((level.up == "joint") + bool(level.up_time) for level in levels)
@@ -186,7 +186,7 @@ def place_time_layers(levels: list[Level]) -> tuple[tuple[Level, ...], tuple[str
 
 
 def describe_attention(config: OdvaeConfig) -> list[str]:
-    """What was assumed of the attention."""
+    """The assumption about attention, as a sentence."""
     kinds = {config.encoder_attention, config.decoder_attention}
     if "scrambled" in kinds:
         return ["attention mixes channels with time, as published with v1.0 (AttnBlock3D)"]
@@ -196,7 +196,7 @@ def describe_attention(config: OdvaeConfig) -> list[str]:
 
 
 def describe_rest(config: OdvaeConfig) -> list[str]:
-    """What was assumed of upsampling and norms."""
+    """The assumptions about upsampling and norms, as sentences."""
     sentences = []
     if any(level.up == "joint" for level in config.levels):
         sentences.append("upsampling in time and space is linear, as published with v1.2")

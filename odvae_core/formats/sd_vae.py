@@ -46,9 +46,9 @@ DIFFUSERS_NAMES = (
 
 @dataclass(frozen=True)
 class SdScale:
-    """What consumers of a 2D VAE's latents multiply with, after they have taken `shift` away.
+    """The scale and shift of a 2D VAE's latents: diffusion models use (latent - shift) * scale.
 
-    `assumption` is a sentence where no file told it, else "".
+    `assumption` is a sentence where they were assumed, else "".
     """
 
     scale: float
@@ -62,8 +62,9 @@ OWNER_SCALES = {
     "model.diffusion_model.joint_blocks.": SdScale(SD3_LATENT_SCALE, SD3_LATENT_SHIFT),
     "model.diffusion_model.double_blocks.": SdScale(FLUX_LATENT_SCALE, FLUX_LATENT_SHIFT),
 }
-"""By the names within a whole checkpoint that only one diffusion model has: SDXL, SD 1 and 2, SD3,
-Flux. SDXL's comes first, for no other has a second text encoder of this name.
+"""By names that only one diffusion model's checkpoint has: SDXL, SD 1 and 2, SD3, Flux.
+
+SDXL's comes first: no other model has a second text encoder of this name.
 """
 
 CHANNEL_SCALES = {
@@ -128,7 +129,7 @@ def to_ldm(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def rename_diffusers(key: str, levels: int) -> str:
-    """A diffusers name in LDM's words; LDM's own stay as they are."""
+    """The LDM name for a diffusers name; LDM names are returned unchanged."""
     key = re.sub(r"\.up_blocks\.(\d+)\.", lambda m: f".up.{levels - 1 - int(m[1])}.", key)
     for pattern, name in DIFFUSERS_NAMES:
         key = re.sub(pattern, name, key)
@@ -141,7 +142,7 @@ def as_conv(tensor: Tensor) -> Tensor:
 
 
 def infer_sd_vae(tensors: Mapping[str, Tensor], norm_groups: int) -> OdvaeConfig:
-    """The wiring of a 2D VAE in LDM names, whose groups no weight tells.
+    """The configuration of a 2D VAE in LDM names; weights don't tell the groups of its norms.
 
     Raises `ValueError` where too little is there.
     """
@@ -171,17 +172,17 @@ def infer_sd_vae(tensors: Mapping[str, Tensor], norm_groups: int) -> OdvaeConfig
 
 
 def list_keys(tensors: Mapping[str, Tensor], name: str) -> list[str]:
-    """The keys of a name with one open number, as it counts up."""
+    """The keys of a name with one open number, in the order of that number."""
     return list(takewhile(tensors.__contains__, map(name.format, count())))
 
 
 def find_sd_scale(
     fields: Mapping[str, Any] | None, keys: Collection[str], channels: int
 ) -> SdScale:
-    """The scale and shift of a 2D VAE's latents: from its config.json, else from its neighbours.
+    """The scale and shift of a 2D VAE's latents.
 
-    `fields` are those of the config.json, None without one; `keys` all that the file holds. Raises
-    `ValueError` on a scale or shift that no latents have.
+    `fields` are those of its config.json, None without one; without them the names of all tensors
+    in the file, `keys`, decide. Raises `ValueError` on a scale or shift that no latents have.
     """
     if fields is not None:
         scale, shift = fields.get("scaling_factor", LATENT_SCALE), fields.get("shift_factor")

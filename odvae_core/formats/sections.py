@@ -1,4 +1,4 @@
-"""How published files lay out a VAE's weights, and whose they are."""
+"""The sections and prefixes under which published files store a VAE's weights."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ SECTIONS = {
     "ema": ("ema_state_dict.",),
     "raw": ("state_dict.gen_model.", "gen_model.", "state_dict.", ""),
 }
-"""Where a file keeps its averaged and its last weights; the first that is there counts."""
+"""The prefixes of averaged and of last weights; the first one found is used."""
 
 WRAPPERS = re.compile(r"(?<![^.])(module|_orig_mod)\.")
-"""What DistributedDataParallel and torch.compile write into the names."""
+"""The prefixes that DistributedDataParallel and torch.compile add to names."""
 
 OWNERS = ("first_stage_model.", "vae.")
-"""What the VAE is called within a diffusion model."""
+"""The VAE's prefixes within a diffusion model's checkpoint."""
 
 CONFIG_KEY = "odvae_config"
-"""The tensor of bytes by which a file that others wrote carries our metadata: JSON of strings."""
+"""The name of a uint8 tensor with our metadata as JSON, in files written by other programs."""
 
 EXTRAS = re.compile(r"^(\w*loss\w*|dics_model|disc_model|discriminator|model_ema)\.")
-"""What a trainer keeps beside the VAE."""
+"""Weights that a trainer stores beside the VAE's."""
 
 
 def select_weights(tensors: Mapping[str, Tensor], weights: str) -> tuple[dict[str, Tensor], str]:
-    """The VAE's weights within a file's tensors, by their plain names, and the section they lay in.
+    """The VAE's weights within a file's tensors, by their plain names, and their section.
 
     `weights` is "ema" (the averaged ones where the file has them) or "raw". Raises `ValueError`
     where the file has none, or no raw ones.
@@ -51,9 +51,9 @@ def select_weights(tensors: Mapping[str, Tensor], weights: str) -> tuple[dict[st
 
 
 def unwrap(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors without what wrappers write into their names.
+    """The tensors by names without the prefixes of wrappers.
 
-    Raises `ValueError` where two then have the same name: which one counts, no file can say.
+    Raises `ValueError` where two then have the same name, since either could be meant.
     """
     found: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
@@ -70,8 +70,8 @@ def unwrap(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def strip_owner(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The VAE alone: without the diffusion model around it, the losses and the discriminators.
 
-    ComfyUI has more names for the owner: the configuration among the weights shows it. Raises
-    `ValueError` where there are several.
+    ComfyUI uses further prefixes: that of the configuration tensor is taken. Raises `ValueError`
+    where there are several.
     """
     shown = [key.removesuffix(CONFIG_KEY) for key in tensors if key.endswith(CONFIG_KEY)]
     if len(shown) > 1:
@@ -87,7 +87,7 @@ def strip_owner(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def order_weights(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """The suffixes of weights in the order in which the authors' loaders choose among a folder's.
 
-    OD-VAE's takes a .ckpt before anything else; the others are diffusers', which takes safetensors.
+    OD-VAE's loader prefers .ckpt; the others use diffusers', which prefers safetensors.
     """
     first = (".ckpt", ".safetensors") if is_odvae_config(fields) else (".safetensors", ".ckpt")
     return (*first, ".bin", ".pth", ".pt")

@@ -10,7 +10,7 @@ from torch import Tensor
 def read_size(tensors: Mapping[str, Tensor], key: str, axis: int) -> int:
     """The size of a weight along an axis. Raises `ValueError` where there is none."""
     if key not in tensors:
-        raise ValueError(f"its wiring can't be read: {key} is missing")
+        raise ValueError(f"its architecture can't be read: {key} is missing")
     return size_of(key, tensors[key], axis)
 
 
@@ -18,5 +18,5 @@ def size_of(name: str, tensor: Tensor, axis: int) -> int:
     """The size of a tensor along an axis. Raises `ValueError` where it has no such axis, or 0."""
     shape = list(tensor.shape)
     if axis >= len(shape) or not shape[axis]:
-        raise ValueError(f"its wiring can't be read: {name} has the shape {shape}")
+        raise ValueError(f"its architecture can't be read: {name} has the shape {shape}")
     return shape[axis]

@@ -80,9 +80,9 @@ SIGNATURES = {
     "TRELLIS 2": (r"^(shape|txt)_dec\.",),
     "TripoSplat": (r"^gs\.base_offset_scale:",),
 }
-"""Each name and patterns of `key:dimensions:shape` lines that are all found; the first name counts.
+"""Name -> patterns that must all match `key:dimensions:shape` lines; the first such name is taken.
 
-So a row that is more special stands before one that would fit too.
+A more specific row stands before a more general one.
 """
 
 

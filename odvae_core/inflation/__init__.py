@@ -1,4 +1,4 @@
-"""From a 2D VAE to a video VAE: how the 3D kernels start."""
+"""Inflation of a 2D VAE into a video VAE."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Mode:
-    """A way to start; `target` is the configuration's class of what it makes.
+    """An inflation mode; `target` is the class of the configuration that it produces.
 
-    `parent` gives the configuration of the 2D VAE that a target starts from.
+    `parent` maps a target's configuration to that of its 2D VAE.
     """
 
     target: type
@@ -63,7 +63,7 @@ def inflate(
     preset: Any = "odvae-v1.2",
     mode: str = "tail",
 ) -> VideoVAE:
-    """A video VAE that starts from a 2D VAE; its `inflation` says what it has from it.
+    """A video VAE initialised from a 2D VAE; its `inflation` reports what was taken over.
 
     `source` is a file or a state dict. Into an OD-VAE it holds a 2D SD VAE in LDM names, diffusers
     names, or within a whole SD checkpoint; width, multipliers, blocks, latent channels, scale and

@@ -16,8 +16,8 @@ from .kernels import center_inflate
 from .report import Inflation, prove
 
 DIFFERENCE = (
-    "the convolutions over time (time_conv), which the 2D VAE hasn't, start as the mean of two "
-    "frames and as a frame's repetition"
+    "the convolutions over time (time_conv), which the 2D VAE doesn't have, start as the mean of "
+    "two frames and as a frame's repetition"
 )
 
 
@@ -25,7 +25,7 @@ def inflate_branches(parent: VideoVAE, config: IvvaeConfig) -> VideoVAE:
     """An IV-VAE each branch of which starts as a 2D VAE of its own design and of half its channels.
 
     The keyframes' branch is a copy, the motion's is center-inflated, and neither sees the other.
-    Raises `ValueError` where the parent is no such 2D VAE, or of other sizes.
+    Raises `ValueError` for another kind of 2D VAE, or one of other sizes.
     """
     check_parent(parent, config)
     tensors, vae = parent.state_dict(), build(config)
@@ -75,7 +75,7 @@ def check_parent(parent: VideoVAE, config: IvvaeConfig) -> None:
 
 
 def start(key: str, weight: Tensor, parent: Mapping[str, Tensor]) -> Tensor:
-    """What a weight of the video VAE starts as."""
+    """The initial value of a weight of the video VAE."""
     if ".time_conv." in key:
         return start_over_time(weight)
     value = parent[key.replace("_3d.", "_2d.")].to(weight)
@@ -85,7 +85,7 @@ def start(key: str, weight: Tensor, parent: Mapping[str, Tensor]) -> Tensor:
 
 
 def spread(value: Tensor, into: Tensor, branch: int) -> Tensor:
-    """Put a weight of one branch where its outputs and inputs lie among those of both.
+    """Place the weight of one branch into that of both, at the branch's outputs and inputs.
 
     A layer that gives both branches has it twice, each for its own inputs; one that gives a single
     branch has it for the inputs of `branch`.

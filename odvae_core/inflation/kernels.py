@@ -1,4 +1,4 @@
-"""How a 3D kernel starts from a 2D one."""
+"""Initial 3D kernels from 2D kernels."""
 
 from __future__ import annotations
 

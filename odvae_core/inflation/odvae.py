@@ -35,12 +35,12 @@ def inflate_sd(parent: VideoVAE, config: OdvaeConfig, mode: str) -> VideoVAE:
     kept = {} if mode == "random" else inherit(vae.state_dict(), weights, INFLATIONS[mode])
     vae.load_state_dict(kept, strict=False)
     vae.eval()
-    vae.inflation = describe(vae, parent, mode, set(kept), set(weights))
+    vae.inflation = report_inflation(vae, parent, mode, set(kept), set(weights))
     return vae
 
 
 def image_parent(config: OdvaeConfig) -> OdvaeConfig:
-    """The 2D VAE that inflates into this OD-VAE: SD's wiring at its sizes."""
+    """The 2D VAE that inflates into this OD-VAE: SD's architecture at its sizes."""
     levels = tuple(
         replace(flat, multiplier=level.multiplier)
         for flat, level in zip(SD_VAE.levels, config.levels, strict=True)
@@ -96,16 +96,16 @@ def inherit(
 
 
 def parent_key(key: str, parent: Mapping[str, Tensor]) -> str | None:
-    """The 2D VAE's name for a weight of ours: a 3D convolution has one `.conv` more."""
+    """The 2D VAE's name for a weight: the name in a 3D convolution has one more `.conv`."""
     owner, _, leaf = key.rpartition(".")
     shorter = f"{owner.removesuffix('.conv')}.{leaf}"
     return next((name for name in (key, shorter) if name in parent), None)
 
 
-def describe(
+def report_inflation(
     vae: VideoVAE, parent: VideoVAE, mode: str, kept: set[str], parent_keys: set[str]
 ) -> Inflation:
-    """Sort the keys, name what differs by design, and run the proof."""
+    """The report: which keys were taken over, what can't be equal, and a picture through both."""
     keys = list(vae.state_dict())
     return Inflation(
         mode,
@@ -118,7 +118,7 @@ def describe(
 
 
 def name_differences(config: OdvaeConfig) -> list[str]:
-    """Where this wiring can't do what the 2D VAE does, in words."""
+    """Where this network can't compute what the 2D VAE computes, in words."""
     sentences = []
     for i, level in enumerate(config.levels):
         if level.up == "joint":
@@ -128,11 +128,12 @@ def name_differences(config: OdvaeConfig) -> list[str]:
             )
         if level.down_time == "mixed":
             sentences.append(
-                f"encoder.down.{i}.time_downsample mixes in a convolution that the 2D VAE hasn't"
+                f"encoder.down.{i}.time_downsample mixes in a convolution "
+                "that the 2D VAE doesn't have"
             )
         if level.up_time == "mixed":
             sentences.append(
-                f"decoder.up.{i}.time_upsample mixes in a convolution that the 2D VAE hasn't"
+                f"decoder.up.{i}.time_upsample mixes in a convolution that the 2D VAE doesn't have"
             )
     if "temporal" in (config.encoder_attention, config.decoder_attention):
         sentences.append("attention is over time where the 2D VAE's is over the picture")

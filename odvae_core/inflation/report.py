@@ -1,4 +1,4 @@
-"""What an inflated VAE has from its 2D parent, and the proof of it."""
+"""Report of an inflation: what was taken from the 2D parent, with a comparison of both VAEs."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Layers that give the same clip however it is cut into chunks; one idea a file."""
+"""Layers whose output doesn't depend on how a clip is cut into chunks."""

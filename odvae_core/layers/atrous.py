@@ -1,4 +1,4 @@
-"""Parallel dilated convolutions: how IV-VAE's encoder sees far around each position."""
+"""Parallel dilated convolutions: the large receptive field of IV-VAE's encoder."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class FrameAttention(nn.Module):
         return x + self.attend(x, state)
 
     def attend(self, x: Tensor, state: StreamState | None) -> Tensor:
-        """What attention adds to its input."""
+        """The residual that attention adds to its input."""
         return self.mix(self.get_submodule(self.names[0])(x, state))
 
     def mix(self, h: Tensor) -> Tensor:
@@ -73,7 +73,8 @@ class FrameAttention(nn.Module):
 
 
 class ChannelFrameAttention(FrameAttention):
-    """Attention that mixes channels with frames: it reshapes where it should transpose.
+    """Attention whose rows mix channels with frames: the published code reshapes where a transpose
+    would be correct.
 
     Published as `AttnBlock3D`.
     The weights of v1.0 were trained with it. With one frame it equals `FrameAttention`; with more,
@@ -188,7 +189,7 @@ class SpaceTimeAttention(FrameAttention):
 def withhold_clip(
     x: Tensor, layer: nn.Module, state: StreamState | None, name: str = "past"
 ) -> Tensor:
-    """The whole clip with its last chunk, until then no frame."""
+    """Return no frame until the last chunk, then the whole clip."""
     if state is None:
         return x
     past = state.recall(layer, name)

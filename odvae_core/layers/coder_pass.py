@@ -55,7 +55,7 @@ class CoderPass:
         return shape[-2] * scale, shape[-1] * scale
 
     def output_frames(self, frames: int) -> int:
-        """How many frames come out of 1 + k frames_in."""
+        """Output frames for an input of 1 + k frames_in frames."""
         return 1 + (frames - 1) // self.frames_in * self.frames_out
 
     def cut(self, frames: int) -> tuple[int, int]:
@@ -79,7 +79,7 @@ class CoderPass:
         return chunk.to(weight.device, weight.dtype)
 
     def withheld(self, chunk: Tensor) -> Tensor:
-        """No frame, but of the size of those that come out."""
+        """An empty output: no frame, with the output's height and width."""
         height, width = (side * self.pixels_out // self.pixels_in for side in chunk.shape[-2:])
         return chunk.new_empty(chunk.shape[0], 1, 0, height, width)
 
@@ -90,19 +90,19 @@ class CoderPass:
 
     @property
     def streams_exactly(self) -> bool:
-        """Whether depth first equals the whole clip: nothing spans it, norm or attention."""
+        """Whether a stream equals the whole clip: no norm and no attention spans the clip."""
         return not self.unstreamable and not any(
             isinstance(module, ClipGroupNorm) for module in self.module.modules()
         )
 
     @property
     def unstreamable(self) -> str | None:
-        """Why nothing can come out before the clip's end, if so."""
+        """Why the network gives no output before the clip's end; None where it does."""
         reasons = (getattr(module, "unstreamable", None) for module in self.module.modules())
         return next(filter(None, reasons), None)
 
     @property
     def whole_clip_only(self) -> str | None:
-        """Why the clip can't be cut at all, if so."""
+        """Why the clip can't be cut at all; None where it can."""
         reasons = (getattr(module, "whole_clip_only", None) for module in self.module.modules())
         return next(filter(None, reasons), None)

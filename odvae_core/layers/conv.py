@@ -40,8 +40,8 @@ class FrameConv2d(nn.Conv2d):
 class Conv3d(nn.Conv3d):
     """`nn.Conv3d` with oneDNN's kernel on the CPU, also for small inputs.
 
-    PyTorch leaves a single small clip in float32 to a kernel that unfolds it, which takes many
-    times the time and the memory (benchmarks/conv3d.py). Kernels of 1 are better off there.
+    For a single small float32 clip PyTorch chooses a kernel that unfolds the input, at many times
+    the time and memory (benchmarks/conv3d.py). For kernels of size 1 that kernel is faster.
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -58,10 +58,9 @@ class Conv3d(nn.Conv3d):
 
 
 def suits_onednn(x: Tensor) -> bool:
-    """Whether `x` is on the CPU, in float32, to stay so, and holds values.
+    """Whether oneDNN's kernel can be called directly: float32 values on the CPU, no autocast.
 
-    What is compiled or exported, or runs on a subclass of tensors such as fake ones, keeps
-    PyTorch's own operator.
+    Compilation, export and tensor subclasses such as fake tensors keep PyTorch's own operator.
     """
     return (
         not torch.compiler.is_compiling()
@@ -74,7 +73,7 @@ def suits_onednn(x: Tensor) -> bool:
 
 
 class CausalConv3d(nn.Module):
-    """A 3D convolution that sees no later frame: before the clip its first frame is repeated.
+    """A causal 3D convolution: the clip's first frame is repeated before the clip.
 
     `kernel` and `stride` are an int or (time, height, width); `padding` is of zeros around the
     picture, half a kernel wide by default. The published checkpoints call the weight `conv.weight`.

@@ -1,4 +1,4 @@
-"""IV-VAE's convolution in groups of frames: it looks ahead within a group, and back to the last."""
+"""IV-VAE's group causal convolution: it looks ahead within a group of frames only."""
 
 from __future__ import annotations
 

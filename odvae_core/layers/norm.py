@@ -13,7 +13,7 @@ from .stream import StreamState
 class ClipGroupNorm(nn.GroupNorm):
     """GroupNorm over (C / groups, T, H, W).
 
-    Its statistics span the clip, so no cut is exact without them.
+    Its statistics span the clip: a cut is exact only if they are known before.
     """
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
@@ -41,5 +41,5 @@ def clip_norm(norm: nn.Module) -> nn.Module | None:
 
 
 def activate(x: Tensor) -> Tensor:
-    """SiLU, in place where no gradient is recorded: `x` is a norm's fresh output."""
+    """SiLU of a norm's output, in place where no gradient is recorded."""
     return F.silu(x, inplace=not torch.is_grad_enabled())

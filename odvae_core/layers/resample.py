@@ -1,4 +1,4 @@
-"""Halving and doubling, in space, in time and in both.
+"""Layers that halve or double space, time or both.
 
 The class docstrings name the published module.
 """
@@ -125,9 +125,9 @@ class SpaceUp2x(nn.Module):
 class LinearTimeUp2x(nn.Module):
     """Double time by linear interpolation: [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, H, W].
 
-    Frame 0 stays; the others are interpolated among themselves, so every output frame looks half a
-    frame ahead. In a stream the one frame that can't be known yet is withheld until the next chunk,
-    or until `state.last`. Published as `TimeUpsample2x`.
+    Frame 0 stays; the others are interpolated among themselves, so every output frame depends on
+    half a frame of look-ahead. A stream withholds the frame that isn't determined yet until the
+    next chunk, or until `state.last`. Published as `TimeUpsample2x`.
     """
 
     looks_ahead = True

@@ -40,7 +40,8 @@ class RMSNorm(nn.Module):
 
 
 class SeparatedConv3d(nn.Module):
-    """A 2D convolution to the keyframes' half, a group causal one to the motion's; both see all.
+    """A 2D convolution for the keyframes' half, a group causal one for the motion's, both of all
+    channels.
 
     Published as `Sep_Conv3d` and, of a video, `First_Sep_Conv3d`.
     """
@@ -204,6 +205,6 @@ class MergeKeyframes(nn.Module):
 
 
 def over_branches(layer: nn.Module, names: tuple[str, ...], x: Tensor) -> Tensor:
-    """Each half of the channels through its own picture function of `layer`."""
+    """Apply a 2D submodule of `layer` to each half of the channels."""
     halves = zip(names, x.chunk(len(names), dim=1), strict=True)
     return torch.cat([per_frame(layer.get_submodule(name), half) for name, half in halves], dim=1)

@@ -1,4 +1,4 @@
-"""Moments of a clip that is seen chunk by chunk."""
+"""Mean and variance of a clip, accumulated over chunks."""
 
 from __future__ import annotations
 

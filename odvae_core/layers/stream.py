@@ -1,8 +1,8 @@
-"""The contract of every layer: however a clip is cut, the joined outputs are the whole clip's.
+"""The contract of every layer: for any cut of a clip, the joined outputs equal the whole clip's.
 
 A layer is called with a chunk of the clip and the `StreamState` of the pass that it belongs to, or
-with the whole clip and no state. It may give fewer frames than it got, even none, and gives them
-with a later chunk.
+with the whole clip and no state. It may return fewer frames than it got, even none, and return the
+rest with a later chunk.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from .statistics import Moments
 
 
 class StreamState:
-    """What one pass over one clip remembers between its chunks. Nothing of it is kept on a module.
+    """The state of one pass over one clip between its chunks. Modules keep no state.
 
-    `last` says that the chunk in hand is the clip's last. `given` holds the moments of the whole
-    clip for each norm that is already known; without it a norm merges the moments of what it has
-    seen so far.
+    `last` marks the clip's last chunk. `given` holds the moments of the whole clip for each norm
+    where they are already known; without it a norm merges the moments of the chunks so far.
     """
 
     def __init__(self, given: dict[nn.Module, Moments] | None = None):
@@ -36,11 +35,11 @@ class StreamState:
         return self._frames.get((layer, name))
 
     def remember(self, layer: nn.Module, frames: Tensor, name: str = "past") -> None:
-        """Keep `frames` for the next chunk: a copy, a slice would keep its whole chunk alive."""
+        """Keep a copy of `frames` for the next chunk; a view would keep the whole chunk."""
         self._frames[layer, name] = frames.clone()
 
     def is_first_call(self, layer: nn.Module) -> bool:
-        """Whether `layer` asks for the first time in this pass."""
+        """Whether this is the first call by `layer` in this pass."""
         is_first_call = layer not in self._called
         self._called.add(layer)
         return is_first_call
@@ -56,7 +55,7 @@ class StreamState:
         return moments
 
     def move(self, device: torch.device | str) -> None:
-        """Move all that was remembered to `device`: it must be where the next chunk is."""
+        """Move the state to `device`, which must be the next chunk's."""
         self._frames = {key: frames.to(device) for key, frames in self._frames.items()}
         self._seen = {norm: moments.to(device) for norm, moments in self._seen.items()}
 
@@ -104,7 +103,7 @@ def with_neighbours(
 def delay_to_match(
     shortcut: Tensor, frames: int, layer: nn.Module, state: StreamState | None, name: str
 ) -> Tensor:
-    """Delay `shortcut` until it has as many frames as the branch beside it has given."""
+    """Delay `shortcut` so that it has as many frames as the parallel branch."""
     past = None if state is None else state.recall(layer, name)
     if past is None and shortcut.shape[2] == frames:
         return shortcut
@@ -121,7 +120,7 @@ class Step:
 
     `run(x, shortcut, state)` returns the next pair, always of equally many frames.
 
-    `norm` is the clip norm that the step opens with, if any: a sweep gathers its statistics before
+    `norm` is the clip norm that the step starts with, if any: a sweep gathers its statistics before
     it runs the step. `growth` bounds how many times more elements the largest tensor within the
     step has than `x`. `across_time` says that each position of the picture needs all its frames and
     no other position: the step withholds the clip, and a sweep runs it on rows of the picture.
@@ -134,7 +133,7 @@ class Step:
 
 
 def layer_step(layer: Callable[..., Tensor], norm: nn.Module | None = None, growth: float = 1.0):
-    """A step that leaves the shortcut alone."""
+    """A step that doesn't use the shortcut."""
     return Step(lambda x, shortcut, state: (layer(x, state), shortcut), norm, growth)
 
 
@@ -145,7 +144,7 @@ def advance(
     state: StreamState | None = None,
     report: Callable[[], None] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Run a chunk through `steps`, or until a layer withholds it whole.
+    """Run a chunk through `steps`; stop where a layer withholds all its frames.
 
     `report` is called after each step.
     """

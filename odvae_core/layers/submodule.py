@@ -6,7 +6,7 @@ from torch import nn
 
 
 def add_submodule(root: nn.Module, name: str, module: nn.Module) -> None:
-    """Register `module` in `root` under a dotted name, with empty modules on the way there."""
+    """Register `module` in `root` under a dotted name, with empty modules in between."""
     *owners, leaf = name.split(".")
     for owner in owners:
         if owner not in root._modules:

@@ -1,4 +1,4 @@
-"""How much memory there is."""
+"""Free memory of devices, hosts and containers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from .need import Need
 
 PARKED_SHARE = 0.7
-"""Of the free host memory, how much a pass on another device may take."""
+"""The share of free host memory that a pass on another device may take."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FreeMemory:
         return device <= self.device and host <= PARKED_SHARE * self.host
 
     def without(self, need: Need | None) -> FreeMemory:
-        """What is left beside a pass that runs at the same time."""
+        """The memory left beside a pass that runs at the same time."""
         if need is None:
             return self
         if self.shared:
@@ -42,7 +42,7 @@ class FreeMemory:
 
 
 def available_memory(device: torch.device) -> FreeMemory:
-    """What can be had on `device` and on the host, a container's limit honoured."""
+    """Free memory on `device` and on the host, within a container's limit."""
     host = min(psutil.virtual_memory().available, container_limit())
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)

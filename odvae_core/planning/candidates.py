@@ -1,4 +1,4 @@
-"""The cuts that answer a request, before it is asked what fits: the one list of schedules."""
+"""The cuts that a request allows, whether or not they fit into memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def list_cuts(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Cut]:
 
     Raises `ValueError` where this network allows none.
     """
-    request.check(coder)
+    request.check_coder(coder)
     schedules = LISTS[request.strategy](vae, coder, request)
     for schedule in schedules:
         if reason := schedule.refusal(coder):
@@ -40,8 +40,8 @@ def list_cuts(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Cut]:
 
 
 def list_smaller_tiles(coder: CoderPass, cuts: list[Cut]) -> Iterator[tuple[Schedule, Tiles]]:
-    """The last resort: the smallest pieces of these cuts in ever smaller tiles, then windows in
-    them, which keep nothing between pieces."""
+    """Cuts for little memory: the smallest pieces in ever smaller tiles, then windows in them,
+    which keep no state between pieces."""
     smallest = min(
         (schedule for schedule, _ in cuts), key=lambda schedule: sum(schedule.cut(coder))
     )

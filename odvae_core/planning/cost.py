@@ -1,4 +1,4 @@
-"""What a cut costs: the one place that says which of the cuts that fit is the best."""
+"""The cost function by which the planner ranks cuts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CPU_TIME = {5: 0.9, 9: 0.92, 17: 0.95, 33: 1.0}
 """Time of a pass on a CPU in pieces of so many video frames, relative to the whole clip at once."""
 
 LAUNCHES = 1.0
-"""Frames in whose time a GPU could have run what it loses at the start of every piece."""
+"""What a GPU loses at the start of every piece, in frames that it could have run in that time."""
 
 PARKING = 1.5
-"""Times longer that a pass takes whose features go to the host and back, about."""
+"""About how many times longer a pass takes if its features go to the host and back."""
 
 
 def cost_of(coder: CoderPass, schedule: Schedule, tiles: Tiles | None, clip: Clip) -> Cost:

@@ -30,7 +30,7 @@ PROBE_SIDE, PROBE_OVERLAP = 64, 8
 """Height and width of the picture that is counted, and the overlap of its tiles, in pixels."""
 
 DEVICE = torch.device("meta")
-"""Stands for the network's device while counting; "cpu" stands for the host."""
+"""The device type that stands for the network's while counting; "cpu" is the host."""
 
 CLIP_BYTES = 4
 """Bytes of a value of a clip: float32."""
@@ -38,7 +38,7 @@ CLIP_BYTES = 4
 
 @dataclass(frozen=True)
 class Clip:
-    """What goes through a pass, as far as memory is concerned.
+    """The input of a pass, as far as memory is concerned.
 
     `shape` is that of the input, [B, C, T, H, W]; `device` is where the network runs. `held`: the
     whole input is in memory, and so is the whole result; else both go by in pieces, as from file to

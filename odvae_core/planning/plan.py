@@ -1,4 +1,4 @@
-"""From a request to the plan that is carried out: the best cut that fits into memory."""
+"""From a request to a plan: the best cut that fits into memory."""
 
 from __future__ import annotations
 

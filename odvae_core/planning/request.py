@@ -1,4 +1,4 @@
-"""How a caller asks for a clip to be cut: the words and numbers of nodes and commands."""
+"""A caller's request for a cut: the words and numbers of nodes and commands."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Request:
 
     `frames` are video frames of a piece, 1 + 4k; `tile` and `overlap` pixels. None leaves the
     choice of frames to the strategy, of the overlap to the planner (an eighth of the tile); a tile
-    of None makes no tiles unless auto needs them. Raises `ValueError` on a word or a number that
-    can't be.
+    of None makes no tiles unless auto needs them. Raises `ValueError` on an unknown word
+    or an impossible number.
     """
 
     strategy: str = "auto"
@@ -56,12 +56,12 @@ class Request:
                 f"try {shorter} or {shorter + 4}"
             )
 
-    def check(self, coder: CoderPass) -> None:
-        """Raise `ValueError` where the sizes don't suit this network."""
+    def check_coder(self, coder: CoderPass) -> None:
+        """Raise `ValueError` where this network can't take the sizes."""
         if self.frames is not None:
             coder.cut(self.frames)
         if tiles := self.tiles(coder):
-            tiles.check(coder.spatial_compression)
+            tiles.check_compression(coder.spatial_compression)
 
     def tiles(self, coder: CoderPass) -> Tiles | None:
         """The tiles that are asked for, overlapping by an eighth unless told."""

@@ -1,4 +1,4 @@
-"""The bytes that live at a time, counted on tensors that have shapes but no values."""
+"""Memory of a pass, counted on tensors that have shapes but no values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all schedules share: the order of tiles and time, the output, the progress."""
+"""The base class of schedules, and what they share: tiles, output, progress."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Report:
 
     @contextmanager
     def part(self, count: int) -> Iterator[None]:
-        """A part planned as `count` steps: withheld chunks skip some, a finer cut takes more."""
+        """A part planned as `count` steps; withheld chunks and finer cuts change it."""
         self.end = end = self.done + count
         yield
         self._reach(end)
@@ -68,11 +68,11 @@ class Schedule(ABC):
         """Whether the result equals the whole clip's, to rounding, wherever the clip is cut."""
 
     def refusal(self, coder: CoderPass) -> str | None:
-        """Why this schedule can't cut this network, if so."""
+        """Why this schedule can't run this network; None where it can."""
         return None
 
     def seams(self, coder: CoderPass, frames: int) -> range:
-        """The video frames before which the network starts anew, in a clip of `frames`."""
+        """The video frames, in a clip of `frames`, at which a new window starts."""
         return range(0)
 
     def parked(self) -> Self:
@@ -82,7 +82,7 @@ class Schedule(ABC):
     def run(self, coder: CoderPass, clip: Tensor, tiles: Tiles | None, report: Report) -> Tensor:
         """The clip [B, C, T, H, W] through `coder`, on the clip's device and in its type.
 
-        Tiles are outside, time inside.
+        The outer loop is over tiles, the inner one over time.
         """
         return over_tiles(lambda tile, _: self.run_clip(coder, tile, report), coder, clip, tiles)
 
@@ -106,8 +106,8 @@ class Schedule(ABC):
             "the whole clip: choose one of these, or join the chunks and use encode or decode"
         )
 
-    def check(self, coder: CoderPass) -> None:
-        """Raise `ValueError` where this schedule can't cut this network. Called before a pass."""
+    def check_coder(self, coder: CoderPass) -> None:
+        """Raise `ValueError` where this schedule can't run this network. Called before a pass."""
         self.cut(coder)
         if reason := self.refusal(coder):
             raise ValueError(
@@ -148,7 +148,7 @@ def over_tiles(
 
 
 class Output:
-    """The result of a pass, allocated once, when its first chunk is known."""
+    """The result of a pass, allocated once, with the first chunk."""
 
     def __init__(self, frames: int, like: Tensor):
         self.frames, self.like, self.filled = frames, like, 0
@@ -188,7 +188,7 @@ def count_chunks(frames: int, first: int, later: int) -> int:
 
 
 def recut(chunks: Iterable[Tensor], first: int, later: int) -> Iterator[Tensor]:
-    """Chunks of any length as chunks of `first`, then `later` frames; the rest comes last."""
+    """Regroup chunks of any length into `first`, then `later` frames; the last may be shorter."""
     held: list[Tensor] = []
     wanted = first
     for chunk in chunks:
@@ -204,7 +204,7 @@ def recut(chunks: Iterable[Tensor], first: int, later: int) -> Iterator[Tensor]:
 
 
 def mark_last(chunks: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
-    """Each chunk and whether it is the last: one is held back."""
+    """Each chunk, and whether it is the last; reads one chunk ahead."""
     held: Tensor | None = None
     for chunk in chunks:
         if held is not None:

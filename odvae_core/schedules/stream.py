@@ -62,7 +62,7 @@ class Stream(Schedule):
     def stream(
         self, coder: CoderPass, chunks: Iterable[Tensor], tiles: Tiles | None, report: Report
     ) -> Iterator[Tensor]:
-        """Each tile keeps its own state, parked in host memory between its turns."""
+        """Each tile has its own state, in host memory while other tiles run."""
         states: defaultdict[tuple[int, int], StreamState] = defaultdict(StreamState)
         cut = recut(chunks, *coder.cut(self.frames))
         for chunk, last in (
@@ -83,13 +83,13 @@ class Stream(Schedule):
             if output.shape[2]:
                 yield output
 
-    def check(self, coder: CoderPass) -> None:
+    def check_coder(self, coder: CoderPass) -> None:
         if coder.unstreamable and not coder.whole_clip_only:
             raise ValueError(
                 f"got {self}, but this model can't be streamed: {coder.unstreamable}; "
                 "use Sweep(), which is exact, or Windows() as its authors do"
             )
-        super().check(coder)
+        super().check_coder(coder)
         if not coder.streams_exactly:
             log.warning(
                 "%s is approximate for this model: its norms span the clip and see only the frames "

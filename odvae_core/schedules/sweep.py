@@ -23,7 +23,7 @@ Known = dict[nn.Module, Moments]
 """The moments of the whole clip for the norm that comes next."""
 
 CONTEXT_FRAMES = 4
-"""Frames that a layer may put around its input, at most: remembered, withheld or repeated ones."""
+"""The most frames that a layer adds to its input: remembered, withheld or repeated ones."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Sweep(Schedule):
         return slabs, known
 
     def move_kept(self, features: Tensor) -> Tensor:
-        """Features to where they are kept until the next segment reads them."""
+        """Move features to where they are kept until the next segment reads them."""
         return features.to("cpu") if self.park else features
 
 
@@ -152,7 +152,7 @@ def sweep(
     coder: CoderPass,
     report: Report,
 ) -> Iterator[Pair]:
-    """All slabs through one segment; each is let go as it is read."""
+    """All slabs through one segment; each is freed once it is read."""
     while slabs:
         x, shortcut = slabs.popleft()
         pair = coder.to_device(x), None if shortcut is None else coder.to_device(shortcut)
@@ -162,7 +162,7 @@ def sweep(
 def advance_in_pieces(
     steps: Sequence[Step], pair: Pair, state: StreamState, last: bool, report: Report
 ) -> Iterator[Pair]:
-    """`advance`, but a chunk is cut before a step whose tensors would outgrow 32-bit indices."""
+    """`advance`, but split a chunk before a step whose tensors would exceed 32-bit indices."""
     x, shortcut = pair
     for i, step in enumerate(steps):
         frames = max(

@@ -32,7 +32,7 @@ class Whole(Schedule):
             return advance(steps, coder.to_device(clip), report=report)[0].to(clip)
 
     def cut(self, coder: CoderPass) -> tuple[int, int]:
-        """The clip is not cut; it grows by the frames of one latent frame."""
+        """The smallest clip, and the frames per further latent frame: there is no cut."""
         return 1 + coder.frames_in, coder.frames_in
 
     def is_exact(self, coder: CoderPass) -> bool:

@@ -46,7 +46,7 @@ class Windows(Schedule):
         return cls(*PUBLISHED_WINDOWS[preset])
 
     def run(self, coder: CoderPass, clip: Tensor, tiles: Tiles | None, report: Report) -> Tensor:
-        """Time outside, tiles inside: the memory of a window, whatever the length."""
+        """The outer loop is over time, the inner one over tiles: memory is that of one window."""
         output = Output(coder.output_frames(clip.shape[2]), clip)
         for chunk in self.stream(coder, cut_clip(clip, *self.cut(coder)), tiles, report):
             output.append(chunk)

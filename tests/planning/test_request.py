@@ -30,5 +30,5 @@ def test_what_cannot_be_is_refused_in_words(given, message):
 def test_sizes_that_do_not_suit_a_network_are_refused():
     coder = make_vae("odvae-v1.2").decoder_pass()
     with pytest.raises(ValueError, match=r"got tiles of 100 pixels .*multiples of 8: try 96 and 8"):
-        Request("auto", None, 100, 12).check(coder)
-    Request("auto", 9, 96, 8).check(coder)
+        Request("auto", None, 100, 12).check_coder(coder)
+    Request("auto", 9, 96, 8).check_coder(coder)
