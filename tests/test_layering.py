@@ -1,4 +1,4 @@
-"""The import table of the house, held against the sources: who may import what, and the floors."""
+"""Every import of the project against the tables in docs/architecture.md."""
 
 import ast
 import sys
@@ -17,60 +17,41 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 class Rule:
     """What the files of one folder may import besides the standard library.
 
-    `relative`: our own folders, reached by relative imports only. `absolute`: names, `*` allowed,
-    imported anywhere. `inside_functions`: names behind an extra, so never at a module's top level.
+    `project`: folders of the checkout. `packages`: names, `*` allowed, imported anywhere.
+    `inside_functions`: names behind an extra, so never at a module's top level.
     """
 
-    relative: tuple[str, ...] = ()
-    absolute: tuple[str, ...] = ()
+    project: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
     inside_functions: tuple[str, ...] = ()
 
 
-RULES = {
-    "__init__.py": Rule(relative=("nodes",)),
-    "run.py": Rule(),
-    "odvae_core": Rule(
-        relative=("odvae_core",),
-        absolute=("torch", "numpy", "einops", "safetensors", "av", "tqdm", "psutil"),
-        inside_functions=("accelerate", "matplotlib", "torchmetrics", "diffusers"),
-    ),
-    "nodes": Rule(
-        relative=("nodes", "odvae_core"),
-        absolute=("comfy*", "folder_paths", "server", "torch", "numpy", "PIL"),
-    ),
-    "train": Rule(
-        relative=("train",),
-        absolute=(
-            "train",
-            "benchmarks",
-            "odvae_core",
-            "torch",
-            "numpy",
-            "tqdm",
-            "psutil",
-            "accelerate",
-            "torchmetrics",
-            "matplotlib",
-        ),
-    ),
-}
+RELATIVE = ("__init__.py", "nodes", "odvae_core")
+"""Folders that ComfyUI loads under another name, so their imports of the project are relative."""
 
-# The floors of odvae_core, lowest first; a floor imports itself and what lies below.
-FLOORS = (
-    ("constants", "limits", "config", "posterior", "version", "checks", "files"),
-    ("tiling",),
-    ("layers",),
-    ("schedules",),
-    ("vae",),
-    ("families", "padding", "modules"),
-    ("formats",),
-    ("registry",),
-    ("checkpoint", "planning"),
-    ("dataset", "evaluation", "inflation", "latents", "metrics", "video"),
-    ("__init__",),
-    ("commands", "cli", "__main__"),
-)
-GROUND_FLOOR_ONLY = ("metrics", "video")  # these two stand beside the checkpoints, on the ground
+GROUND_ONLY = ("metrics", "video")
+"""Modules of odvae_core that import the lowest level only."""
+
+
+def read_table(head: str) -> list[list[str]]:
+    """The rows of the table in docs/architecture.md whose first column has this head, as words."""
+    lines = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {head} |")) + 2
+    rows = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip().replace("`", "") for cell in line.split("|")[1:-1]])
+    return rows
+
+
+def split_names(cell: str) -> tuple[str, ...]:
+    """The names in a cell, separated by commas."""
+    return tuple(name.strip() for name in cell.split(",") if name.strip())
+
+
+RULES = {folder: Rule(*map(split_names, cells)) for folder, *cells in read_table("folder")}
+LEVELS = [split_names(names) for _, names in read_table("level")]
 
 
 @dataclass(frozen=True)
@@ -84,9 +65,9 @@ class Import:
 
 
 def list_sources(folder: str, root: Path = ROOT) -> list[Path]:
-    """The Python files of a folder of the house, or the one file of that name."""
-    place = root / folder
-    return [place] if place.is_file() else sorted(place.rglob("*.py"))
+    """The Python files of a folder of the checkout, or the one file of that name."""
+    path = root / folder
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
 def name_module(path: Path, root: Path = ROOT) -> str:
@@ -120,15 +101,16 @@ def name_targets(node: ast.AST, path: Path, root: Path) -> list[tuple[str, bool]
     return [(f"{prefix}.{alias.name}".lstrip("."), True) for alias in node.names]
 
 
-def breaks_rule(found: Import, rule: Rule) -> bool:
-    """Tell whether the rule forbids this import."""
-    top = found.target.split(".")[0]
+def breaks_rule(found: Import, folder: str) -> bool:
+    """Tell whether the table forbids this import in a file of this folder."""
+    rule, top = RULES[folder], found.target.split(".")[0]
     if found.is_relative:
-        return top not in rule.relative
+        return top not in rule.project
     if top in sys.stdlib_module_names:
         return False
-    allowed = rule.absolute + (rule.inside_functions if found.inside_function else ())
-    return not any(fnmatch(top, pattern) for pattern in allowed)
+    project = () if folder in RELATIVE else rule.project
+    inside = rule.inside_functions if found.inside_function else ()
+    return not any(fnmatch(top, pattern) for pattern in project + rule.packages + inside)
 
 
 def find_core_edges(root: Path = ROOT) -> dict[str, set[str]]:
@@ -150,22 +132,22 @@ def resolve(target: str, modules: dict[str, Path]) -> str | None:
     return None
 
 
-def floor_of(module: str) -> int:
-    """The floor of a module of odvae_core, by its file or folder there."""
+def level_of(module: str) -> int:
+    """The level of a module of odvae_core, by its file or folder there."""
     part = module.split(".")[1]
-    floors = [number for number, names in enumerate(FLOORS) if part in names]
-    assert floors, f"{module} stands on no floor: give `{part}` its place in FLOORS"
-    return floors[0]
+    levels = [number for number, names in enumerate(LEVELS) if part in names]
+    assert levels, f"{module} has no level: add `{part}` to the table in docs/architecture.md"
+    return levels[0]
 
 
 def find_upward_edges(edges: dict[str, set[str]]) -> list[str]:
-    """The imports that run upwards, or off the ground floor where only that is allowed."""
+    """The imports of a higher level, or of any above the lowest where only that is allowed."""
     wrong = []
     for module, targets in edges.items():
         part = module.split(".")[1]
-        limit = 0 if part in GROUND_FLOOR_ONLY else floor_of(module)
-        strangers = [target for target in targets if target.split(".")[1] != part]
-        wrong += [f"{module} -> {target}" for target in strangers if floor_of(target) > limit]
+        limit = 0 if part in GROUND_ONLY else level_of(module)
+        others = [target for target in targets if target.split(".")[1] != part]
+        wrong += [f"{module} -> {target}" for target in others if level_of(target) > limit]
     return sorted(wrong)
 
 
@@ -175,7 +157,7 @@ def test_each_folder_imports_only_what_the_table_allows(folder):
         f"{name_module(path)}:{found.line} imports {found.target}"
         for path in list_sources(folder)
         for found in find_imports(path)
-        if breaks_rule(found, RULES[folder])
+        if breaks_rule(found, folder)
     ]
     assert wrong == []
 
@@ -191,8 +173,8 @@ def test_the_modules_of_the_core_import_each_other_without_a_circle():
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_every_module_of_the_house_says_what_it_is():
-    folders = (*RULES, "benchmarks", "assets", "tests")
+def test_every_module_has_a_docstring():
+    folders = (*RULES, "assets", "tests")
     silent = [
         name_module(path)
         for folder in folders
@@ -203,8 +185,8 @@ def test_every_module_of_the_house_says_what_it_is():
 
 
 @pytest.fixture
-def house(tmp_path):
-    """A small house of its own: `house(path, source)` adds a file."""
+def project(tmp_path):
+    """A small project: `project(path, source)` adds a file."""
 
     def add(name: str, source: str) -> Path:
         path = tmp_path / name
@@ -227,18 +209,18 @@ def house(tmp_path):
         ("def go():\n    import requests", True),
     ],
 )
-def test_a_forbidden_import_of_the_core_is_found(house, tmp_path, source, is_wrong):
-    path = house("odvae_core/layers/conv.py", source)
+def test_a_forbidden_import_of_the_core_is_found(project, tmp_path, source, is_wrong):
+    path = project("odvae_core/layers/conv.py", source)
     (found,) = find_imports(path, tmp_path)
-    assert breaks_rule(found, RULES["odvae_core"]) is is_wrong
+    assert breaks_rule(found, "odvae_core") is is_wrong
 
 
-def test_an_upward_import_and_a_circle_are_found(house, tmp_path):
-    house("odvae_core/__init__.py", "")
-    house("odvae_core/config.py", "def late():\n    from .video.reader import read")
-    house("odvae_core/video/__init__.py", "")
-    house("odvae_core/video/reader.py", "from ..config import Config\nfrom ..vae import VideoVAE")
-    house("odvae_core/vae.py", "from . import config")
+def test_an_upward_import_and_a_circle_are_found(project, tmp_path):
+    project("odvae_core/__init__.py", "")
+    project("odvae_core/config.py", "def late():\n    from .video.reader import read")
+    project("odvae_core/video/__init__.py", "")
+    project("odvae_core/video/reader.py", "from ..config import Config\nfrom ..vae import VideoVAE")
+    project("odvae_core/vae.py", "from . import config")
     edges = find_core_edges(tmp_path)
     assert find_upward_edges(edges) == [
         "odvae_core.config -> odvae_core.video.reader",
