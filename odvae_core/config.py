@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from .limits import COUNT, LIST_ITEMS
 
@@ -16,7 +16,28 @@ POSITIVE = ("latent_scale",)
 """Fields that users of the latents divide by."""
 
 
-def to_dict(config: Any) -> dict[str, Any]:
+class NetworkConfig(Protocol):
+    """What the configuration of every family has: a frozen dataclass.
+
+    `widths` are the channels of the levels, from fine to coarse; `blocks` the residual blocks of a
+    level. Diffusion models use (latent - `latent_shift`) * `latent_scale`.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    @property
+    def widths(self) -> tuple[int, ...]: ...
+    @property
+    def blocks(self) -> int: ...
+    @property
+    def z_channels(self) -> int: ...
+    @property
+    def latent_scale(self) -> float: ...
+    @property
+    def latent_shift(self) -> float: ...
+
+
+def to_dict(config: NetworkConfig) -> dict[str, Any]:
     """The fields of a configuration as plain values."""
     return dataclasses.asdict(config)
 
@@ -47,7 +68,7 @@ def check_fields(part: Any, choices: Mapping[str, tuple[str, ...]] = MappingProx
     file must not fill the memory. Other numbers are finite. `choices` are the words that a field
     takes.
     """
-    for name, hint in get_type_hints(type(part)).items():
+    for name, hint in get_type_hints(part.__class__).items():
         value = getattr(part, name)
         if name in choices and value not in choices[name]:
             raise ValueError(
@@ -63,8 +84,10 @@ def _fits(value: Any, hint: Any) -> bool:
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
         filled = bool(value) or not dataclasses.is_dataclass(inner)
-        bounded = isinstance(value, tuple) and len(value) <= LIST_ITEMS
-        return bounded and filled and all(_fits(item, inner) for item in value)
+        if not isinstance(value, tuple):
+            return False
+        items = cast(tuple[Any, ...], value)
+        return filled and len(items) <= LIST_ITEMS and all(_fits(item, inner) for item in items)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= COUNT
     if hint is float:
@@ -93,7 +116,7 @@ def _value(hint: Any, value: Any) -> Any:
     """Convert JSON's lists and dicts back to tuples and dataclasses."""
     if get_origin(hint) is not tuple or not isinstance(value, list | tuple):
         return value
-    inner = get_args(hint)[0]
+    inner, items = get_args(hint)[0], cast(list[Any], value)
     if not dataclasses.is_dataclass(inner):
-        return tuple(value)
-    return tuple(from_dict(inner, item) if isinstance(item, dict) else item for item in value)  # pyright: ignore
+        return tuple(items)
+    return tuple(from_dict(inner, item) if isinstance(item, dict) else item for item in items)  # pyright: ignore

@@ -30,7 +30,7 @@ LOGVAR_RANGE = (-30.0, 20.0)
 NORM_EPS = 1e-6
 """GroupNorm's epsilon (SD VAE, OD-VAE)."""
 
-PUBLISHED_WINDOWS = {
+PUBLISHED_WINDOWS: dict[str, tuple[int, int | None]] = {
     "odvae-v1.1": (65, None),
     "odvae-v1.2": (33, 61),
     "cvvae": (17, None),
@@ -42,10 +42,10 @@ v1.2.0 decodes 16 latents (61 frames) at a time although it encodes 33 frames; v
 temporal tiling.
 """
 
-PUBLISHED_TILES = {
-    "odvae-v1.0": (256, 64),
-    "odvae-v1.1": (256, 64),
-    "odvae-v1.2": (256, 32),
+PUBLISHED_TILES: dict[str, tuple[int, int, bool]] = {
+    "odvae-v1.0": (256, 64, False),
+    "odvae-v1.1": (256, 64, False),
+    "odvae-v1.2": (256, 32, False),
     "cvvae": (576, 128, True),
     "cvvae-sd3": (576, 128, True),
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .config import from_dict
+from .config import NetworkConfig, from_dict
 from .families import cvvae_config, ivvae_config, odvae_config
 from .families.cvvae import Cvvae
 from .families.ivvae import Ivvae
@@ -40,12 +40,12 @@ class Family:
     """
 
     network: Callable[[Any], VideoVAE]
-    config: type
-    presets: Mapping[str, Any]
+    config: type[NetworkConfig]
+    presets: Mapping[str, NetworkConfig]
     is_published: Callable[[Mapping[str, Any]], bool]
-    from_published: Callable[[dict[str, Any]], Any]
+    from_published: Callable[[dict[str, Any]], NetworkConfig]
     is_ours: Callable[[Mapping[str, Tensor]], bool]
-    infer: Callable[[Mapping[str, Tensor]], tuple[Any, tuple[str, ...]]]
+    infer: Callable[[Mapping[str, Tensor]], tuple[NetworkConfig, tuple[str, ...]]]
 
 
 FAMILIES = {
@@ -80,7 +80,7 @@ FAMILIES = {
 """The one table of families."""
 
 
-def build(config: Any, family: str | None = None) -> VideoVAE:
+def build(config: str | dict[str, Any] | NetworkConfig, family: str | None = None) -> VideoVAE:
     """A VAE with random weights that can be trained.
 
     `config` is a preset's name, a configuration, or a dict: of ours, or a published config.json.
@@ -91,7 +91,9 @@ def build(config: Any, family: str | None = None) -> VideoVAE:
     return FAMILIES[family_of(config)].network(config)
 
 
-def read_config(config: Any, family: str | None = None) -> Any:
+def read_config(
+    config: str | dict[str, Any] | NetworkConfig, family: str | None = None
+) -> NetworkConfig:
     """The configuration of a preset's name, a dict or a configuration."""
     families = choose_families(family)
     if isinstance(config, str):
@@ -122,12 +124,12 @@ def choose_families(name: str | None) -> list[Family]:
     return [FAMILIES[name]]
 
 
-def family_of(config: Any) -> str:
+def family_of(config: object) -> str:
     """The name of the family that a configuration belongs to."""
     return next(name for name, family in FAMILIES.items() if isinstance(config, family.config))
 
 
-def name_preset(config: Any) -> str | None:
+def name_preset(config: object) -> str | None:
     """The preset that equals a configuration, if one does."""
     presets = FAMILIES[family_of(config)].presets
     return next((name for name, preset in presets.items() if preset == config), None)

@@ -92,17 +92,18 @@ def run_tiled(
     extent, keep = overlap * multiply // divide, (size - overlap) * multiply // divide
     height, width = (side * multiply // divide for side in clip.shape[-2:])
     tops, lefts = (tile_starts(side, size, overlap, stop_at_border) for side in clip.shape[-2:])
-    output, above = None, {}
+    output: Tensor | None = None
+    above: dict[int, Tensor] = {}
     for row, top in enumerate(tops):
-        beside = None
+        beside: Tensor | None = None
         for column, left in enumerate(lefts):
             tile = run(clip[..., top : top + size, left : left + size], (row, column))
             if output is None:
                 output = tile.new_empty(*tile.shape[:3], height, width)
             tile = blend(beside, blend(above.get(column), tile, extent, dim=-2), extent, dim=-1)
             above[column], beside = strip(tile, extent, dim=-2), strip(tile, extent, dim=-1)
-            place = output[..., row * keep :, column * keep :]
-            place[..., : tile.shape[-2], : tile.shape[-1]] = tile
+            target = output[..., row * keep :, column * keep :]
+            target[..., : tile.shape[-2], : tile.shape[-1]] = tile
     assert output is not None
     return output
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from .checks import check_finite, check_pieces
+from .config import NetworkConfig
 from .layers.coder_pass import CoderPass, Coding
 from .posterior import Posterior
+from .provenance import Inflation, Provenance
 from .schedules import Progress, Report, Schedule, Stream, Whole
 from .schedules.base import records_gradient
 from .tiling import Tiles, count_tiles
@@ -28,14 +30,14 @@ class VideoVAE(nn.Module, ABC):
     """
 
     family: ClassVar[str]
-    config: Any
+    config: NetworkConfig
     temporal_compression: int
     spatial_compression: int
     latent_channels: int
     latent_scale: float
     latent_shift: float
-    provenance: Any = None  # set by `load`
-    inflation: Any = None  # set by `inflate`
+    provenance: Provenance | None = None  # set by `load`
+    inflation: Inflation | None = None  # set by `inflate`
 
     @abstractmethod
     def encoder_pass(self) -> CoderPass:

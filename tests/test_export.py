@@ -1,6 +1,7 @@
 """torch.compile, torch.export and ONNX of every family, on the CPU in float32; docs/export.md."""
 
 import re
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,9 +128,9 @@ def test_the_modules_keep_the_mode_and_the_errors_of_the_vae(vae):
 @pytest.mark.slow
 def test_the_pages_code_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 4
-    for block in blocks:
-        exec(compile(block, str(PAGE), "exec"), names)
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks))
+    names = runpy.run_path(str(script))
     assert names["frames"].shape == (1, 3, 13, 64, 64)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from .. import limits
+from ..config import NetworkConfig
 from ..files.jsonfile import parse_fields
 from ..files.tensorfile import CheckpointError
 from ..formats import find_sd_scale, infer_sd_vae, is_sd_vae, name_unsupported, to_ldm
@@ -43,7 +44,7 @@ class Detection:
     `tensors` have the network's own names; `origin` says where the configuration was found.
     """
 
-    config: Any
+    config: NetworkConfig
     network: VideoVAE
     tensors: Mapping[str, Tensor]
     origin: str
@@ -128,7 +129,7 @@ def detect_image_vae(contents: Contents, norm_groups: int) -> Detection:
 
 
 def read_image_fields(
-    source: Source | None, config: Any
+    source: Source | None, config: NetworkConfig
 ) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """The config.json of a 2D VAE, or None; and what is assumed where it is of other weights."""
     if source is None or source.config is None:
@@ -216,7 +217,7 @@ def detect_by_fields(
         raise ValueError(f"no network can be built of the configuration: {error}") from error
 
 
-def build_checked(config: Any, tensors: Mapping[str, Tensor]) -> VideoVAE:
+def build_checked(config: NetworkConfig, tensors: Mapping[str, Tensor]) -> VideoVAE:
     """Build a network on meta, unless the weights are too few or too small for the configuration.
 
     Raises `ValueError` then: a small configuration could otherwise describe a huge network.

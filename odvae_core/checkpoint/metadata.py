@@ -35,7 +35,7 @@ def name_source(vae: VideoVAE) -> dict[str, str]:
         return {"source": vae.provenance.path.name, "source_sha256": vae.provenance.sha256}
     if vae.inflation is None:
         return {"source": "odvae_core.build"}
-    if vae.inflation.source is None:
+    if vae.inflation.source is None or vae.inflation.source_sha256 is None:
         return {"source": "odvae_core.inflate"}
     return {"source": vae.inflation.source.name, "source_sha256": vae.inflation.source_sha256}
 
@@ -56,7 +56,7 @@ def unpack_metadata(carried: Tensor) -> dict[str, str]:
             f"{CONFIG_KEY} is {carried.dtype} of shape {list(carried.shape)}: it is bytes"
         )
     limits.check_count(carried.numel(), limits.CONFIG_BYTES, f"bytes in {CONFIG_KEY}")
-    fields = parse_fields(bytes(carried.tolist()))
+    fields = parse_fields(carried.cpu().numpy().tobytes())
     if not all(isinstance(value, str) for value in fields.values()) or "format" not in fields:
         raise ValueError(f"{CONFIG_KEY} holds no metadata of odvae: export the file again")
     return fields

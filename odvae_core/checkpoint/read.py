@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ..files.tensorfile import hash_file, naming, read_tensor_file
 from ..formats import CONFIG_KEY, SECTIONS, select_weights, strip_owner
+from ..provenance import Provenance
 from ..registry import choose_families, name_preset
 from ..vae import VideoVAE
 from .detect import Contents, Detection, detect_network
@@ -20,38 +20,6 @@ from .metadata import unpack_metadata
 from .precision import READ, convert, find_dtype
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a VAE's weights came from, and what was assumed.
-
-    `layout` is the file's layout; `preset` the name of the preset that equals the
-    configuration, if one does; `dtype` what they were stored in; `assumptions` what the file could
-    not tell, as sentences.
-    """
-
-    path: Path
-    sha256: str
-    layout: str
-    family: str
-    preset: str | None
-    parameters: int
-    dtype: torch.dtype
-    assumptions: tuple[str, ...]
-    metadata: Mapping[str, str]
-
-    def describe(self) -> str:
-        """The provenance as lines of text."""
-        lines = [
-            f"file: {self.path.name}",
-            f"sha256: {self.sha256}",
-            f"layout: {self.layout}",
-            f"model: {self.preset or 'a configuration of its own'} (family {self.family})",
-            f"parameters: {self.parameters:,} in {str(self.dtype).removeprefix('torch.')}",
-            *(f"assumed: {sentence}" for sentence in self.assumptions),
-        ]
-        return "\n".join(lines)
 
 
 def load(

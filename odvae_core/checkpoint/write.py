@@ -27,7 +27,7 @@ def save(
     or a file that can't be written, and `ValueError` on bad metadata.
     """
     for name, value in metadata.items():
-        if name in RESERVED or not isinstance(value, str):
+        if name in RESERVED or type(value) is not str:
             raise ValueError(
                 f"got metadata {name} = {value!r}; values are strings, and save itself writes "
                 f"{', '.join(RESERVED)}: choose a string, or another name"

@@ -26,6 +26,7 @@ from .result import Result, describe_bytes
 def run(options: Namespace) -> Result:
     """Time encoding and decoding by the schedule that was named, or by all."""
     vae = open_vae(options)
+    assert vae.provenance is not None
     device = next(vae.parameters()).device
     clip = torch.rand(1, 3, options.clip_frames, *options.size, device=device) * 2 - 1
     vae.check_video(clip)

@@ -32,7 +32,7 @@ def run(options: Namespace) -> Result:
         "size": (info.height, info.width),
         "frames_per_second": info.frames / seconds,
         "run": model.describe(),
-        "checkpoint_sha256": model.vae.provenance.sha256,
+        "checkpoint_sha256": model.checkpoint_sha256,
     }
     lines = [
         f"wrote   {options.output} ({info.frames} frames of {info.height}x{info.width})",
@@ -61,7 +61,7 @@ def write(model: Model, file: LatentFile, options: Namespace) -> float:
 
 def warn_of_another_checkpoint(file: LatentFile, model: Model) -> None:
     """Latents of a fine-tuned sister can be decoded on purpose, but are rarely meant to."""
-    theirs, ours = file.info.checkpoint_sha256, model.vae.provenance.sha256
+    theirs, ours = file.info.checkpoint_sha256, model.checkpoint_sha256
     if theirs != ours:
         log.warning(
             "%s was encoded with another checkpoint (sha256 %s, this one is %s): "

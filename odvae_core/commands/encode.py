@@ -42,7 +42,7 @@ def describe_clip(reader: VideoReader, model: Model, frames: int, options: Names
     """What decoding needs to know."""
     return LatentInfo(
         family=model.vae.family,
-        checkpoint_sha256=model.vae.provenance.sha256,
+        checkpoint_sha256=model.checkpoint_sha256,
         frames=frames,
         height=reader.size[0],
         width=reader.size[1],

@@ -26,6 +26,7 @@ TOLERANCE = Fraction(1, 2000)
 
 def describe_encoding(vae: VideoVAE, options: Namespace) -> Facts:
     """What all latents of a dataset have in common: the VAE, and how it is used."""
+    assert vae.provenance is not None
     weight = next(vae.parameters())
     return {
         "kind": KIND,

@@ -20,6 +20,7 @@ def run(options: Namespace) -> Result:
         vae = inflate(options.input, options.preset, options.mode)
         save(vae, aside, dtype=DTYPES.get(options.dtype, torch.float32))
     inflation = vae.inflation
+    assert inflation is not None
     facts = {
         "output": options.output,
         "preset": options.preset,

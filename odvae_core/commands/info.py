@@ -43,6 +43,7 @@ def describe_loaded_vae(checkpoint: str | Path) -> Result:
         "latent_scale": vae.latent_scale,
         "latent_shift": vae.latent_shift,
     }
+    assert vae.provenance is not None
     passes = {"encoder": vae.encoder_pass(), "decoder": vae.decoder_pass()}
     exact = {f"{name}_streams_exactly": coder.streams_exactly for name, coder in passes.items()}
     facts = {**dataclasses.asdict(vae.provenance), **latent, **exact, "config": to_dict(vae.config)}

@@ -68,6 +68,12 @@ class Model:
         with show_steps(run.__name__) as progress:
             yield run(torch.cat(list(chunks), dim=2), plan.schedule, plan.tiles, progress)
 
+    @property
+    def checkpoint_sha256(self) -> str:
+        """The sha256 of the file that the VAE was loaded from."""
+        assert self.vae.provenance is not None
+        return self.vae.provenance.sha256
+
     def describe(self) -> str:
         """How it runs, in one phrase."""
         weight = next(self.vae.parameters())

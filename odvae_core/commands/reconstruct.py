@@ -41,7 +41,7 @@ def run(options: Namespace) -> Result:
         "frames_per_second": count / watch.seconds,
         "peak_memory_bytes": memory.bytes,
         "run": model.describe(),
-        "checkpoint_sha256": model.vae.provenance.sha256,
+        "checkpoint_sha256": model.checkpoint_sha256,
     }
     return Result(facts, describe(facts))
 

@@ -40,7 +40,8 @@ class Ivvae(VideoVAE):
     def __init__(self, config: IvvaeConfig):
         super().__init__()
         self.config = config
-        self.temporal_compression = 4 if config.branches == 2 else 1
+        self.branches = config.branches
+        self.temporal_compression = 4 if self.branches == 2 else 1
         self.spatial_compression = 2 ** (len(config.multipliers) - 1)
         self.latent_channels = config.z_channels
         self.latent_scale, self.latent_shift = config.latent_scale, config.latent_shift
@@ -58,14 +59,14 @@ class Ivvae(VideoVAE):
 
     def decoder_pass(self) -> CoderPass:
         steps = [layer_step(self.conv2), *self.decoder.steps()]
-        if self.config.branches == 2:
+        if self.branches == 2:
             steps.append(layer_step(self.merge))
         time, space = self.temporal_compression, self.spatial_compression
         return CoderPass(steps, self.decoder, 1, time, 1, space)
 
     def sort_moments(self, x: Tensor, state: StreamState | None) -> Tensor:
         """Means and log variances of each half, to all means and all log variances."""
-        halves = self.conv1(x, state).chunk(self.config.branches, dim=1)
+        halves = self.conv1(x, state).chunk(self.branches, dim=1)
         means, logvars = zip(*(half.chunk(2, dim=1) for half in halves), strict=True)
         return torch.cat([*means, *logvars], dim=1)
 

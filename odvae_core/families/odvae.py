@@ -72,6 +72,7 @@ class Odvae(VideoVAE):
         self.latent_scale, self.latent_shift = config.latent_scale, config.latent_shift
         self.encoder = Coder(encoder_layers(config))
         self.decoder = Coder(decoder_layers(config))
+        self.has_quant = bool(config.quant)
         if config.quant:
             conv, z, embed = CONVS[config.quant], config.z_channels, config.embed_dim
             self.quant_conv = conv(2 * z, 2 * embed, 1)
@@ -79,14 +80,14 @@ class Odvae(VideoVAE):
 
     def encoder_pass(self) -> CoderPass:
         steps = list(self.encoder.steps())
-        if self.config.quant:
+        if self.has_quant:
             steps.append(layer_step(self.quant_conv))
         time, space = self.temporal_compression, self.spatial_compression
         return CoderPass(steps, self.encoder, time, 1, space, 1)
 
     def decoder_pass(self) -> CoderPass:
         steps = list(self.decoder.steps())
-        if self.config.quant:
+        if self.has_quant:
             steps.insert(0, layer_step(self.post_quant_conv, growth=self.post_quant_conv.growth))
         time, space = self.temporal_compression, self.spatial_compression
         return CoderPass(steps, self.decoder, 1, time, 1, space)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +125,7 @@ def hash_file(path: Path) -> str:
 
 
 @contextmanager
-def naming(file: Path) -> Iterator[None]:
+def naming(file: Path) -> Generator[None]:
     """Turn a `ValueError` into a `CheckpointError` that names the file."""
     try:
         yield

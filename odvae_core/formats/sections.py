@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .odvae import is_odvae_config
 
-SECTIONS = {
+SECTIONS: dict[str, tuple[str, ...]] = {
     "ema": ("ema_state_dict.",),
     "raw": ("state_dict.gen_model.", "gen_model.", "state_dict.", ""),
 }

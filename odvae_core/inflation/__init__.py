@@ -12,9 +12,11 @@ from torch import Tensor
 
 from ..checkpoint import load_image_parent
 from ..checkpoint.location import locate
+from ..config import NetworkConfig
 from ..families.ivvae_config import IvvaeConfig
 from ..families.odvae_config import OdvaeConfig
-from ..files.tensorfile import hash_file
+from ..files.tensorfile import hash_file, naming
+from ..provenance import Inflation, Proof
 from ..registry import family_of, read_config
 from ..vae import VideoVAE
 from .ivvae import image_parent as image_parent_of_ivvae
@@ -22,7 +24,6 @@ from .ivvae import inflate_branches
 from .kernels import INFLATIONS, average_inflate, center_inflate, tail_inflate
 from .odvae import image_parent as image_parent_of_odvae
 from .odvae import inflate_sd
-from .report import Inflation, Proof
 
 __all__ = [
     "MODES",
@@ -43,9 +44,9 @@ class Mode:
     `parent` maps a target's configuration to that of its 2D VAE.
     """
 
-    target: type
-    run: Callable[[VideoVAE, Any], VideoVAE]
-    parent: Callable[[Any], Any]
+    target: type[NetworkConfig]
+    run: Callable[[VideoVAE, Any], tuple[VideoVAE, Inflation]]
+    parent: Callable[[Any], NetworkConfig]
 
 
 MODES = {
@@ -60,7 +61,7 @@ MODES = {
 
 def inflate(
     source: str | Path | Mapping[str, Tensor],
-    preset: Any = "odvae-v1.2",
+    preset: str | dict[str, Any] | NetworkConfig = "odvae-v1.2",
     mode: str = "tail",
 ) -> VideoVAE:
     """A video VAE initialised from a 2D VAE; its `inflation` reports what was taken over.
@@ -83,21 +84,23 @@ def inflate(
             + (f"takes {', '.join(fitting)}" if fitting else "can't be inflated: train it")
         )
     parent, assumptions = load_image_parent(source, getattr(config, "norm_groups", 32))
-    vae = MODES[mode].run(parent, config)
-    differences = (*vae.inflation.differences, *assumptions)
-    vae.inflation = replace(vae.inflation, differences=differences)
-    if isinstance(source, str | Path):
+    if not isinstance(source, str | Path):
+        vae, report = MODES[mode].run(parent, config)
+    else:
         file = locate(source).weights
-        vae.inflation = replace(vae.inflation, source=file, source_sha256=hash_file(file))
+        with naming(file):
+            vae, report = MODES[mode].run(parent, config)
+        report = replace(report, source=file, source_sha256=hash_file(file))
+    vae.inflation = replace(report, differences=(*report.differences, *assumptions))
     return vae
 
 
-def find_modes(config: Any) -> list[str]:
+def find_modes(config: NetworkConfig) -> list[str]:
     """The names of the modes that can make a VAE of this configuration."""
     return [name for name, mode in MODES.items() if isinstance(config, mode.target)]
 
 
-def image_parent(preset: Any) -> Any:
+def image_parent(preset: str | dict[str, Any] | NetworkConfig) -> NetworkConfig:
     """The configuration of the 2D VAE that inflates into this preset.
 
     Raises `ValueError` where a family can't be inflated.

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ..families.ivvae import Ivvae
 from ..families.ivvae_config import IvvaeConfig
+from ..provenance import Inflation
 from ..registry import build
 from ..vae import VideoVAE
 from .kernels import center_inflate
-from .report import Inflation, prove
+from .report import prove
 
 DIFFERENCE = (
     "the convolutions over time (time_conv), which the 2D VAE doesn't have, start as the mean of "
@@ -21,8 +22,8 @@ DIFFERENCE = (
 )
 
 
-def inflate_branches(parent: VideoVAE, config: IvvaeConfig) -> VideoVAE:
-    """An IV-VAE each branch of which starts as a 2D VAE of its own design and of half its channels.
+def inflate_branches(parent: VideoVAE, config: IvvaeConfig) -> tuple[VideoVAE, Inflation]:
+    """An IV-VAE both branches of which start from a 2D VAE of half its channels, and the report.
 
     The keyframes' branch is a copy, the motion's is center-inflated, and neither sees the other.
     Raises `ValueError` for another kind of 2D VAE, or one of other sizes.
@@ -34,7 +35,7 @@ def inflate_branches(parent: VideoVAE, config: IvvaeConfig) -> VideoVAE:
     vae.eval()
     new = tuple(key for key in weights if ".time_conv." in key)
     inflated = tuple(key for key in weights if "_3d." in key)
-    vae.inflation = Inflation(
+    report = Inflation(
         "branches",
         copied=tuple(key for key in weights if key not in {*new, *inflated}),
         inflated=inflated,
@@ -42,7 +43,7 @@ def inflate_branches(parent: VideoVAE, config: IvvaeConfig) -> VideoVAE:
         differences=(DIFFERENCE,),
         proof=prove(vae, parent),
     )
-    return vae
+    return vae, report
 
 
 def image_parent(config: IvvaeConfig) -> IvvaeConfig:
@@ -65,6 +66,7 @@ def check_parent(parent: VideoVAE, config: IvvaeConfig) -> None:
             "or inflate a 2D VAE into an OD-VAE"
         )
     got = parent.config
+    assert isinstance(got, IvvaeConfig)
     if replace(got, latent_scale=half.latent_scale, latent_shift=half.latent_shift) != half:
         raise ValueError(
             f"got a VAE of {got.branches} branch(es), {got.width} channels wide, with "

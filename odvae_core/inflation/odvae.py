@@ -9,14 +9,15 @@ from torch import Tensor
 
 from ..families.odvae import Odvae
 from ..families.odvae_config import SD_VAE, OdvaeConfig
+from ..provenance import Inflation
 from ..registry import build
 from ..vae import VideoVAE
 from .kernels import INFLATIONS
-from .report import Inflation, prove
+from .report import prove
 
 
-def inflate_sd(parent: VideoVAE, config: OdvaeConfig, mode: str) -> VideoVAE:
-    """An OD-VAE whose kernels start from a 2D SD VAE's, whose sizes and latent space it takes over.
+def inflate_sd(parent: VideoVAE, config: OdvaeConfig, mode: str) -> tuple[VideoVAE, Inflation]:
+    """An OD-VAE with the kernels, sizes and latent space of a 2D SD VAE, and the report.
 
     `mode` names one of the `INFLATIONS`, or is "random", which keeps the scale of `config`. Raises
     `ValueError` on a parent that is no 2D SD VAE, or one whose levels `config` can't have.
@@ -27,6 +28,7 @@ def inflate_sd(parent: VideoVAE, config: OdvaeConfig, mode: str) -> VideoVAE:
             f"got a VAE of the family {parent.family} that compresses time "
             f"{parent.temporal_compression}x, no 2D Stable Diffusion VAE: give the 2D VAE"
         )
+    assert isinstance(parent.config, OdvaeConfig)
     like = like_parent(config, parent.config)
     if mode == "random":
         scale = {"latent_scale": config.latent_scale, "latent_shift": config.latent_shift}
@@ -35,8 +37,7 @@ def inflate_sd(parent: VideoVAE, config: OdvaeConfig, mode: str) -> VideoVAE:
     kept = {} if mode == "random" else inherit(vae.state_dict(), weights, INFLATIONS[mode])
     vae.load_state_dict(kept, strict=False)
     vae.eval()
-    vae.inflation = report_inflation(vae, parent, mode, set(kept), set(weights))
-    return vae
+    return vae, report_inflation(vae, parent, mode, set(kept), set(weights))
 
 
 def image_parent(config: OdvaeConfig) -> OdvaeConfig:
@@ -106,6 +107,7 @@ def report_inflation(
     vae: VideoVAE, parent: VideoVAE, mode: str, kept: set[str], parent_keys: set[str]
 ) -> Inflation:
     """The report: which keys were taken over, what can't be equal, and a picture through both."""
+    assert isinstance(vae.config, OdvaeConfig)
     keys = list(vae.state_dict())
     return Inflation(
         mode,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import torch
@@ -29,7 +30,7 @@ class Report:
         self._reach(self.done + 1 if self.end is None else min(self.done + 1, self.end))
 
     @contextmanager
-    def part(self, count: int) -> Iterator[None]:
+    def part(self, count: int) -> Generator[None]:
         """A part planned as `count` steps; withheld chunks and finer cuts change it."""
         self.end = end = self.done + count
         yield
@@ -41,6 +42,7 @@ class Report:
             self.progress(self.done, self.total)
 
 
+@dataclass(frozen=True)
 class Schedule(ABC):
     """How a clip is cut. All are frozen dataclasses that count in video frames.
 
@@ -50,8 +52,8 @@ class Schedule(ABC):
     that comes in chunks.
     """
 
-    frames: int | None = None
-    park: bool = False
+    frames: int | None = field(default=None, init=False, repr=False)
+    park: bool = field(default=False, init=False, repr=False)
     word: ClassVar[str]
     carries_gradients: ClassVar[bool] = False
     bounded: ClassVar[bool] = False

@@ -132,7 +132,7 @@ def mix_over_time(
         x, _ = step.run(x, shortcut, state)
         report()
         gather(known, following, x)
-        for (slab, _), new in zip(slabs, x.split(lengths, dim=2), strict=True):
+        for (slab, _), new in zip(slabs, torch.split(x, lengths, dim=2), strict=True):
             slab[..., top : top + rows, :] = new
     return deque((x, None) for x, _ in slabs), known
 
@@ -169,7 +169,7 @@ def advance_in_pieces(
             1, int((INDEX_LIMIT - 1) // (x[:, :, :1].numel() * step.growth)) - CONTEXT_FRAMES
         )
         if frames < x.shape[2]:
-            pieces = list(zip(x.split(frames, 2), _split(shortcut, frames, x), strict=True))
+            pieces = list(zip(torch.split(x, frames, 2), _split(shortcut, frames, x), strict=True))
             for j, piece in enumerate(pieces):
                 final = last and j == len(pieces) - 1
                 yield from advance_in_pieces(steps[i:], piece, state, final, report)
@@ -185,4 +185,4 @@ def advance_in_pieces(
 def _split(shortcut: Tensor | None, frames: int, x: Tensor) -> Sequence[Tensor | None]:
     if shortcut is None:
         return [None] * -(-x.shape[2] // frames)
-    return shortcut.split(frames, 2)
+    return torch.split(shortcut, frames, 2)
