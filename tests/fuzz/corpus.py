@@ -93,6 +93,13 @@ def write_dtype(folder: Path, dtype: torch.dtype) -> Path:
     return write_bare({key: value.to(dtype) for key, value in weights}, folder)
 
 
+def write_overflowing_parent(folder: Path) -> Path:
+    """A 2D VAE of finite weights whose activations overflow."""
+    weights = dict(read_seed("sd-vae").weights)
+    key = "decoder.conv_in.weight"
+    return write_bare({**weights, key: torch.full_like(weights[key], 3e38)}, folder)
+
+
 IV, CV, OD = "encoder.conv1.conv_2d.weight", "decoder.conv_in.weight", "encoder.conv_in.weight"
 BROKEN: dict[str, Callable[[Path], Path]] = {
     "65536 blocks": lambda folder: write_config(folder, blocks=65536),
@@ -122,6 +129,7 @@ BROKEN: dict[str, Callable[[Path], Path]] = {
     "a packed zip file": write_packed_zip,
     "a header that names a tensor twice": write_doubled_header,
     "a key with and without module.": write_module_doubles,
+    "a 2D VAE that overflows": write_overflowing_parent,
     "an IV-VAE's weight without axes": lambda folder: write_shape(folder, "ivvae", IV, []),
     "an IV-VAE of width 0": lambda folder: write_shape(folder, "ivvae", IV, [0, 3, 3, 3]),
     "a CV-VAE's weight of one axis": lambda folder: write_shape(folder, "cvvae", CV, [4]),
