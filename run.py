@@ -142,8 +142,8 @@ def run_step(command, remedy):
 
 def run_inside(command):
     """Run a command in the checkout, free of the caller's Python settings; return its status."""
-    foreign = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")
-    settings = {name: value for name, value in os.environ.items() if name not in foreign}
+    inherited = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")
+    settings = {name: value for name, value in os.environ.items() if name not in inherited}
     status = subprocess.run(command, cwd=str(ROOT), env=settings).returncode
     return status if status >= 0 else 128 - status  # ended by a signal: as a shell reports it
 

@@ -1,4 +1,4 @@
-"""The authors' class names, configuration fields and key prefixes; no other module knows them."""
+"""The authors' class names, configuration fields and key prefixes; only this package has them."""
 
 from .cvvae import cvvae_from_published, infer_cvvae, is_cvvae, is_cvvae_config
 from .ivvae import infer_ivvae, is_ivvae, is_ivvae_config, ivvae_from_published

@@ -23,7 +23,7 @@ def cost_of(coder: CoderPass, schedule: Schedule, tiles: Tiles | None, clip: Cli
     """What a cut costs, to be compared with others of the same clip: the least is the best.
 
     First its distance to the whole clip: 0 equal, 1 approximate in time, 2 in tiles. Then, for a
-    clip that goes by in pieces, whether the schedule has to hold it. Then the time, then the frames
+    clip in pieces, whether the schedule has to hold the whole clip. Then the time, then the frames
     at a time.
     """
     distance = 2 if tiles else int(not equals_whole(coder, schedule, clip))

@@ -55,8 +55,8 @@ def find_plans(
     """The plans for a request that fit into memory, the best first, each to be tried where the one
     before ran out of memory all the same.
 
-    `find_free` is asked once for what is free, and told what the best plan needs, so that room can
-    be made for it. A strategy other than auto may run out of the device's memory, which is an
+    `find_free` is called once, with the need of the best plan, so that it can free memory, and
+    returns what is free. A strategy other than auto may run out of the device's memory, which is an
     error that can be caught, but not of the host's. Raises `ValueError` where the network can't be
     run as requested, and `MemoryError` where no plan fits.
     """

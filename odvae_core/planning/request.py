@@ -64,7 +64,7 @@ class Request:
             tiles.check_compression(coder.spatial_compression)
 
     def tiles(self, coder: CoderPass) -> Tiles | None:
-        """The tiles that are asked for, overlapping by an eighth unless told."""
+        """The requested tiles; the default overlap is an eighth of their side."""
         if self.tile is None:
             return None
         overlap = eighth(self.tile, coder) if self.overlap is None else self.overlap

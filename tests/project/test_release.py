@@ -10,7 +10,7 @@ import pytest
 
 from release.check import PLACEHOLDER, find_obstacles
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from odvae_core.formats.unsupported import SIGNATURES
 from tests.golden import find_cases, read_case
 from tests.list_vae_keys import list_all
 
-DATA = Path(__file__).parent / "data" / "vae_keys.json"
+DATA = Path(__file__).parents[1] / "data" / "vae_keys.json"
 """Made by tests/list_vae_keys.py."""
 
 DIFFUSERS = {

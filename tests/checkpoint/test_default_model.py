@@ -9,7 +9,7 @@ import odvae_core as odvae
 from odvae_core.metrics import psnr
 from odvae_core.video import read_video
 
-SAMPLE = Path(__file__).resolve().parents[1] / "assets" / "sample.mp4"
+SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
 LARGEST_FLOAT16 = torch.finfo(torch.float16).max
 
 

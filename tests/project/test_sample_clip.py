@@ -9,7 +9,7 @@ from assets.render_sample import FRAMES, HEIGHT, RATE, WIDTH, render_frame, to_v
 from odvae_core.metrics import psnr
 from odvae_core.video import VideoReader
 
-SAMPLE = Path(__file__).resolve().parents[1] / "assets" / "sample.mp4"
+SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
 
 
 @pytest.fixture(scope="module")

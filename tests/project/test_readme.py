@@ -12,7 +12,7 @@ import odvae_core
 from odvae_core import Stream
 from tests.checkpoints import shrink
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.M | re.S)
 
 

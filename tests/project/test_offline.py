@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("__init__.py", "run.py", "odvae_core", "nodes", "train", "benchmarks", "assets")
 NETWORK_MODULES = {
     "aiohttp",
