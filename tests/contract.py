@@ -9,12 +9,14 @@ import copy
 import random
 from collections.abc import Callable, Iterator
 from functools import partial
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 from torch.func import functional_call
 
+from odvae_core.layers import fast
 from odvae_core.layers.stream import StreamState
 
 close = partial(torch.testing.assert_close, rtol=0, atol=1e-10)
@@ -58,10 +60,22 @@ def assert_cutting_changes_nothing(layer: nn.Module, clip: Tensor) -> None:
         for lengths in draw_cuts(clip.shape[2]):
             joined = run_chunks(layer, list(clip.split(lengths, dim=2)))
             close(joined, whole, msg=f"cut {lengths}")
+    assert_the_fast_path_equals_the_plain_one(layer, clip)
     assert_gradients_are_those_of_the_clip(layer, clip)
     assert_state_comes_back_to_the_device(layer, clip)
     for dtype in (torch.float16, torch.bfloat16):
         assert_half_precision_rounds(layer, clip, dtype)
+
+
+@torch.no_grad()
+def assert_the_fast_path_equals_the_plain_one(layer: nn.Module, clip: Tensor) -> None:
+    """For the clip, cut or not, and for its first frame alone, with folding at any size."""
+    for given in (clip, clip[:, :, :1]):
+        with fast.plain_path():
+            plain = layer(given)
+        with patch.object(fast, "LEAST_POSITIONS", 0):
+            close(layer(given), plain)
+            close(run_chunks(layer, list(given.split(1, dim=2))), plain)
 
 
 def assert_gradients_are_those_of_the_clip(layer: nn.Module, clip: Tensor) -> None:

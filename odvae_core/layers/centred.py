@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .conv import Conv3d, pad_right_and_bottom
-from .resample import double_space
+from .fast import convolve_doubled, convolve_still, is_fast
 from .stream import StreamState, with_neighbours, with_past
 
 Edge = Literal["zeros", "replicate"]
@@ -41,15 +41,19 @@ class ClipConv3d(Conv3d):
         self.looks_ahead = kernel > 1 and ends != "causal"
         self.growth = max(1.0, out_channels / in_channels)
 
-    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+    def forward(self, x: Tensor, state: StreamState | None = None, doubled: bool = False) -> Tensor:
+        """With `doubled`, of `x` with height and width doubled (nearest)."""
         kernel, stride = self.kernel_size[0], self.stride[0]
+        if kernel > 1 and state is None and x.shape[2] == 1 and is_fast(x, self.weight):
+            seen = slice(1, 2) if self.ends == "zeros" else slice(None)
+            return convolve_still(self, x, seen, doubled)
         if kernel > 1 and self.ends == "causal":
             x = with_past(x, self, state, kernel, stride)
         elif kernel > 1:
             x = with_neighbours(x, self, state, self.ends, stride)
         if x.shape[2] < kernel:
             return x[:, :, :0]  # too few frames for an output yet
-        return super().forward(x)
+        return convolve_doubled(self, x) if doubled else super().forward(x)
 
 
 class ClipDown2x(nn.Module):
@@ -88,7 +92,7 @@ class ClipUp2x(nn.Module):
         self.conv = ClipConv3d(channels, self.times * channels, ends=ends, space=space)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        h = self.conv(double_space(x, "nearest"), state)
+        h = self.conv(x, state, doubled=True)
         if self.times == 1 or not h.shape[2]:
             return h
         frames = rearrange(h, "b (n c) t h w -> b c (t n) h w", n=2)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from .fast import convolve_3d, convolve_doubled, convolve_still, is_fast
 from .stream import StreamState, with_past
 
 
@@ -33,43 +34,21 @@ class FrameConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel, stride, padding)
         self.growth = max(1.0, out_channels / in_channels)
 
-    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        return per_frame(super().forward, x)
+    def forward(self, x: Tensor, state: StreamState | None = None, doubled: bool = False) -> Tensor:
+        """With `doubled`, of `x` with height and width doubled (nearest)."""
+        return per_frame(partial(convolve_doubled, self) if doubled else super().forward, x)
 
 
 class Conv3d(nn.Conv3d):
-    """`nn.Conv3d` with oneDNN's kernel on the CPU, also for small inputs.
-
-    For a single small float32 clip PyTorch chooses a kernel that unfolds the input, at many times
-    the time and memory (benchmarks/conv3d.py). For kernels of size 1 that kernel is faster.
-    """
+    """`nn.Conv3d` by `convolve_3d`."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self.kernel_size == (1, 1, 1) or not suits_onednn(input):
-            return super()._conv_forward(input, weight, bias)
         padding = self.padding
         assert not isinstance(padding, str)
         if self.padding_mode != "zeros":
             around = self._reversed_padding_repeated_twice
             input, padding = F.pad(input, around, mode=self.padding_mode), (0, 0, 0)
-        return torch.mkldnn_convolution(
-            input, weight, bias, padding, self.stride, self.dilation, self.groups
-        )
-
-
-def suits_onednn(x: Tensor) -> bool:
-    """Whether oneDNN's kernel can be called directly: float32 values on the CPU, no autocast.
-
-    Compilation, export and tensor subclasses such as fake tensors keep PyTorch's own operator.
-    """
-    return (
-        not torch.compiler.is_compiling()
-        and type(x) in (Tensor, nn.Parameter)
-        and x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
-        and not torch.is_autocast_enabled("cpu")
-    )
+        return convolve_3d(input, weight, bias, self.stride, padding)
 
 
 class CausalConv3d(nn.Module):
@@ -95,13 +74,24 @@ class CausalConv3d(nn.Module):
         assert self.conv.bias is not None
         nn.init.zeros_(self.conv.bias)
 
-    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+    def forward(self, x: Tensor, state: StreamState | None = None, doubled: bool = False) -> Tensor:
+        """With `doubled`, of `x` with height and width doubled (nearest)."""
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
+        if kernel > 1 and is_still(x, self, state, self.conv.weight):
+            if state is not None:
+                state.remember(self, x.expand(-1, -1, kernel - stride, -1, -1))
+            return convolve_still(self.conv, x, doubled=doubled)
         if kernel > 1:
             x = with_past(x, self, state, kernel, stride)
         if x.shape[2] < kernel:
             return x[:, :, :0]  # too few frames for an output yet
-        return self.conv(x)
+        return convolve_doubled(self.conv, x) if doubled else self.conv(x)
+
+
+def is_still(x: Tensor, layer: nn.Module, state: StreamState | None, weight: Tensor) -> bool:
+    """Whether a causal layer sees one frame alone, at the clip's start, by the fast path."""
+    begins = state is None or state.recall(layer) is None
+    return begins and x.shape[2] == 1 and is_fast(x, weight)
 
 
 def pad_right_and_bottom(x: Tensor) -> Tensor:

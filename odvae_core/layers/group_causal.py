@@ -8,6 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .conv import Conv3d
+from .fast import convolve_still, is_fast
 from .stream import StreamState
 
 
@@ -34,12 +35,17 @@ class GroupCausalConv3d(Conv3d):
         """Convolve what `with_groups` gave: one frame and whole groups behind it."""
         outputs = []
         if is_first_call:
-            outputs.append(self._convolve(frames[:, :, :1].expand(-1, -1, 2, -1, -1)))
+            outputs.append(self._convolve_first(frames[:, :, :1]))
         if frames.shape[2] > 1:
             windows = frames.unfold(2, self.group + 1, self.group)
             groups = self._convolve(rearrange(windows, "b c n h w t -> (b n) c t h w"))
             outputs.append(rearrange(groups, "(b n) c t h w -> b c (n t) h w", b=frames.shape[0]))
         return torch.cat(outputs, dim=2) if outputs else frames[:, :, :0]
+
+    def _convolve_first(self, frame: Tensor) -> Tensor:
+        if is_fast(frame, self.weight):
+            return convolve_still(self, frame, slice(0, 2))
+        return self._convolve(frame.expand(-1, -1, 2, -1, -1))
 
     def _convolve(self, windows: Tensor) -> Tensor:
         return super().forward(F.pad(windows, (0, 0, 0, 0, 0, 1)))

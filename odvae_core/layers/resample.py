@@ -103,7 +103,7 @@ class FrameUp2x(nn.Module):
         self.conv = FrameConv2d(channels, channels)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        return self.conv(double_space(x, "nearest"), state)
+        return self.conv(x, state, doubled=True)
 
 
 class SpaceUp2x(nn.Module):
@@ -119,7 +119,7 @@ class SpaceUp2x(nn.Module):
         self.conv = CausalConv3d(channels, channels, (1, 3, 3))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        return self.conv(double_space(x, "nearest"), state)
+        return self.conv(x, state, doubled=True)
 
 
 class LinearTimeUp2x(nn.Module):
@@ -188,7 +188,9 @@ class JointUp2x(nn.Module):
         doubled = self.double_time(x, state)
         if not doubled.shape[2]:
             return doubled
-        return self.conv(double_space(doubled, self.space), state)
+        if self.space == "nearest":
+            return self.conv(doubled, state, doubled=True)
+        return self.conv(double_space(doubled), state)
 
 
 def double_time(x: Tensor) -> Tensor:
@@ -201,8 +203,6 @@ def double_time(x: Tensor) -> Tensor:
     return torch.stack([earlier, later], dim=3).flatten(2, 3)
 
 
-def double_space(x: Tensor, mode: str) -> Tensor:
-    """Twice the height and width of every frame, by "nearest" or "linear" interpolation."""
-    return F.interpolate(
-        x, scale_factor=(1, 2, 2), mode="trilinear" if mode == "linear" else "nearest"
-    )
+def double_space(x: Tensor) -> Tensor:
+    """Twice the height and width of every frame, by linear interpolation."""
+    return F.interpolate(x, scale_factor=(1, 2, 2), mode="trilinear")

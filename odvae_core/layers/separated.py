@@ -7,6 +7,7 @@ Attributes are spelled as in the published checkpoints: conv_2d, Attention_2d, t
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from einops import rearrange
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from .attention import attend
 from .conv import Conv3d, FrameConv2d, per_frame
+from .fast import convolve_doubled
 from .group_causal import GroupCausalConv3d, with_groups
 from .resnet import ResnetBlock
 from .stream import StreamState
@@ -176,7 +178,13 @@ class SeparatedUp2x(nn.Module):
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         h = x if self.time_conv is None else self._double_time(x, state)
-        return over_branches(self, self.names, h)
+        halves = zip(self.names, h.chunk(len(self.names), dim=1), strict=True)
+        outputs = []
+        for name, half in halves:  # the submodules are nn.Upsample and nn.Conv2d
+            conv = self.get_submodule(name).get_submodule("1")
+            assert isinstance(conv, nn.Conv2d)
+            outputs.append(per_frame(partial(convolve_doubled, conv), half))
+        return torch.cat(outputs, dim=1)
 
     def _double_time(self, x: Tensor, state: StreamState | None) -> Tensor:
         assert self.time_conv is not None

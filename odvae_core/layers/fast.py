@@ -1,0 +1,134 @@
+"""Faster forms of convolutions, equal to the plain ones to rounding. Layers call them here.
+
+`plain_path` switches all of them off. They are also off where a gradient is recorded, and under
+compilation and export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_enabled = ContextVar("fast convolutions", default=True)
+
+LEAST_POSITIONS = 512
+"""Positions of all frames below which the sums of weights cost more than they save."""
+
+
+@contextmanager
+def plain_path() -> Generator[None]:
+    """Within it, layers use PyTorch's own convolutions, as the authors' code does."""
+    token = _enabled.set(False)
+    try:
+        yield
+    finally:
+        _enabled.reset(token)
+
+
+def is_fast(x: Tensor, weight: Tensor) -> bool:
+    """Whether the faster forms are used for this input."""
+    if torch.compiler.is_compiling() or not _enabled.get():
+        return False
+    return not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
+
+
+def uses_onednn(x: Tensor) -> bool:
+    """Whether oneDNN's kernel can be called directly: float32 values on the CPU, no autocast.
+
+    Compilation, export and tensor subclasses such as fake tensors keep PyTorch's own operator.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and _enabled.get()
+        and type(x) in (Tensor, nn.Parameter)
+        and x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and torch.backends.mkldnn.is_available()
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def convolve_3d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, ...] = (1, 1, 1),
+    padding: tuple[int, ...] = (0, 0, 0),
+) -> Tensor:
+    """`F.conv3d` with oneDNN's kernel on the CPU, also for small inputs.
+
+    For a single small float32 clip PyTorch chooses a kernel that unfolds the input, at many times
+    the time and memory (benchmarks/conv3d.py). For kernels of size 1 that kernel is faster.
+    """
+    if weight.shape[2:] == (1, 1, 1) or not uses_onednn(x):
+        return F.conv3d(x, weight, bias, stride, padding)
+    return torch.mkldnn_convolution(x, weight, bias, padding, stride, (1, 1, 1), 1)
+
+
+def convolve_still(
+    conv: nn.Conv3d, frame: Tensor, taps: slice = slice(None), doubled: bool = False
+) -> Tensor:
+    """The convolution of a clip that repeats one frame [B, C, 1, H, W]: its taps in time summed.
+
+    `taps` selects those that see the frame; the others see zeros. With `doubled`, of the frame with
+    height and width doubled (nearest).
+    """
+    weight, x = sum_weights(conv.weight[:, :, taps], dim=2), frame[:, :, 0]
+    if doubled:
+        return convolve_phases(x, weight, conv.bias, conv.padding_mode)[:, :, None]
+    assert not isinstance(conv.padding, str)
+    padding = conv.padding[1:]
+    if conv.padding_mode != "zeros":
+        x = F.pad(x, (padding[1],) * 2 + (padding[0],) * 2, mode=conv.padding_mode)
+        padding = (0, 0)
+    return F.conv2d(x, weight, conv.bias, conv.stride[1:], padding)[:, :, None]
+
+
+def convolve_doubled(conv: nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
+    """The convolution of `x` [..., H, W] with height and width doubled (nearest): [..., 2H, 2W]."""
+    if is_fast(x, conv.weight) and x.numel() >= LEAST_POSITIONS * x.shape[1]:
+        return convolve_phases(x, conv.weight, conv.bias, conv.padding_mode)
+    doubled = F.interpolate(x, scale_factor=(1, 2, 2)[5 - x.ndim :], mode="nearest")
+    return conv._conv_forward(doubled, conv.weight, conv.bias)
+
+
+def convolve_phases(x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode: str) -> Tensor:
+    """A convolution of doubled pixels, a kernel of 3 with padding 1, phase by phase.
+
+    A kernel of 3 over doubled pixels meets only two of the given ones, so each of the four phases
+    of the output is a convolution of `x` by 2 x 2: 16 multiplications instead of 36.
+    """
+    mode = "constant" if padding_mode == "zeros" else padding_mode
+    padded = F.pad(x, (1, 1, 1, 1) + (0, 0) * (x.ndim - 4), mode=mode)
+    convolve = F.conv2d if x.ndim == 4 else convolve_3d
+    height, width = x.shape[-2:]
+    output: Tensor | None = None
+    for row, rows in enumerate(halve_kernel(weight, dim=-2)):
+        for column, kernel in enumerate(halve_kernel(rows, dim=-1)):
+            near = padded[..., row : row + height + 1, column : column + width + 1]
+            phase = convolve(near, kernel, bias)
+            if output is None:
+                output = phase.new_empty(*phase.shape[:-2], height, 2, width, 2)
+            output[..., row, :, column] = phase
+    assert output is not None
+    return output.view(*output.shape[:-4], 2 * height, 2 * width)
+
+
+def halve_kernel(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Kernels of 2 for the first and the second of two equal pixels, from a kernel of 3."""
+    first, middle, last = weight.split(1, dim)
+    return (
+        torch.cat([first, sum_weights(torch.cat([middle, last], dim), dim, keepdim=True)], dim),
+        torch.cat([sum_weights(torch.cat([first, middle], dim), dim, keepdim=True), last], dim),
+    )
+
+
+def sum_weights(weight: Tensor, dim: int, keepdim: bool = False) -> Tensor:
+    """The sum over a dimension, computed in float32 or more, in the weight's type."""
+    exact = torch.promote_types(weight.dtype, torch.float32)
+    return weight.sum(dim, keepdim, dtype=exact).to(weight.dtype)
