@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..constants import INDEX_LIMIT
 from .statistics import Moments
 
 
@@ -131,6 +132,10 @@ class Step:
     growth: float = 1.0
     across_time: bool = False
 
+    def most_frames(self, x: Tensor) -> int:
+        """The most frames of `x` for which every tensor within the step has 32-bit indices."""
+        return int((INDEX_LIMIT - 1) // (x[:, :, :1].numel() * self.growth))
+
 
 def layer_step(layer: Callable[..., Tensor], norm: nn.Module | None = None, growth: float = 1.0):
     """A step that doesn't use the shortcut."""
@@ -146,9 +151,15 @@ def advance(
 ) -> tuple[Tensor, Tensor | None]:
     """Run a chunk through `steps`; stop where a layer withholds all its frames.
 
-    `report` is called after each step.
+    `report` is called after each step. Raises `ValueError` before tensors that 32-bit indices can't
+    address, which convolution kernels use.
     """
     for step in steps:
+        if not torch.compiler.is_compiling() and x.shape[2] > step.most_frames(x):
+            raise ValueError(
+                f"features of shape {list(x.shape)} would exceed 32-bit indices: take smaller "
+                "pieces or tiles, or Sweep, which cuts finer where it must"
+            )
         x, shortcut = step.run(x, shortcut, state)
         if report is not None:
             report()

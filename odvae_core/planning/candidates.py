@@ -11,7 +11,7 @@ from ..tiling import Tiles
 from ..vae import VideoVAE
 from .request import Request, eighth
 
-Cut = tuple[Schedule, Tiles | None]
+Candidate = tuple[Schedule, Tiles | None]
 
 PIECES = (33, 9, 5)
 """Video frames of the pieces to choose from."""
@@ -20,7 +20,7 @@ TILE_SIZES = (512, 384, 256, 192, 128)
 """Pixels of the tiles to choose from, where the whole picture doesn't fit."""
 
 
-def list_cuts(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Cut]:
+def list_cuts(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Candidate]:
     """The cuts that a request allows, with its tiles, in no order.
 
     Raises `ValueError` where this network allows none.
@@ -39,7 +39,7 @@ def list_cuts(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Cut]:
     return [(schedule, tiles) for schedule in schedules]
 
 
-def list_smaller_tiles(coder: CoderPass, cuts: list[Cut]) -> Iterator[tuple[Schedule, Tiles]]:
+def list_smaller_tiles(coder: CoderPass, cuts: list[Candidate]) -> Iterator[tuple[Schedule, Tiles]]:
     """Cuts for little memory: the smallest pieces in ever smaller tiles, then windows in them,
     which keep no state between pieces."""
     smallest = min(

@@ -21,7 +21,7 @@ from ..registry import build
 from ..schedules import Report, Schedule
 from ..tiling import Tiles, count_tiles
 from ..vae import VideoVAE
-from .tracker import MemoryTracker
+from .tracker import LARGEST, MemoryTracker
 
 MARGIN = 1.02
 """What allocators keep for themselves (benchmarks/memory.py)."""
@@ -63,12 +63,13 @@ class Need:
     """Bytes at the peak, beyond the weights, of everything that lives at a time.
 
     On the network's device, and on the host. `given` of them are the clip that is in memory
-    already.
+    already. `largest` counts the elements of the largest tensor, 0 where the schedule bounds them.
     """
 
     device: int
     host: int
     given: int = 0
+    largest: int = 0
 
 
 def count_need(
@@ -78,13 +79,13 @@ def count_need(
 
     Raises `ValueError` where the schedule can't run this VAE.
     """
-    device, host = count_work(vae, coder, clip.shape, schedule, tiles)
+    device, host, largest = count_work(vae, coder, clip.shape, schedule, tiles)
     given, result = count_clips(vae, coder, clip, schedule)
     if clip.on_network_device:
         device += given + result
     else:
         host += given + result
-    return Need(device, host, given if clip.held else 0)
+    return Need(device, host, given if clip.held else 0, largest)
 
 
 def count_clips(vae: VideoVAE, coder: CoderPass, clip: Clip, schedule: Schedule) -> tuple[int, int]:
@@ -110,8 +111,9 @@ def count_work(
     shape: tuple[int, ...],
     schedule: Schedule,
     tiles: Tiles | None,
-) -> tuple[int, int]:
-    """Bytes of the pass itself on the device and on the host, without clip and result."""
+) -> tuple[int, int, int]:
+    """Bytes of the pass itself on the device and on the host, without clip and result, and the
+    elements of its largest tensor."""
     height, width = coder.picture_size(shape)
     count = count_tiles(tiles, height, width)
     if tiles is not None:
@@ -119,7 +121,7 @@ def count_work(
     frames = shape[2]
     estimate = vae.estimate_bytes(coder, piece_shape(coder, shape, schedule, tiles))
     if estimate is not None:
-        return estimate, 0
+        return estimate, 0, 0
     dtype = next(vae.parameters()).dtype
     counted = count_frames(vae.config, dtype, coder.coding, frames, schedule, min(count, 2))
     if count > 2:  # every further tile keeps as much as the second
@@ -128,7 +130,8 @@ def count_work(
             {key: counted[key] + (count - 2) * (counted[key] - single[key]) for key in counted}
         )
     scale = shape[0] * height * width / PROBE_SIDE**2 * MARGIN
-    return int(counted["meta"] * scale), int(counted["cpu"] * scale)
+    largest = 0 if schedule.splits_large_tensors else counted[LARGEST]
+    return int(counted["meta"] * scale), int(counted["cpu"] * scale), int(largest * scale)
 
 
 def piece_shape(

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from ..constants import INDEX_LIMIT
 from ..layers.coder_pass import CoderPass
 from ..schedules import Schedule
 from ..tiling import Tiles
 from ..vae import VideoVAE
 from .available import FreeMemory
-from .candidates import Cut, list_cuts, list_smaller_tiles
+from .candidates import Candidate, list_cuts, list_smaller_tiles
 from .cost import cost_of, equals_whole
 from .need import Clip, Need, count_need
 from .request import Request
@@ -75,7 +76,9 @@ def find_plans(
         yield leanest
 
 
-def rank(coder: CoderPass, clip: Clip, request: Request, cuts: list[Cut]) -> Iterator[Cut]:
+def rank(
+    coder: CoderPass, clip: Clip, request: Request, cuts: list[Candidate]
+) -> Iterator[Candidate]:
     """The cuts by cost, the best first; with features on the host too where that is apart.
 
     Tiles are left out where the picture is no larger than one.
@@ -89,14 +92,16 @@ def rank(coder: CoderPass, clip: Clip, request: Request, cuts: list[Cut]) -> Ite
         yield from (cut for cut in list_smaller_tiles(coder, cuts) if cut[1].size < side)
 
 
-def make_plan(vae: VideoVAE, coder: CoderPass, clip: Clip, cut: Cut) -> Plan:
+def make_plan(vae: VideoVAE, coder: CoderPass, clip: Clip, cut: Candidate) -> Plan:
     schedule, tiles = cut
     need = count_need(vae, coder, clip, schedule, tiles)
     return Plan(schedule, tiles, equals_whole(coder, schedule, clip), need)
 
 
 def fits(need: Need, clip: Clip, free: FreeMemory) -> bool:
-    """Whether what isn't in memory already fits."""
+    """Whether what isn't in memory already fits, in tensors that 32-bit indices can address."""
+    if need.largest >= INDEX_LIMIT:
+        return False
     if clip.on_network_device:
         return free.holds(need.device - need.given, need.host)
     return free.holds(need.device, need.host - need.given)

@@ -10,9 +10,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+LARGEST = "largest tensor"
+
 
 class MemoryTracker(TorchDispatchMode):
-    """Counts the bytes of the tensors made under it, by kind of device, now and at the peak."""
+    """Counts the bytes of the tensors made under it, by kind of device, now and at the peak.
+
+    `peak[LARGEST]` is the number of elements of the largest of them.
+    """
 
     def __init__(self):
         super().__init__()
@@ -38,6 +43,7 @@ class MemoryTracker(TorchDispatchMode):
         size, device = storage.nbytes(), tensor.device.type
         self.live[device] += size
         self.peak[device] = max(self.peak[device], self.live[device])
+        self.peak[LARGEST] = max(self.peak[LARGEST], size // tensor.itemsize)
         weakref.finalize(storage, self.remove, device, size)
 
     def remove(self, device: str, size: int) -> None:

@@ -49,7 +49,8 @@ class Schedule(ABC):
     `frames` are those of a piece, None where the clip isn't cut. `park` says that what is kept of
     the clip's features is kept in host memory. `word` names the schedule in nodes and commands.
     `bounded` says that memory doesn't grow with the clip's length: such a schedule also runs a clip
-    that comes in chunks.
+    that comes in chunks. `splits_large_tensors` says that it cuts finer where a tensor would exceed
+    32-bit indices; the others raise `ValueError` there.
     """
 
     frames: int | None = field(default=None, init=False, repr=False)
@@ -57,6 +58,7 @@ class Schedule(ABC):
     word: ClassVar[str]
     carries_gradients: ClassVar[bool] = False
     bounded: ClassVar[bool] = False
+    splits_large_tensors: ClassVar[bool] = False
 
     @abstractmethod
     def cut(self, coder: CoderPass) -> tuple[int, int]:

@@ -10,7 +10,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ..constants import INDEX_LIMIT
 from ..layers.coder_pass import CoderPass
 from ..layers.statistics import Moments
 from ..layers.stream import Step, StreamState
@@ -39,6 +38,7 @@ class Sweep(Schedule):
     park: bool = False
 
     word = "exact"
+    splits_large_tensors = True
 
     def __post_init__(self):
         check_piece_frames("frames", self.frames)
@@ -165,9 +165,7 @@ def advance_in_pieces(
     """`advance`, but split a chunk before a step whose tensors would exceed 32-bit indices."""
     x, shortcut = pair
     for i, step in enumerate(steps):
-        frames = max(
-            1, int((INDEX_LIMIT - 1) // (x[:, :, :1].numel() * step.growth)) - CONTEXT_FRAMES
-        )
+        frames = max(1, step.most_frames(x) - CONTEXT_FRAMES)
         if frames < x.shape[2]:
             pieces = list(zip(torch.split(x, frames, 2), _split(shortcut, frames, x), strict=True))
             for j, piece in enumerate(pieces):

@@ -162,3 +162,13 @@ def test_a_containers_limit_decides_what_fits(monkeypatch):
     monkeypatch.setattr(available, "container_limit", lambda: 10**6)
     with pytest.raises(MemoryError):
         plan_best(vae, "decode", clip, free=available_memory(CPU))
+
+
+def test_a_cut_whose_tensors_would_exceed_32_bit_indices_is_no_plan(monkeypatch):
+    vae = make_vae("odvae-v1.2")
+    clip = make_clip(vae, "decode", 9, 64)
+    whole = count_need(vae, vae.decoder_pass(), clip, odvae.Whole(), None)
+    assert whole.largest > 33 * 64 * 64 * 8
+    assert plan_best(vae, "decode", clip).schedule == odvae.Whole()
+    monkeypatch.setattr("odvae_core.planning.plan.INDEX_LIMIT", whole.largest)
+    assert plan_best(vae, "decode", clip).schedule == odvae.Sweep(33)

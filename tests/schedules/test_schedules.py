@@ -117,3 +117,12 @@ def test_the_output_is_allocated_once():
     output.append(clip[:, :, 2:])
     assert output.whole().data_ptr() == place
     assert torch.equal(output.whole(), clip)
+
+
+@pytest.mark.parametrize("schedule", [odvae.Whole(), odvae.Windows(5), odvae.Stream(5)])
+def test_a_tensor_that_would_exceed_32_bit_indices_is_refused(monkeypatch, schedule):
+    vae, clip = make_vae("odvae-stream"), make_clip()
+    vae.encode(clip, schedule)
+    monkeypatch.setattr("odvae_core.layers.stream.INDEX_LIMIT", 2**14)
+    with pytest.raises(ValueError, match="exceed 32-bit indices: take smaller pieces or tiles"):
+        vae.encode(clip, schedule)

@@ -66,7 +66,7 @@ def test_a_slab_is_cut_finer_where_a_tensor_would_outgrow_its_index(monkeypatch)
     vae, clip = make_vae("odvae-v1.2"), make_clip(17, 16, 16)
     whole = both_ways(vae, clip, odvae.Whole())
     limit = 32 * 4 * 16 * 16 * 5
-    monkeypatch.setattr("odvae_core.schedules.sweep.INDEX_LIMIT", limit)
+    monkeypatch.setattr("odvae_core.layers.stream.INDEX_LIMIT", limit)
     counter = ConvolvedFrames(vae)
     swept = both_ways(vae, clip, odvae.Sweep(17))
     assert counter.largest < limit
