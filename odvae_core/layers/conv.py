@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .fast import convolve_3d, convolve_doubled, convolve_still, is_fast
+from .fast import convolve_3d, convolve_doubled, convolve_start
 from .stream import StreamState, with_past
 
 
@@ -77,21 +77,18 @@ class CausalConv3d(nn.Module):
     def forward(self, x: Tensor, state: StreamState | None = None, doubled: bool = False) -> Tensor:
         """With `doubled`, of `x` with height and width doubled (nearest)."""
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
-        if kernel > 1 and is_still(x, self, state, self.conv.weight):
-            if state is not None:
-                state.remember(self, x.expand(-1, -1, kernel - stride, -1, -1))
-            return convolve_still(self.conv, x, doubled=doubled)
+        if kernel > 1 and (state is None or state.recall(self) is None):
+            output = convolve_start(self.conv, x, doubled)
+            if output is not None:
+                if state is not None:
+                    past = x.expand(-1, -1, kernel, -1, -1) if x.shape[2] == 1 else x
+                    state.remember(self, past[:, :, past.shape[2] - kernel + stride :])
+                return output
         if kernel > 1:
             x = with_past(x, self, state, kernel, stride)
         if x.shape[2] < kernel:
             return x[:, :, :0]  # too few frames for an output yet
         return convolve_doubled(self.conv, x) if doubled else self.conv(x)
-
-
-def is_still(x: Tensor, layer: nn.Module, state: StreamState | None, weight: Tensor) -> bool:
-    """Whether a causal layer sees one frame alone, at the clip's start, by the fast path."""
-    begins = state is None or state.recall(layer) is None
-    return begins and x.shape[2] == 1 and is_fast(x, weight)
 
 
 def pad_right_and_bottom(x: Tensor) -> Tensor:

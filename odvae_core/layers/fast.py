@@ -19,6 +19,9 @@ _enabled = ContextVar("fast convolutions", default=True)
 LEAST_POSITIONS = 512
 """Positions of all frames below which the sums of weights cost more than they save."""
 
+LEAST_PICTURE = 1024
+"""Positions of a frame from which on `convolve_start` is faster."""
+
 
 @contextmanager
 def plain_path() -> Generator[None]:
@@ -68,6 +71,30 @@ def convolve_3d(
     if weight.shape[2:] == (1, 1, 1) or not uses_onednn(x):
         return F.conv3d(x, weight, bias, stride, padding)
     return torch.mkldnn_convolution(x, weight, bias, padding, stride, (1, 1, 1), 1)
+
+
+def convolve_start(conv: nn.Conv3d, x: Tensor, doubled: bool = False) -> Tensor | None:
+    """A causal convolution from the clip's start on, where the repeated first frame saves taps.
+
+    Of a kernel of 3 in time, the first output then needs one tap and the second two. None where
+    that isn't faster. With `doubled`, of `x` with height and width doubled.
+    """
+    if not is_fast(x, conv.weight):
+        return None
+    if x.shape[2] == 1:
+        return convolve_still(conv, x, doubled=doubled)
+    three = conv.kernel_size[0] == 3 and conv.stride[0] == 1
+    if doubled or not three or x[0, 0, 0].numel() < LEAST_PICTURE:
+        return None
+    weight, bias = conv.weight, conv.bias
+    pair = torch.cat([sum_weights(weight[:, :, :2], 2, keepdim=True), weight[:, :, 2:]], dim=2)
+    assert not isinstance(conv.padding, str)
+    stride, padding = conv.stride, conv.padding
+    outputs = [convolve_still(conv, x[:, :, :1])]
+    outputs.append(convolve_3d(x[:, :, :2], pair, bias, stride, padding))
+    if x.shape[2] > 2:
+        outputs.append(convolve_3d(x, weight, bias, stride, padding))
+    return torch.cat(outputs, dim=2)
 
 
 def convolve_still(
