@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.environment import describe_environment
+from odvae_core.environment import describe_environment
 from odvae_core.video import VideoWriter
 from tests.comfyui.graph import Graph
 from tests.comfyui.server import Server, find_comfyui

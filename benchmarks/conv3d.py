@@ -12,7 +12,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from benchmarks.environment import describe_environment
+from odvae_core.environment import describe_environment
 from odvae_core.layers.conv import Conv3d
 
 SHAPES = ((32, 10, 64), (64, 10, 32), (128, 6, 16))

@@ -18,7 +18,7 @@ from dataclasses import replace
 import torch
 
 import odvae_core as odvae
-from benchmarks.environment import ROOT, describe_environment
+from odvae_core.environment import ROOT, describe_environment
 from odvae_core.registry import read_config
 
 SCHEDULES = {

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 
 import odvae_core as odvae
-from benchmarks.environment import describe_environment
+from odvae_core.environment import describe_environment
 from odvae_core.evaluation import BASELINES, evaluate_crops
 from train.config import EvaluationConfig
-from train.evaluation import cut_all
+from train.evaluation import cut_clips
 
 
 def parse() -> argparse.Namespace:
@@ -47,7 +47,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         arguments.size,
         arguments.stride,
     )
-    crops = cut_all(arguments.clips, protocol)
+    crops = cut_clips(arguments.clips, protocol)
     rows = {"model": odvae.load(arguments.checkpoint), **BASELINES}
     return {name: evaluate_crops(reconstruct, crops) for name, reconstruct in rows.items()}
 

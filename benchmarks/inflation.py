@@ -15,8 +15,8 @@ from dataclasses import replace
 import torch
 
 import odvae_core as odvae
-from benchmarks.environment import describe_environment
 from odvae_core.checkpoint import read_tensors
+from odvae_core.environment import describe_environment
 from odvae_core.formats import to_ldm
 from odvae_core.inflation.report import proof_picture
 from odvae_core.registry import read_config

@@ -17,8 +17,8 @@ from dataclasses import replace
 import torch
 
 import odvae_core as odvae
-from benchmarks.environment import ROOT, describe_environment
 from benchmarks.peak import measure_peak
+from odvae_core.environment import ROOT, describe_environment
 from odvae_core.planning import Clip, count_need
 from odvae_core.registry import read_config
 

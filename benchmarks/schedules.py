@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 import odvae_core as odvae
-from benchmarks.environment import ROOT, describe_environment
 from benchmarks.narrow import build_narrow
 from benchmarks.peak import measure_peak
+from odvae_core.environment import ROOT, describe_environment
 from odvae_core.video import read_video
 
 SCHEDULES = {

@@ -42,7 +42,6 @@ RULES = {
         relative=("train",),
         absolute=(
             "train",
-            "benchmarks",
             "odvae_core",
             "torch",
             "numpy",
@@ -57,7 +56,7 @@ RULES = {
 
 # The floors of odvae_core, lowest first; a floor imports itself and what lies below.
 FLOORS = (
-    ("constants", "limits", "config", "posterior", "version", "checks", "files"),
+    ("constants", "limits", "config", "posterior", "version", "checks", "files", "environment"),
     ("tiling",),
     ("layers",),
     ("schedules",),

@@ -13,7 +13,7 @@ from train.config import (
     Phase,
     RunConfig,
 )
-from train.dice import Dice
+from train.keyed_random import KeyedRandom
 
 SMALL = {"width": 8, "norm_groups": 4}
 PHASES = (
@@ -37,13 +37,14 @@ def configure(folder, **changes):
 
 def draw_batch(step, indices, frames=5, size=16):
     """Clips [B, 3, T, size, size] that follow from the step and their places in the batch."""
-    clips = [Dice(step, index).uniforms(3, frames, size, size) * 2 - 1 for index in indices]
+    clips = [KeyedRandom(step, index).uniforms(3, frames, size, size) * 2 - 1 for index in indices]
     return torch.stack(clips)
 
 
-def advance(run, steps, frames=5):
+def train_steps(run, steps, frames=5):
     """Take steps of a run that has the whole batch to itself; what each logged."""
     batch = run.config.phases[0].batch
     return [
-        run.advance(draw_batch(run.step, range(batch), frames), range(batch)) for _ in range(steps)
+        run.train_step(draw_batch(run.step, range(batch), frames), range(batch))
+        for _ in range(steps)
     ]

@@ -5,10 +5,16 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from train.adversary import balance, judge
 from train.config import DiscriminatorConfig
 from train.discriminator import Discriminator
-from train.losses import absolute_error, adaptive_weight, fool, tell_apart
+from train.losses import (
+    absolute_error,
+    adaptive_weight,
+    run_discriminator,
+    discriminator_loss,
+    generator_loss,
+    adaptive_weight_of_layer,
+)
 
 GROUP = DiscriminatorConfig(width=16, norm="group")
 
@@ -72,12 +78,14 @@ def compute_naively(generator, discriminator, clips, strength):
     error = absolute_error(reconstruction, video)
     real, fake = discriminator(torch.cat([video, reconstruction])).chunk(2)
     weight = generator.last.weight
-    norms = [torch.autograd.grad(x, weight, retain_graph=True)[0] for x in (error, fool(fake))]
+    norms = [
+        torch.autograd.grad(x, weight, retain_graph=True)[0] for x in (error, generator_loss(fake))
+    ]
     d = adaptive_weight(norms[0].float(), norms[1].float())
-    total = error + strength * d * fool(fake)
+    total = error + strength * d * generator_loss(fake)
     gradients = torch.autograd.grad(total, list(generator.parameters()))
     real, fake = discriminator(torch.cat([video, reconstruction.detach()])).chunk(2)
-    return d, gradients, tell_apart(real, fake, "hinge").detach()
+    return d, gradients, discriminator_loss(real, fake, "hinge").detach()
 
 
 @pytest.mark.parametrize("norm", ["group", "batch"])
@@ -89,14 +97,16 @@ def test_the_fused_step_equals_the_naive_one(norm):
     video, noisy = clips
     reconstruction = generator(noisy)
     leaf = reconstruction.detach().requires_grad_()
-    (pull,) = torch.autograd.grad(absolute_error(leaf, video), leaf)
-    verdict = judge(discriminator, leaf, video, GROUP)
+    (gradient,) = torch.autograd.grad(absolute_error(leaf, video), leaf)
+    adversarial = run_discriminator(discriminator, leaf, video, GROUP)
     last = [generator.last.weight]
-    weight = balance(Accelerator(cpu=True), reconstruction, last, pull, verdict.pull)
-    reconstruction.backward(pull + 0.5 * weight * verdict.pull)
+    weight = adaptive_weight_of_layer(
+        Accelerator(cpu=True), reconstruction, last, gradient, adversarial.gradient
+    )
+    reconstruction.backward(gradient + 0.5 * weight * adversarial.gradient)
 
     torch.testing.assert_close(weight, d)
-    torch.testing.assert_close(verdict.loss.detach(), loss)
+    torch.testing.assert_close(adversarial.discriminator_loss.detach(), loss)
     for parameter, expected in zip(generator.parameters(), gradients, strict=True):
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-6, atol=1e-9)
 
@@ -104,7 +114,7 @@ def test_the_fused_step_equals_the_naive_one(norm):
 def test_judging_leaves_no_gradient_in_the_discriminator():
     discriminator = make_discriminator()
     video, noisy = make_clips()
-    verdict = judge(discriminator, noisy.requires_grad_(), video, GROUP)
+    adversarial = run_discriminator(discriminator, noisy.requires_grad_(), video, GROUP)
     assert all(weight.grad is None for weight in discriminator.parameters())
-    verdict.loss.backward()
+    adversarial.discriminator_loss.backward()
     assert all(weight.grad is not None for weight in discriminator.parameters())

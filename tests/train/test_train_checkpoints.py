@@ -18,11 +18,11 @@ from torch import nn
 
 from odvae_core import CheckpointError
 from train.checkpoint_files import open_checkpoint
-from train.checkpoints import Checkpoints, Kept
-from train.muon import Muon
+from train.checkpoints import Checkpoints, Retention
+from train.optimisers import Muon
 
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-EVERYTHING = Kept(newest=100)
+EVERYTHING = Retention(newest=100)
 
 
 def draw_parts(step):
@@ -34,8 +34,8 @@ def draw_parts(step):
     }
 
 
-def save_steps(folder, *steps, kept=EVERYTHING, best=()):
-    checkpoints = Checkpoints(folder, kept)
+def save_steps(folder, *steps, retention=EVERYTHING, best=()):
+    checkpoints = Checkpoints(folder, retention)
     for step in steps:
         assert checkpoints.save(step, draw_parts(step), {"phase": "late"}, best=step in best)
     return checkpoints
@@ -46,7 +46,7 @@ def list_names(folder):
 
 
 def list_steps(checkpoints):
-    return [int(path.name.split("-")[1]) for path in checkpoints.find()]
+    return [int(path.name.split("-")[1]) for path in checkpoints.list_paths()]
 
 
 def flatten(state):
@@ -67,8 +67,8 @@ def test_tensors_come_back_bit_for_bit(tmp_path, dtype):
     tensor = bits.bool() if dtype == torch.bool else bits.view(dtype)  # any bits: NaNs as well
     state = {"all": tensor, "scalar": tensor[0].clone(), "empty": tensor[:0].clone()}
     state["transposed"] = tensor[:4].clone().view(2, 2).T
-    Checkpoints(tmp_path, Kept()).save(1, {"vae": state}, {})
-    assert flatten(Checkpoints(tmp_path, Kept()).load_newest().load("vae")) == flatten(state)
+    Checkpoints(tmp_path, Retention()).save(1, {"vae": state}, {})
+    assert flatten(Checkpoints(tmp_path, Retention()).load_newest().load("vae")) == flatten(state)
 
 
 def take_steps(network, optimiser, count):
@@ -93,7 +93,7 @@ def test_an_optimiser_goes_on_as_if_it_had_never_stopped(tmp_path, make):
     take_steps(network, optimiser, 3)
     parts = {"vae": network.state_dict(), "optimiser": optimiser.state_dict()}
     saved = {name: flatten(part) for name, part in parts.items()}
-    checkpoints = Checkpoints(tmp_path, Kept())
+    checkpoints = Checkpoints(tmp_path, Retention())
     checkpoints.save(3, parts, {})
     checkpoint = checkpoints.load_newest()
     assert {name: flatten(checkpoint.load(name)) for name in checkpoint.parts} == saved
@@ -108,13 +108,13 @@ def test_an_optimiser_goes_on_as_if_it_had_never_stopped(tmp_path, make):
 
 def test_facts_come_back(tmp_path):
     facts = {"step": 7, "config": {"lr": 1e-5}, "best_psnr": float("-inf"), "commit": None}
-    Checkpoints(tmp_path, Kept()).save(7, {}, facts)
-    checkpoint = Checkpoints(tmp_path, Kept()).load_newest()
+    Checkpoints(tmp_path, Retention()).save(7, {}, facts)
+    checkpoint = Checkpoints(tmp_path, Retention()).load_newest()
     assert (checkpoint.step, checkpoint.facts, checkpoint.parts) == (7, facts, ())
 
 
 def test_a_folder_without_checkpoints_gives_none(tmp_path):
-    checkpoints = Checkpoints(tmp_path / "a run" / "checkpoints", Kept())
+    checkpoints = Checkpoints(tmp_path / "a run" / "checkpoints", Retention())
     assert checkpoints.load_newest() is None
     assert checkpoints.best is None
 
@@ -143,9 +143,9 @@ def test_a_state_that_could_not_be_read_again_is_refused(tmp_path, state, place)
 
 
 def test_a_step_can_be_saved_again_and_the_second_counts(tmp_path):
-    checkpoints = save_steps(tmp_path, 1, 2, kept=Kept(newest=2))
+    checkpoints = save_steps(tmp_path, 1, 2, retention=Retention(newest=2))
     again = checkpoints.save(2, draw_parts(20), {"phase": "again"})
-    newest = Checkpoints(tmp_path, Kept()).load_newest()
+    newest = Checkpoints(tmp_path, Retention()).load_newest()
     assert newest.path == again
     assert newest.facts == {"phase": "again"}
     assert flatten(newest.load("vae")) == flatten(draw_parts(20)["vae"])
@@ -155,12 +155,12 @@ def test_a_step_can_be_saved_again_and_the_second_counts(tmp_path):
 
 
 def test_the_newest_few_and_the_multiples_stay(tmp_path):
-    checkpoints = save_steps(tmp_path, *range(5, 65, 5), kept=Kept(newest=2, every=20))
+    checkpoints = save_steps(tmp_path, *range(5, 65, 5), retention=Retention(newest=2, every=20))
     assert list_steps(checkpoints) == [20, 40, 55, 60]
 
 
 def test_steps_are_ordered_as_numbers(tmp_path):
-    checkpoints = save_steps(tmp_path, 99_999_999, 100_000_000, kept=Kept(newest=1))
+    checkpoints = save_steps(tmp_path, 99_999_999, 100_000_000, retention=Retention(newest=1))
     assert list_steps(checkpoints) == [100_000_000]
     assert checkpoints.load_newest().step == 100_000_000
 
@@ -168,18 +168,18 @@ def test_steps_are_ordered_as_numbers(tmp_path):
 @pytest.mark.parametrize("numbers", [(0, 0), (1, -5)])
 def test_keeping_nothing_is_refused(numbers):
     with pytest.raises(ValueError, match="give newest >= 1 and every >= 0"):
-        Kept(*numbers)
+        Retention(*numbers)
 
 
 def test_the_best_outlives_rotation_and_restarts(tmp_path):
-    save_steps(tmp_path, 1, 2, 3, kept=Kept(newest=1), best=(2,))
-    checkpoints = save_steps(tmp_path, 4, 5, kept=Kept(newest=1))
+    save_steps(tmp_path, 1, 2, 3, retention=Retention(newest=1), best=(2,))
+    checkpoints = save_steps(tmp_path, 4, 5, retention=Retention(newest=1))
     assert checkpoints.best == tmp_path / "step-00000002"
     assert list_steps(checkpoints) == [2, 5]
 
 
 def test_a_better_one_takes_the_place_of_the_best(tmp_path):
-    checkpoints = save_steps(tmp_path, 1, 2, 3, 4, kept=Kept(newest=1), best=(1, 3))
+    checkpoints = save_steps(tmp_path, 1, 2, 3, 4, retention=Retention(newest=1), best=(1, 3))
     assert checkpoints.best == tmp_path / "step-00000003"
     assert list_steps(checkpoints) == [3, 4]
 
@@ -220,10 +220,10 @@ def put_a_list(folder):
 DAMAGES = {
     truncate: "vae.pt was changed",
     flip_a_bit: "optimiser.pt was changed",
-    make_unreadable: "can't be read whole.*trainer.json",
+    make_unreadable: "can't be read completely.*trainer.json",
     leave_out_a_part: "manifest.json was changed",
     put_a_list: "manifest.json was changed",
-    lambda folder: (folder / "vae.pt").unlink(): "can't be read whole.*vae.pt",
+    lambda folder: (folder / "vae.pt").unlink(): "can't be read completely.*vae.pt",
     lambda folder: (folder / "manifest.json").unlink(): "no readable manifest.json",
     lambda folder: (folder / "manifest.json").write_bytes(b"\xff"): "no readable manifest.json",
     lambda folder: (folder / "trainer.json").write_text("{}"): "trainer.json was changed",
@@ -238,7 +238,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path, damage, caplog)
     assert newest.step == 2
     assert flatten(newest.load("vae")) == flatten(draw_parts(2)["vae"])
     (warning,) = caplog.messages
-    assert warning.startswith(f"passed over: {tmp_path / 'step-00000003'}")
+    assert warning.startswith(f"skipped: {tmp_path / 'step-00000003'}")
     with pytest.raises(CheckpointError, match=DAMAGES[damage]):
         open_checkpoint(tmp_path / "step-00000003")
 
@@ -262,7 +262,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(tmp_path):
     checkpoints = save_steps(tmp_path, 1, 2)
     truncate(tmp_path / "step-00000001")
     truncate(tmp_path / "step-00000002")
-    with pytest.raises(CheckpointError, match=r"none of the 2 .* is whole: bring one back"):
+    with pytest.raises(CheckpointError, match=r"none of the 2 .* is complete: restore one"):
         checkpoints.load_newest()
 
 
@@ -270,10 +270,10 @@ def test_what_was_passed_over_pushes_out_nothing_whole(tmp_path):
     save_steps(tmp_path, 1, 5, 6)
     truncate(tmp_path / "step-00000005")
     truncate(tmp_path / "step-00000006")
-    checkpoints = save_steps(tmp_path, 2, 3, kept=Kept(newest=2))
+    checkpoints = save_steps(tmp_path, 2, 3, retention=Retention(newest=2))
     assert list_steps(checkpoints) == [2, 3, 5, 6]
     assert checkpoints.load_newest().step == 3
-    save_steps(tmp_path, 5, 6, kept=Kept(newest=2))
+    save_steps(tmp_path, 5, 6, retention=Retention(newest=2))
     assert list_names(tmp_path) == ["step-00000005-2", "step-00000006-2"]
 
 
@@ -284,7 +284,7 @@ def test_strangers_are_left_alone(tmp_path, caplog):
     (tmp_path / "notes.txt").touch()
     (tmp_path / "step-00000001" / "notes.txt").touch()
     assert checkpoints.load_newest().step == 1
-    save_steps(tmp_path, 2, kept=Kept(newest=1))
+    save_steps(tmp_path, 2, retention=Retention(newest=1))
     assert list_names(tmp_path) == ["notes.txt", "step-00000000", "step-00000002", "step-best"]
     assert caplog.messages == []
 
@@ -309,13 +309,13 @@ def test_what_a_dead_writer_left_is_removed_and_what_a_live_one_writes_is_kept(
         (tmp_path / name).mkdir()
         (tmp_path / name / "vae.pt").touch()
     os.utime(tmp_path / long_ago, (time.time() - 25 * 3600,) * 2)
-    assert Checkpoints(tmp_path, Kept()).load_newest() is None
+    assert Checkpoints(tmp_path, Retention()).load_newest() is None
     assert list_names(tmp_path) == [live, elsewhere]
 
 
 def test_what_cannot_be_removed_is_named_and_tried_again(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(shutil, "rmtree", lambda folder, ignore_errors: None)
-    checkpoints = save_steps(tmp_path, 1, 2, kept=Kept(newest=1))
+    checkpoints = save_steps(tmp_path, 1, 2, retention=Retention(newest=1))
     assert "remove it by hand" in caplog.text
     assert checkpoints.load_newest().step == 2
     assert len(list_names(tmp_path)) == 2
@@ -329,7 +329,7 @@ class KilledError(BaseException):
 
 
 def test_a_kill_in_the_middle_of_a_removal_leaves_no_half_checkpoint(tmp_path, monkeypatch):
-    checkpoints = save_steps(tmp_path, 1, 2, kept=Kept(newest=2))
+    checkpoints = save_steps(tmp_path, 1, 2, retention=Retention(newest=2))
 
     def remove_half(folder, ignore_errors):
         if folder.exists():
@@ -340,9 +340,9 @@ def test_a_kill_in_the_middle_of_a_removal_leaves_no_half_checkpoint(tmp_path, m
     with pytest.raises(KilledError):
         checkpoints.save(3, draw_parts(3), {})
     monkeypatch.undo()
-    assert [open_checkpoint(path).step for path in checkpoints.find()] == [2, 3]
+    assert [open_checkpoint(path).step for path in checkpoints.list_paths()] == [2, 3]
     assert len(list_names(tmp_path)) == 3
-    Checkpoints(tmp_path, Kept())
+    Checkpoints(tmp_path, Retention())
     assert list_names(tmp_path) == ["step-00000002", "step-00000003"]
 
 
@@ -395,7 +395,7 @@ class Disk:
 )
 def test_whatever_the_disk_refuses_the_run_goes_on(tmp_path, monkeypatch, caplog, number, lasting):
     disk = Disk(monkeypatch, number)
-    checkpoints = save_steps(tmp_path, 1, kept=Kept(newest=1))
+    checkpoints = save_steps(tmp_path, 1, retention=Retention(newest=1))
     refuse_all = 10**9
     disk.refuse(0, 0)
     checkpoints.save(2, draw_parts(2), {})
@@ -409,7 +409,7 @@ def test_whatever_the_disk_refuses_the_run_goes_on(tmp_path, monkeypatch, caplog
     assert requests.count("fsync") == len(("vae", "optimiser", "facts", "manifest", "folder")) + 1
     for request in range(1, len(requests) + 1):
         shutil.rmtree(tmp_path)
-        save_steps(tmp_path, 1, kept=Kept(newest=1))
+        save_steps(tmp_path, 1, retention=Retention(newest=1))
         caplog.clear()
         disk.refuse(request, refuse_all if lasting else request)
         path = checkpoints.save(2, draw_parts(2), {})
@@ -428,7 +428,7 @@ def test_whatever_the_disk_refuses_the_run_goes_on(tmp_path, monkeypatch, caplog
 
 
 def test_all_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
-    checkpoints, events = Checkpoints(tmp_path, Kept()), []
+    checkpoints, events = Checkpoints(tmp_path, Retention()), []
     sync, rename = os.fsync, Path.rename
     monkeypatch.setattr(
         os, "fsync", lambda file: (events.append(os.fstat(file).st_ino), sync(file))

@@ -12,11 +12,11 @@ import torch
 
 from tests.media import cut, draw_noise, draw_numbers, make_clip, read_numbers
 from train.config import ConfigError
-from train.config_data import DataConfig, SourceConfig
-from train.data import list_held_out, load_samples
+from train.config_sections import DataConfig, SourceConfig
+from train.data import list_held_out, load_training_set
 from train.data import probing as probing_file
-from train.data.facts import probe
-from train.data.listing import list_entries
+from train.data.loading import list_entries
+from train.data.probing import probe_clip
 
 UNEVEN = [Fraction(tick, 10) for tick in (0, 1, 2, 3, 10, 11, 12, 20, 30, 31)]
 
@@ -45,15 +45,15 @@ def folder(media, tmp_path):
 
 def load(folder, memory=None, **settings):
     config = DataConfig(**{"path": str(folder), "broken_limit": 1.0, **settings})
-    return load_samples(config, 0, memory or folder.parent / "clips.json")
+    return load_training_set(config, 0, memory or folder.parent / "clips.json")
 
 
 def list_names(config):
     return [[entry.name for entry in part] for part in list_entries(config)]
 
 
-def list_clips(samples):
-    return [clip for source in samples.sources for clip in source.clips]
+def list_clips(training_set):
+    return [clip for source in training_set.sources for clip in source.clips]
 
 
 def write_list(folder, *rows):
@@ -82,8 +82,8 @@ def test_what_is_held_out_is_listed_for_evaluation_and_never_trained_on(folder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"held_out": ("z*",)}, "data.held_out: 'z.' names none of 3 clips"),
-        ({"sources": (SourceConfig(include=("z",)),)}, "include of the source '.': 'z' names none"),
+        ({"held_out": ("z*",)}, "data.held_out: 'z.' matches none of 3 clips"),
+        ({"sources": (SourceConfig(include=("z",)),)}, "include of the source '.': 'z' matches none"),
         ({"sources": (SourceConfig("nowhere"),)}, "source 'nowhere': .*nowhere: neither a folder"),
     ],
 )
@@ -124,9 +124,9 @@ def test_a_file_with_another_sha256_than_the_list_says_is_left_out(folder):
     right = hashlib.sha256((folder / "a.mp4").read_bytes()).hexdigest()
     rows = {"path": "a.mp4", "sha256": right}, {"path": "deep/er/b.MP4", "sha256": "0" * 64}
     for _ in range(2):  # found again from what is remembered
-        samples = load(write_list(folder, *rows))
-        assert [clip.name for clip in list_clips(samples)] == ["a.mp4"]
-        assert "has the sha256" in samples.broken[0].reason
+        training_set = load(write_list(folder, *rows))
+        assert [clip.name for clip in list_clips(training_set)] == ["a.mp4"]
+        assert "has the sha256" in training_set.broken[0].reason
 
 
 def test_what_can_not_be_read_is_counted_and_named_with_its_reason(folder):
@@ -134,10 +134,10 @@ def test_what_can_not_be_read_is_counted_and_named_with_its_reason(folder):
     (folder / "text.mp4").write_text("not a film, whatever its name says")
     cut(make_clip(folder / "short.mp4", draw_noise(12), movflags="faststart"), 0.6)
     rows = [{"path": name} for name in ("a.mp4", "empty.mp4", "gone.mp4", "short.mp4", "text.mp4")]
-    samples = load(write_list(folder, *rows, {"path": "a.mp4", "start": 9}))
-    assert [clip.name for clip in list_clips(samples)] == ["a.mp4"]
+    training_set = load(write_list(folder, *rows, {"path": "a.mp4", "start": 9}))
+    assert [clip.name for clip in list_clips(training_set)] == ["a.mp4"]
     words = {"empty": "0 bytes", "gone": "No such file", "short": "frames end at", "text": "not a"}
-    named = {skip.name: skip.reason for skip in samples.broken}
+    named = {skip.name: skip.reason for skip in training_set.broken}
     assert all(word in named[f"{name}.mp4"] for name, word in words.items())
     assert named["a.mp4"] == "has no frame from 9.0 s to its end"
     assert not any(str(folder) in reason for reason in named.values())
@@ -158,7 +158,9 @@ def test_more_unreadable_clips_than_the_limit_are_an_error_that_names_them(folde
 def test_a_tree_is_probed_once_and_what_changed_is_probed_again(folder, monkeypatch):
     load(folder)
     probed = []
-    monkeypatch.setattr(probing_file, "probe", lambda path: probed.append(path) or probe(path))
+    monkeypatch.setattr(
+        probing_file, "probe_clip", lambda path: probed.append(path) or probe_clip(path)
+    )
     load(folder)
     assert probed == []
     make_clip(folder / "a.mp4", draw_numbers(7))
@@ -203,7 +205,7 @@ def test_the_hash_of_the_list_changes_with_a_file_and_with_a_row(folder):
 def test_a_value_that_means_nothing_is_an_error_that_names_its_key(folder, settings):
     (key,) = settings
     with pytest.raises(ConfigError, match=rf"data\.{key}.* is .*; it is "):
-        load_samples(replace(DataConfig(path=str(folder)), **settings), 0, folder / "m.json")
+        load_training_set(replace(DataConfig(path=str(folder)), **settings), 0, folder / "m.json")
 
 
 def test_a_configuration_that_holds_out_everything_is_an_error(folder):

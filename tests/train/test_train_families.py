@@ -9,13 +9,17 @@ import torch
 import odvae_core
 from odvae_core.layers.group_causal import GroupCausalConv3d
 from tests.media import draw_noise, make_clip
-from train.config import EvaluationConfig, ModelConfig
-from train.journal import read_events
+from train.config import EvaluationConfig, ModelConfig, load_config
 from train.loop import train
 from train.networks import FIRST_LOGVAR, make_vae
-from train.reproduce.causality import CausalInPlace, delay_kernels, list_grouped, make_causal
+from train.reproduce.causality import (
+    CausalReplacement,
+    delay_kernels,
+    list_group_causal,
+    make_causal,
+)
 from train.reproduce.cvvae import compare_nearest
-from train.settings import load_config
+from train.run_log import read_events
 
 CONFIGS = Path(__file__).resolve().parents[2] / "train" / "configs"
 CROPS = EvaluationConfig(sides=(32,), frames=5, size=32, stride=1)
@@ -149,10 +153,10 @@ def test_the_causal_network_has_the_same_weights_and_no_group_causal_convolution
     after = dict(inflated.named_parameters())
     assert before.keys() == after.keys()
     assert all(before[name] is weight for name, weight in after.items())
-    kinds = {type(layer.conv_3d) for layer in list_grouped(inflated)}
-    assert kinds == {CausalInPlace}
+    kinds = {type(layer.conv_3d) for layer in list_group_causal(inflated)}
+    assert kinds == {CausalReplacement}
     wide = [layer for layer in inflated.modules() if isinstance(layer, GroupCausalConv3d)]
-    assert all(type(conv) is CausalInPlace or conv.kernel_size[0] == 1 for conv in wide)
+    assert all(type(conv) is CausalReplacement or conv.kernel_size[0] == 1 for conv in wide)
 
 
 def find_reach(conv, frame):
@@ -167,7 +171,7 @@ def find_reach(conv, frame):
 @torch.no_grad()
 def test_a_causal_kernel_sees_two_frames_back_and_none_ahead():
     grouped = GroupCausalConv3d(4, 4)
-    causal = CausalInPlace(grouped)
+    causal = CausalReplacement(grouped)
     assert [find_reach(grouped, frame) for frame in (5, 6)] == [[5, 6], [5, 6, 7]]
     assert [find_reach(causal, frame) for frame in (5, 6)] == [[5, 6, 7], [6, 7, 8]]
 

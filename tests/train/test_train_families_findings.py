@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.media import make_clip
-from train.journal import read_events
-from train.reproduce.course import Course
 from train.reproduce.cvvae import Distance, check_distances, find_lead
+from train.reproduce.experiment import SIDE, Experiment
 from train.reproduce.experiments import FAMILIES
 from train.reproduce.ivvae import check_causality, check_parents
-from train.reproduce.scene import SIDE, Scene
+from train.reproduce.training import TrainingResult
+from train.run_log import read_events
 
 
 def draw_waves(frames=18):
@@ -23,27 +23,27 @@ def draw_waves(frames=18):
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory):
+def results(tmp_path_factory):
     """What the experiments report after trainings of two steps, and the folder."""
     folder = tmp_path_factory.mktemp("families")
     for name in ("train-000.mp4", "held-out-001.mp4"):
         (folder / "clips").mkdir(exist_ok=True)
         make_clip(folder / "clips" / name, draw_waves())
-    scene = Scene(folder / "clips", folder, steps_factor=0.001)
-    return {name: experiment(scene) for name, experiment in FAMILIES.items()}, folder
+    experiment = Experiment(folder / "clips", folder, steps_factor=0.001)
+    return {name: function(experiment) for name, function in FAMILIES.items()}, folder
 
 
-def test_every_experiment_of_the_families_reports_numbers_and_figures(findings):
-    for finding in findings[0].values():
-        assert finding.figures
-        assert all(figure.exists() for figure in finding.figures)
-        for table in finding.tables:
+def test_every_experiment_of_the_families_reports_numbers_and_figures(results):
+    for result in results[0].values():
+        assert result.figures
+        assert all(figure.exists() for figure in result.figures)
+        for table in result.tables:
             assert {len(row) for row in table.rows} == {len(table.header)}
             assert all(isfinite(number) for row in table.rows for number in row[1:])
 
 
-def test_networks_that_several_experiments_need_are_trained_once(findings):
-    names = sorted(path.parent.name.rpartition("-")[0] for path in findings[1].glob("*/log.jsonl"))
+def test_networks_that_several_experiments_need_are_trained_once(results):
+    names = sorted(path.parent.name.rpartition("-")[0] for path in results[1].glob("*/log.jsonl"))
     assert names == [
         "cvvae-mean",
         "cvvae-none",
@@ -58,11 +58,11 @@ def test_networks_that_several_experiments_need_are_trained_once(findings):
     ]
 
 
-def test_causal_and_group_causal_have_the_same_figures_before_the_first_step(findings):
+def test_causal_and_group_causal_have_the_same_figures_before_the_first_step(results):
     starts = [
         next(e for e in read_events(path) if e["event"] == "evaluation")["positions"]
         for name in ("causal", "half")
-        for path in findings[1].glob(f"ivvae-{name}-*/log.jsonl")
+        for path in results[1].glob(f"ivvae-{name}-*/log.jsonl")
     ]
     assert starts[0] == pytest.approx(starts[1], abs=1e-3)
 
@@ -70,7 +70,7 @@ def test_causal_and_group_causal_have_the_same_figures_before_the_first_step(fin
 def end_at(*positions):
     """A course that ended with this PSNR of frame 0 and of each place in the group."""
     psnr = sum(positions) / len(positions)
-    return Course(Path("none"), {0: {}, 2: {"positions": list(positions), "psnr": psnr}})
+    return TrainingResult(Path("none"), {0: {}, 2: {"positions": list(positions), "psnr": psnr}})
 
 
 def test_group_causal_must_be_more_even_than_causal():

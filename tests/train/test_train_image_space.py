@@ -9,8 +9,8 @@ import odvae_core
 from odvae_core.families.cvvae_config import CVVAE_SD3
 from tests.checkpoints import build_image_vae, write_diffusers_folder
 from train.config import ConfigError, ImageSpaceConfig
-from train.dice import Dice
 from train.image_space import ImageSpace, map_frames
+from train.keyed_random import KeyedRandom
 
 CPU = torch.device("cpu")
 
@@ -25,28 +25,32 @@ def read_numbers(video):
 
 
 def test_a_slice_is_every_fourth_frame():
-    assert read_numbers(map_frames(count_frames(), "slice", 4, Dice(0))) == [0, 4, 8]
+    assert read_numbers(map_frames(count_frames(), "slice", 4, KeyedRandom(0))) == [0, 4, 8]
 
 
 def test_a_mean_is_over_each_group_after_the_first_frame():
-    assert read_numbers(map_frames(count_frames(), "mean", 4, Dice(0))) == [0, 2.5, 6.5]
+    assert read_numbers(map_frames(count_frames(), "mean", 4, KeyedRandom(0))) == [0, 2.5, 6.5]
 
 
 def test_a_random_frame_comes_from_its_own_group():
-    seen = [read_numbers(map_frames(count_frames(), "random", 4, Dice(i))) for i in range(60)]
+    seen = [
+        read_numbers(map_frames(count_frames(), "random", 4, KeyedRandom(i))) for i in range(60)
+    ]
     assert {first for first, _, _ in seen} == {0}
     assert {second for _, second, _ in seen} == {1, 2, 3, 4}
     assert {third for _, _, third in seen} == {5, 6, 7, 8}
 
 
 def test_the_same_dice_pick_the_same_frames():
-    pick = [read_numbers(map_frames(count_frames(33), "random", 4, Dice(7))) for _ in range(2)]
+    pick = [
+        read_numbers(map_frames(count_frames(33), "random", 4, KeyedRandom(7))) for _ in range(2)
+    ]
     assert pick[0] == pick[1]
 
 
 @pytest.mark.parametrize("mapping", ["slice", "mean", "random"])
 def test_a_picture_stands_for_itself(mapping):
-    assert read_numbers(map_frames(count_frames(1), mapping, 4, Dice(0))) == [0]
+    assert read_numbers(map_frames(count_frames(1), mapping, 4, KeyedRandom(0))) == [0]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +97,7 @@ def test_the_decoder_s_error_teaches_the_latent_and_not_the_2d_vae(vae, image_fi
     space = ImageSpace(ImageSpaceConfig(vae=str(image_file)), vae, CPU)
     video = torch.rand(1, 3, 5, 16, 16) * 2 - 1
     latent = torch.randn(1, 4, 2, 2, 2, requires_grad=True)
-    space.error(latent, video, Dice(0)).backward()
+    space.error(latent, video, KeyedRandom(0)).backward()
     assert latent.grad.abs().min() > 0
     assert all(weight.grad is None for weight in space.vae.parameters())
 

@@ -9,8 +9,14 @@ from accelerate.state import AcceleratorState
 from accelerate.tracking import GeneralTracker
 
 from train.config import Config, ConfigError, DataConfig, RunConfig
-from train.journal import Journal, flatten, name_places, read_events
-from train.trackers import check_trackers, start_trackers
+from train.run_log import (
+    RunLog,
+    check_trackers,
+    flatten_config,
+    publishable_config,
+    read_events,
+    start_trackers,
+)
 
 
 class Notes(GeneralTracker):
@@ -39,20 +45,20 @@ def write_log(path, *events):
 
 
 def test_an_event_is_one_line_with_its_values_and_the_seconds(tmp_path):
-    Journal(tmp_path / "log.jsonl", active=True).write("step", step=3, l1=0.5)
+    RunLog(tmp_path / "log.jsonl", active=True).write("step", step=3, l1=0.5)
     (event,) = read_events(tmp_path / "log.jsonl")
     assert event.pop("seconds") >= 0
     assert event == {"event": "step", "step": 3, "l1": 0.5}
 
 
 def test_a_process_that_is_not_the_writer_writes_nothing(tmp_path):
-    Journal(tmp_path / "log.jsonl", active=False).write("step", step=3)
+    RunLog(tmp_path / "log.jsonl", active=False).write("step", step=3)
     assert not (tmp_path / "log.jsonl").exists()
 
 
 def test_numbers_that_are_not_finite_become_null(tmp_path):
-    journal = Journal(tmp_path / "log.jsonl", active=True)
-    journal.write("skip", step=1, kl=float("nan"), positions=[1.0, float("inf")])
+    run_log = RunLog(tmp_path / "log.jsonl", active=True)
+    run_log.write("skip", step=1, kl=float("nan"), positions=[1.0, float("inf")])
     line = json.loads((tmp_path / "log.jsonl").read_text())
     assert (line["kl"], line["positions"]) == (None, [1.0, None])
 
@@ -63,19 +69,19 @@ def test_the_half_line_of_a_killed_process_is_left_out_with_a_warning(tmp_path, 
     with log.open("a") as file:
         file.write('{"event": "step", "st')
     assert [event["event"] for event in read_events(log)] == ["start"]
-    assert "line 2 is torn" in caplog.text
+    assert "line 2 is incomplete" in caplog.text
 
 
 def test_the_next_process_writes_behind_a_half_line_not_into_it(tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text('{"event": "st')
-    Journal(log, active=True).write("stop", step=2)
+    RunLog(log, active=True).write("stop", step=2)
     assert [event["event"] for event in read_events(log)] == ["stop"]
 
 
 def test_a_log_that_can_not_be_written_warns_and_does_not_end_the_run(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        Journal(tmp_path / "gone" / "log.jsonl", active=True).write("step", step=1)
+        RunLog(tmp_path / "gone" / "log.jsonl", active=True).write("step", step=1)
     assert "can't be written" in caplog.text
 
 
@@ -114,7 +120,7 @@ def test_steps_that_a_resumed_run_repeated_count_once_the_later_ones(tmp_path):
 )
 def test_of_a_path_outside_of_the_run_only_the_last_part_is_published(place, published):
     config = Config(data=DataConfig(path=place), run=RunConfig(folder=place))
-    values = name_places(config)
+    values = publishable_config(config)
     assert (values["data"]["path"], values["run"]["folder"]) == (published, published)
 
 
@@ -128,8 +134,8 @@ def notes():
 def test_trackers_get_the_numbers_of_every_event_and_the_configuration(tmp_path, notes):
     accelerator = Accelerator(log_with=[notes])
     start_trackers(accelerator, "run", {"loss": {"l1": 1.0}, "phases": [{"batch": 2}]})
-    journal = Journal(tmp_path / "log.jsonl", active=True, track=accelerator.log)
-    journal.write("evaluation", step=7, psnr=21.5, ssim=float("nan"), weights="ema")
+    run_log = RunLog(tmp_path / "log.jsonl", active=True, track=accelerator.log)
+    run_log.write("evaluation", step=7, psnr=21.5, ssim=float("nan"), weights="ema")
     assert notes.config == {"loss.l1": 1.0, "phases": '[{"batch": 2}]'}
     ((step, values),) = notes.logged
     assert step == 7
@@ -139,11 +145,11 @@ def test_trackers_get_the_numbers_of_every_event_and_the_configuration(tmp_path,
 
 
 def test_a_tracker_that_is_not_installed_is_refused_at_the_start(monkeypatch):
-    monkeypatch.setattr("train.trackers.get_available_trackers", list)
+    monkeypatch.setattr("train.run_log.get_available_trackers", list)
     with pytest.raises(ConfigError, match=r"'wandb', which isn't installed: `pip install wandb`"):
         check_trackers(["wandb"])
     check_trackers([])
 
 
 def test_flat_names_are_joined_by_dots():
-    assert flatten({"a": {"b": {"c": 1}}, "d": [1, 2]}) == {"a.b.c": 1, "d": "[1, 2]"}
+    assert flatten_config({"a": {"b": {"c": 1}}, "d": [1, 2]}) == {"a.b.c": 1, "d": "[1, 2]"}

@@ -14,13 +14,12 @@ import torch
 import odvae_core
 from tests.media import draw_noise, make_clip
 from tests.train.small_runs import PHASES, configure
-from train.checkpoints import Checkpoints, Kept
-from train.config import Config, EvaluationConfig, Phase
-from train.config_data import DataConfig
+from train.checkpoints import Checkpoints, Retention
+from train.config import Config, DataConfig, EvaluationConfig, Phase
 from train.data import BrokenDataError
-from train.journal import read_events
 from train.loop import choose_shape, train
 from train.run import Run
+from train.run_log import read_events
 
 ROOT = Path(__file__).resolve().parents[2]
 EVALUATION = EvaluationConfig(sides=(32,), frames=5, size=32, stride=1)
@@ -41,7 +40,7 @@ def configure_files(folder, clips, **run):
 
 
 def load_newest(folder):
-    return Checkpoints(folder / "checkpoints", Kept()).load_newest()
+    return Checkpoints(folder / "checkpoints", Retention()).load_newest()
 
 
 def collect(checkpoint):
@@ -91,7 +90,7 @@ def test_the_best_weights_are_kept(tmp_path, clips):
         if event["event"] == "evaluation"
     }
     assert run.best == max(figures.values())
-    best = Checkpoints(tmp_path / "checkpoints", Kept()).best
+    best = Checkpoints(tmp_path / "checkpoints", Retention()).best
     assert best.name == f"step-{max(figures, key=figures.__getitem__):08d}"
 
 
@@ -100,7 +99,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, clips, workers, cut, monkey
     train(configure_files(tmp_path / "whole", clips))
     config = configure_files(tmp_path / "cut", clips, workers=workers)
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "agree", lambda self, flag: flag or self.step == cut)
+        patch.setattr(Run, "any_process", lambda self, flag: flag or self.step == cut)
         assert train(config).step == cut
     resumed = train(config)
     assert resumed.step == 8
@@ -112,14 +111,14 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, clips, workers, cut, monkey
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_run_after_its_step_and_saves_it(tmp_path, clips, number, monkeypatch):
-    advance = Run.advance
+    train_step = Run.train_step
 
     def advance_and_be_told(self, video, indices):
         if self.step == 2:
             os.kill(os.getpid(), number)
-        return advance(self, video, indices)
+        return train_step(self, video, indices)
 
-    monkeypatch.setattr(Run, "advance", advance_and_be_told)
+    monkeypatch.setattr(Run, "train_step", advance_and_be_told)
     before = signal.getsignal(number)
     config = configure_files(tmp_path, clips)
     assert train(config).step == 3
@@ -133,8 +132,8 @@ def test_data_that_breaks_on_the_way_ends_a_run_with_its_steps_saved(tmp_path, c
 
     opened = loop.open_batches
 
-    def open_and_break(run, samples):
-        for batch in opened(run, samples):
+    def open_and_break(run, training_set):
+        for batch in opened(run, training_set):
             if batch.step == 2:
                 raise BrokenDataError("the disk was pulled out")
             yield batch
@@ -170,8 +169,8 @@ LAUNCH = """
 import json, sys
 from train.config import Config
 from train.loop import train
-from train.settings import build
-train(build(Config, json.loads(sys.argv[1])))
+from train.config import build_config
+train(build_config(Config, json.loads(sys.argv[1])))
 """
 
 

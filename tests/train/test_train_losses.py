@@ -12,12 +12,12 @@ from train.losses import (
     absolute_error,
     adaptive_weight,
     clamp_posterior,
+    discriminator_loss,
     divergence,
-    fool,
+    generator_loss,
     perceptual_error,
     reconstruction_errors,
     squared_error,
-    tell_apart,
     values_of_frame,
     weigh_by_variance,
 )
@@ -91,16 +91,16 @@ def test_the_log_variance_is_clamped_for_training():
 
 def test_the_hinge_asks_for_a_margin_of_one():
     real, fake = torch.tensor([0.5, 2.0]), torch.tensor([-0.5, -2.0])
-    assert tell_apart(real, fake, "hinge") == pytest.approx(0.5 * (0.25 + 0.25))
+    assert discriminator_loss(real, fake, "hinge") == pytest.approx(0.5 * (0.25 + 0.25))
 
 
 def test_the_vanilla_loss_is_the_softplus():
     zero = torch.zeros(3)
-    assert tell_apart(zero, zero, "vanilla") == pytest.approx(math.log(2))
+    assert discriminator_loss(zero, zero, "vanilla") == pytest.approx(math.log(2))
 
 
 def test_the_generator_wants_high_logits():
-    assert fool(torch.tensor([1.0, 3.0])) == -2.0
+    assert generator_loss(torch.tensor([1.0, 3.0])) == -2.0
 
 
 def test_the_adaptive_weight_is_the_ratio_of_norms():

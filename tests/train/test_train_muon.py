@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.muon import Muon, is_matrix, orthogonalise
+from train.optimisers import Muon, is_matrix, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16), (24, 24)])

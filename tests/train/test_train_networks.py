@@ -7,7 +7,7 @@ import odvae_core
 from odvae_core.inflation import image_parent
 from tests.train.small_runs import SMALL, configure
 from train.config import ConfigError, ModelConfig, OptimiserConfig
-from train.networks import choose_preset, freeze, make_vae, warn_of_heat
+from train.networks import choose_preset, freeze_parts, make_vae, warn_of_high_learning_rate
 
 TINY = ModelConfig(preset="odvae-tiny", overrides=SMALL)
 
@@ -80,7 +80,7 @@ def test_random_weights_start_with_little_posterior_noise(preset):
 def test_a_pretrained_vae_at_a_high_constant_rate_is_warned_about(tmp_path, caplog):
     hot = OptimiserConfig(learning_rate=5e-4)
     model = ModelConfig(parent="sd.safetensors")
-    assert warn_of_heat(configure(tmp_path, model=model, optimiser=hot))
+    assert warn_of_high_learning_rate(configure(tmp_path, model=model, optimiser=hot))
     assert "lower it, or let it fall" in caplog.text
 
 
@@ -95,13 +95,13 @@ def test_a_pretrained_vae_at_a_high_constant_rate_is_warned_about(tmp_path, capl
 )
 def test_other_rates_are_not(tmp_path, parent, optimiser):
     config = configure(tmp_path, model=ModelConfig(parent=parent), optimiser=optimiser)
-    assert not warn_of_heat(config)
+    assert not warn_of_high_learning_rate(config)
 
 
 def test_what_is_frozen_is_named_by_its_part():
     vae = make_vae(TINY)
-    freeze(vae, ("encoder",))
+    freeze_parts(vae, ("encoder",))
     assert not any(weight.requires_grad for weight in vae.get_submodule("encoder").parameters())
     assert all(weight.requires_grad for weight in vae.get_submodule("decoder").parameters())
     with pytest.raises(ConfigError, match=r"'coder'; the parts are encoder, decoder"):
-        freeze(vae, ("coder",))
+        freeze_parts(vae, ("coder",))

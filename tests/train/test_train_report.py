@@ -9,12 +9,12 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from train.journal import Journal
+from train.contact_sheet import draw_contact_sheet
 from train.report.__main__ import main, parse, write_report
-from train.report.figure import draw_figure, smooth
+from train.report.figure import draw_figure, running_mean
 from train.report.history import read_histories
 from train.report.panels import Line, find_panels
-from train.sheet import draw_sheet
+from train.run_log import RunLog
 
 LOGS = Path(__file__).parents[2] / "docs" / "default-model"
 CONFIG = {"model": {"preset": "odvae-tiny"}, "phases": [{"until_step": 60}], "run": {"seed": 0}}
@@ -23,16 +23,16 @@ CONFIG = {"model": {"preset": "odvae-tiny"}, "phases": [{"until_step": 60}], "ru
 def log_run(folder, steps=60, seed=0, **step_values):
     """A run's folder with a log of a step, an evaluation and a sheet every 20 steps."""
     folder.mkdir()
-    journal = Journal(folder / "log.jsonl", active=True)
+    run_log = RunLog(folder / "log.jsonl", active=True)
     config = CONFIG | {"run": {"seed": seed}}
-    journal.write("start", step=0, config=config, commit="c0ffee", torch="2.13", data=None)
+    run_log.write("start", step=0, config=config, commit="c0ffee", torch="2.13", data=None)
     for step in range(20, steps + 1, 20):
-        journal.write("step", step=step, total=100 / step, rate=1e-5, skipped=0, **step_values)
+        run_log.write("step", step=step, total=100 / step, rate=1e-5, skipped=0, **step_values)
         values = {"psnr": 20 + step / 20, "144": 19.0, "positions": [22.0, 21.0, None, 20.0]}
         sheet = f"sheets/step-{step:06d}.png"
-        journal.write("evaluation", step=step, **values, weights="ema", sheet=sheet)
+        run_log.write("evaluation", step=step, **values, weights="ema", sheet=sheet)
         clip = torch.full((1, 3, 1, 16, 16), step / 100)
-        draw_sheet(clip, clip, folder / sheet)
+        draw_contact_sheet(clip, clip, folder / sheet)
     return folder
 
 
@@ -73,7 +73,7 @@ def test_a_place_in_the_group_without_a_figure_is_left_out(tmp_path):
 
 def test_a_loss_has_a_logarithmic_axis_unless_it_is_negative_somewhere(tmp_path):
     positive, negative = log_run(tmp_path / "a"), log_run(tmp_path / "b")
-    Journal(negative / "log.jsonl", active=True).write("step", step=80, total=-1.0)
+    RunLog(negative / "log.jsonl", active=True).write("step", step=80, total=-1.0)
     scales = [
         draw_figure(read_histories([run])).axes[3].get_yscale() for run in (positive, negative)
     ]
@@ -82,8 +82,8 @@ def test_a_loss_has_a_logarithmic_axis_unless_it_is_negative_somewhere(tmp_path)
 
 def test_baselines_that_an_evaluation_names_are_level_lines(tmp_path):
     run = log_run(tmp_path / "run")
-    journal = Journal(run / "log.jsonl", active=True)
-    journal.write("evaluation", step=80, psnr=24.0, baselines={"bicubic": 20.5})
+    run_log = RunLog(run / "log.jsonl", active=True)
+    run_log.write("evaluation", step=80, psnr=24.0, baselines={"bicubic": 20.5})
     axes = draw_figure(read_histories([run])).axes[0]
     assert list(axes.lines[-1].get_ydata()) == [20.5, 20.5]
     assert [text.get_text() for text in axes.texts] == ["bicubic"]
@@ -91,17 +91,17 @@ def test_baselines_that_an_evaluation_names_are_level_lines(tmp_path):
 
 def test_a_noisy_line_is_drawn_with_its_running_mean():
     values = np.arange(40.0)
-    x, y = smooth(Line("", values, values % 2, 0, 0))
+    x, y = running_mean(Line("", values, values % 2, 0, 0))
     assert (x[0], x[-1], len(x)) == (0.5, 38.5, 39)
     assert y.tolist() == [0.5] * 39
 
 
 def test_the_page_has_pictures_settings_and_everything_inside(tmp_path):
     run = log_run(tmp_path / "run")
-    journal = Journal(run / "log.jsonl", active=True)
-    journal.write("skip", step=61, terms=["kl"])
-    journal.write("clip", name="<script>.mp4", reason="2 frames, 9 are needed")
-    journal.write("stop", step=60, reason="end")
+    run_log = RunLog(run / "log.jsonl", active=True)
+    run_log.write("skip", step=61, terms=["kl"])
+    run_log.write("clip", name="<script>.mp4", reason="2 frames, 9 are needed")
+    run_log.write("stop", step=60, reason="end")
     page = write_report([run]).read_text()
     assert (run / "report.html").exists()
     for words in (
@@ -143,16 +143,16 @@ def test_a_run_that_was_interrupted_says_so(tmp_path):
     with (run / "log.jsonl").open("a") as file:
         file.write('{"event": "step", "st')
     (history,) = read_histories([run])
-    assert history.describe() == (
+    assert history.describe_state() == (
         "At step 40 of 60; it runs still, or was interrupted: no stop was logged."
     )
 
 
 def test_a_resumed_run_says_how_often(tmp_path):
     run = log_run(tmp_path / "run", steps=40)
-    Journal(run / "log.jsonl", active=True).write("start", step=40, config=CONFIG)
+    RunLog(run / "log.jsonl", active=True).write("start", step=40, config=CONFIG)
     (history,) = read_histories([run])
-    assert history.describe().startswith("At step 40 of 60, resumed 1x;")
+    assert history.describe_state().startswith("At step 40 of 60, resumed 1x;")
 
 
 @pytest.mark.parametrize("suffix", ["html", "png"])

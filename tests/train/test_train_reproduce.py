@@ -14,10 +14,10 @@ import torch
 from tests.media import make_clip
 from train.config import EvaluationConfig, ModelConfig, OptimiserConfig, Phase
 from train.reproduce import __main__ as command
-from train.reproduce import course, performing
+from train.reproduce import performing, training
 from train.reproduce.clips import prepare_clips
-from train.reproduce.finding import Check, Finding
-from train.reproduce.scene import SIDE, Scene
+from train.reproduce.experiment import SIDE, Experiment
+from train.reproduce.result import Check, ExperimentResult
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ModelConfig("odvae-tiny", {"width": 8, "norm_groups": 4})
@@ -46,8 +46,8 @@ def given(tmp_path_factory):
 
 
 @pytest.fixture
-def scene(given, tmp_path):
-    return Scene(prepare_clips(given, [], tmp_path)[0], tmp_path, steps_factor=0.001)
+def experiment(given, tmp_path):
+    return Experiment(prepare_clips(given, [], tmp_path)[0], tmp_path, steps_factor=0.001)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,8 @@ def claim(monkeypatch, given, tmp_path):
 
     def run(*passed):
         checks = [Check(f"claim {number}", each) for number, each in enumerate(passed)]
-        finding = Finding("A claim", "It is tried.", [], [], checks)
-        monkeypatch.setattr(performing, "EXPERIMENTS", {"claim": lambda scene: finding})
+        result = ExperimentResult("A claim", "It is tried.", [], [], checks)
+        monkeypatch.setattr(performing, "EXPERIMENTS", {"claim": lambda experiment: result})
         return call(given, "--output", tmp_path)
 
     return run
@@ -86,10 +86,10 @@ def test_every_experiment_is_in_the_report(reproduced):
 
 def test_the_report_has_every_number_as_json_too(reproduced):
     _, folder = reproduced
-    findings = json.loads((folder / "report.json").read_text())["findings"]
-    assert list(findings) == list(performing.EXPERIMENTS)
-    for finding in findings.values():
-        for table in finding["tables"]:
+    results = json.loads((folder / "report.json").read_text())["findings"]
+    assert list(results) == list(performing.EXPERIMENTS)
+    for result in results.values():
+        for table in result["tables"]:
             assert {len(row) for row in table["rows"]} == {len(table["header"])}
             numbers = [cell for row in table["rows"] for cell in row[1:]]
             assert all(math.isfinite(number) for number in numbers)
@@ -106,8 +106,8 @@ def test_the_figures_lie_beside_the_report(reproduced):
 def test_the_status_and_the_page_say_what_was_shown(reproduced):
     status, folder = reproduced
     page = (folder / "report.md").read_text()
-    findings = json.loads((folder / "report.json").read_text())["findings"].values()
-    checks = [check for finding in findings for check in finding["checks"]]
+    results = json.loads((folder / "report.json").read_text())["findings"].values()
+    checks = [check for result in results for check in result["checks"]]
     assert status == int(not all(check["passed"] for check in checks))
     for check in checks:
         assert f"* {'shown' if check['passed'] else '**not shown**'}: {check['sentence']}" in page
@@ -157,36 +157,36 @@ def test_help_needs_no_torch():
     assert "--held-out" in run.stdout
 
 
-def configure(scene):
+def configure_training(experiment):
     phase = Phase(until_step=4, batch=2, frames=5, size=16)
     small = EvaluationConfig(sides=(SIDE,), frames=5, size=16)
     optimiser = OptimiserConfig(learning_rate=1e-3)
-    whole = replace(scene, steps_factor=1)
-    return course.configure(whole, "small", TINY, phase, optimiser, 2, evaluation=small)
+    whole = replace(experiment, steps_factor=1)
+    return training.configure_training(whole, "small", TINY, phase, optimiser, 2, evaluation=small)
 
 
-def test_a_course_has_the_start_and_every_evaluation(scene):
-    followed = course.follow(configure(scene))
+def test_a_course_has_the_start_and_every_evaluation(experiment):
+    followed = training.train_to_end(configure_training(experiment))
     assert list(followed.evaluations) == [0, 2, 4]
     assert followed.last == followed.evaluations[4]
-    assert followed.trace() == ([0, 2, 4], [followed.evaluations[n]["psnr"] for n in (0, 2, 4)])
+    assert followed.curve() == ([0, 2, 4], [followed.evaluations[n]["psnr"] for n in (0, 2, 4)])
     assert followed.weights.exists()
 
 
-def test_a_finished_course_is_not_trained_again(scene, monkeypatch):
-    config = configure(scene)
-    before = course.follow(config)
-    monkeypatch.delattr(course, "carry_out")
-    assert course.follow(config) == before
+def test_a_finished_course_is_not_trained_again(experiment, monkeypatch):
+    config = configure_training(experiment)
+    before = training.train_to_end(config)
+    monkeypatch.delattr(training, "train_run")
+    assert training.train_to_end(config) == before
 
 
-def test_a_course_that_a_signal_ended_early_stops_the_experiment(scene, monkeypatch):
-    monkeypatch.setattr(course, "carry_out", lambda run: run)
+def test_a_course_that_a_signal_ended_early_stops_the_experiment(experiment, monkeypatch):
+    monkeypatch.setattr(training, "train_run", lambda run: run)
     with pytest.raises(KeyboardInterrupt):
-        course.follow(configure(scene))
+        training.train_to_end(configure_training(experiment))
 
 
-def test_other_settings_are_another_folder(scene):
-    folder = configure(scene).run.folder
-    assert configure(scene).run.folder == folder
-    assert configure(replace(scene, seed=1)).run.folder != folder
+def test_other_settings_are_another_folder(experiment):
+    folder = configure_training(experiment).run.folder
+    assert configure_training(experiment).run.folder == folder
+    assert configure_training(replace(experiment, seed=1)).run.folder != folder

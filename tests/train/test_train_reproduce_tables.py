@@ -8,8 +8,8 @@ from torch import nn
 
 from odvae_core import build
 from train.reproduce import figure_4, table_3, table_4, variants
-from train.reproduce.finding import Table
-from train.reproduce.report import draw_table
+from train.reproduce.report import format_table
+from train.reproduce.result import Table
 
 
 @pytest.mark.parametrize(("lead", "passed"), [(0.5, True), (0.49, False)])
@@ -86,4 +86,4 @@ def test_whole_costs_nothing_and_a_lost_decibel_is_too_much():
 
 def test_a_table_is_written_with_its_digits():
     table = Table("t", ("a", "b", "c"), [("x", 1.0, 3)], digits=1)
-    assert draw_table(table) == "| a | b | c |\n|---|---|---|\n| x | 1.0 | 3 |"
+    assert format_table(table) == "| a | b | c |\n|---|---|---|\n| x | 1.0 | 3 |"

@@ -8,8 +8,8 @@ import torch
 import odvae_core as odvae
 from odvae_core.families.odvae_config import PRESETS
 from tests.checkpoints import shrink
-from train import rescale
-from train.rescale import LIMIT, find_factor, measure_inputs, rescale_activations
+from train.export import rescale
+from train.export.rescale import LIMIT, find_factor, measure_peak_inputs, rescale_activations
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def make_loud(preset, **changes):
 
 
 def find_loudest_norm_input(vae):
-    peaks = measure_inputs(vae)
+    peaks = measure_peak_inputs(vae)
     return max(peak for module, peak in peaks.items() if isinstance(module, torch.nn.GroupNorm))
 
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from train.sheet import CAPTION, GAP, MOST_WIDE, choose_frames, draw_sheet
+from train.contact_sheet import CAPTION, GAP, MOST_WIDE, choose_frames, draw_contact_sheet
 
 
 def draw(path, crops, reconstructions):
     """The sheet's pixels, [H, W, 3] in [0, 1]."""
-    draw_sheet(crops, reconstructions, path)
+    draw_contact_sheet(crops, reconstructions, path)
     return imread(path)[..., :3]
 
 
@@ -53,11 +53,13 @@ def test_a_failed_write_leaves_the_old_sheet_and_nothing_else(tmp_path, monkeypa
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        draw_sheet(torch.zeros(1, 3, 1, 8, 8), torch.zeros(1, 3, 1, 8, 8), path)
+        draw_contact_sheet(torch.zeros(1, 3, 1, 8, 8), torch.zeros(1, 3, 1, 8, 8), path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_clips_and_reconstructions_of_different_shapes_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"got crops of \[1, 3, 1, 8, 8\] and reconstructions"):
-        draw_sheet(torch.zeros(1, 3, 1, 8, 8), torch.zeros(1, 3, 1, 8, 9), tmp_path / "s.png")
+        draw_contact_sheet(
+            torch.zeros(1, 3, 1, 8, 8), torch.zeros(1, 3, 1, 8, 9), tmp_path / "s.png"
+        )

@@ -5,9 +5,8 @@ import torch
 from torch import nn
 
 from train.config import OptimiserConfig
-from train.muon import Muon
-from train.optimisers import learning_rate, make_optimiser
-from train.steps import name_culprits
+from train.optimisers import Muon, learning_rate, make_optimiser
+from train.step import name_non_finite
 
 COSINE = OptimiserConfig(learning_rate=1.0, warm_up=10, schedule="cosine", final=0.1)
 
@@ -40,4 +39,4 @@ def test_an_optimiser_is_chosen_by_its_name(name, kind):
 
 def test_the_terms_that_are_not_finite_are_named():
     values = {"l1": 0.5, "kl": float("inf"), "gradient": float("nan")}
-    assert name_culprits(values) == ["kl", "gradient"]
+    assert name_non_finite(values) == ["kl", "gradient"]

@@ -54,7 +54,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         stroke = "-" if alone else STYLES[line.quantity % len(STYLES)]
         if panel.form == NOISY:
             axes.plot(line.x, line.y, color=colour, alpha=0.25, linewidth=0.7)
-        x, y = smooth(line) if panel.form == NOISY else (line.x, line.y)
+        x, y = running_mean(line) if panel.form == NOISY else (line.x, line.y)
         marker = "." if panel.form == MARKED else None
         axes.plot(x, y, stroke, color=colour, marker=marker, label=line.label)
     if panel.logarithmic and all(value > 0 for line in panel.lines for value in line.y):
@@ -67,7 +67,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         axes.legend(fontsize=6)
 
 
-def smooth(line: Line) -> tuple[np.ndarray, np.ndarray]:
+def running_mean(line: Line) -> tuple[np.ndarray, np.ndarray]:
     """Running means of a line, each where the middle of its piece is."""
     width = max(1, len(line.y) // PIECES)
     weights = np.full(width, 1 / width)
@@ -92,7 +92,7 @@ def render_svg(figure: Figure) -> bytes:
 
 def render_png(figure: Figure, histories: list[History]) -> bytes:
     """Where the runs stand, the figure, and the runs' last contact sheets, from top to bottom."""
-    words = "\n".join(f"{history.name}: {history.describe()}" for history in histories)
+    words = "\n".join(f"{history.name}: {history.describe_state()}" for history in histories)
     top = figure.axes[0].get_position().y1 if figure.axes else 0.5
     figure.text(0.125, top + 0.35 / figure.get_figheight(), words, fontsize=10)
     file = BytesIO()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..journal import read_events
+from ..run_log import read_events
 
 LOG = "log.jsonl"
 
@@ -54,16 +54,16 @@ class History:
         return path if path is not None and path.is_file() else None
 
     @property
-    def missing(self) -> dict[str, str]:
+    def skipped_clips(self) -> dict[str, str]:
         """The clips that were left out, and why."""
         return {event["name"]: event["reason"] for event in self.select("clip")}
 
     @property
-    def culprits(self) -> Counter[str]:
+    def skip_reasons(self) -> Counter[str]:
         """How often each term made a step be skipped."""
         return Counter(term for event in self.select("skip") for term in event["terms"])
 
-    def describe(self) -> str:
+    def describe_state(self) -> str:
         """Where the run stands, in a sentence."""
         if not self.events:
             return "Nothing was logged yet."

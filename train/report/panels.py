@@ -34,7 +34,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PanelSpec:
     """A panel of some values of one kind of event over the steps."""
 
     title: str
@@ -45,21 +45,21 @@ class Plan:
     from_zero: bool = False
 
 
-PSNR = Plan("held-out PSNR, dB", "evaluation", ("psnr",), MARKED)
-PLANS = (
-    Plan("held-out SSIM", "evaluation", ("ssim",), MARKED),
-    Plan("held-out flicker", "evaluation", ("flicker",), MARKED),
-    Plan("total loss", "step", ("total",), logarithmic=True),
-    Plan("error of the reconstruction", "step", ("l1", "l2"), logarithmic=True),
-    Plan("perceptual error", "step", ("perceptual",), logarithmic=True),
-    Plan("divergence (KL)", "step", ("kl",), logarithmic=True),
-    Plan("adversarial loss", "step", ("adversarial", "discriminator")),
-    Plan("adaptive weight", "step", ("adaptive_weight",), logarithmic=True),
-    Plan("the discriminator's logits", "step", ("logits_real", "logits_fake")),
-    Plan("gradient norm", "step", ("gradient",), logarithmic=True),
-    Plan("learning rate", "step", ("rate",), PLAIN, logarithmic=True),
-    Plan("skipped steps", "step", ("skipped",), PLAIN, from_zero=True),
-    Plan("seconds a step", "step", ("seconds_per_step",), from_zero=True),
+PSNR = PanelSpec("held-out PSNR, dB", "evaluation", ("psnr",), MARKED)
+PANEL_SPECS = (
+    PanelSpec("held-out SSIM", "evaluation", ("ssim",), MARKED),
+    PanelSpec("held-out flicker", "evaluation", ("flicker",), MARKED),
+    PanelSpec("total loss", "step", ("total",), logarithmic=True),
+    PanelSpec("error of the reconstruction", "step", ("l1", "l2"), logarithmic=True),
+    PanelSpec("perceptual error", "step", ("perceptual",), logarithmic=True),
+    PanelSpec("divergence (KL)", "step", ("kl",), logarithmic=True),
+    PanelSpec("adversarial loss", "step", ("adversarial", "discriminator")),
+    PanelSpec("adaptive weight", "step", ("adaptive_weight",), logarithmic=True),
+    PanelSpec("the discriminator's logits", "step", ("logits_real", "logits_fake")),
+    PanelSpec("gradient norm", "step", ("gradient",), logarithmic=True),
+    PanelSpec("learning rate", "step", ("rate",), PLAIN, logarithmic=True),
+    PanelSpec("skipped steps", "step", ("skipped",), PLAIN, from_zero=True),
+    PanelSpec("seconds a step", "step", ("seconds_per_step",), from_zero=True),
 )
 """What is drawn beside the PSNR and over the steps, where a run logged it."""
 
@@ -67,28 +67,28 @@ PLANS = (
 def find_panels(histories: list[History]) -> list[Panel]:
     """All panels that a run has something for."""
     panels = [
-        follow(PSNR, histories),
+        make_panel(PSNR, histories),
         Panel("held-out PSNR by short side, dB", find_sides(histories), MARKED),
         Panel(
             "held-out PSNR: frame 0, frames of a group",
-            find_places(histories),
+            find_positions(histories),
             MARKED,
         ),
-        *(follow(plan, histories) for plan in PLANS),
+        *(make_panel(spec, histories) for spec in PANEL_SPECS),
     ]
     return [panel for panel in panels if panel.lines]
 
 
-def follow(plan: Plan, histories: list[History]) -> Panel:
+def make_panel(spec: PanelSpec, histories: list[History]) -> Panel:
     """The panel of a plan, with a line for each run and quantity that was logged."""
     lines = []
     for run, history in enumerate(histories):
-        for quantity, name in enumerate(plan.names):
-            steps, values = history.series(plan.kind, name)
-            label = name_line(histories, run, name if len(plan.names) > 1 else "")
+        for quantity, name in enumerate(spec.names):
+            steps, values = history.series(spec.kind, name)
+            label = name_line(histories, run, name if len(spec.names) > 1 else "")
             if steps:
                 lines.append(Line(label, steps, values, run, quantity))
-    return Panel(plan.title, lines, plan.form, plan.logarithmic, plan.from_zero)
+    return Panel(spec.title, lines, spec.form, spec.logarithmic, spec.from_zero)
 
 
 def find_sides(histories: list[History]) -> list[Line]:
@@ -102,7 +102,7 @@ def find_sides(histories: list[History]) -> list[Line]:
     return lines
 
 
-def find_places(histories: list[History]) -> list[Line]:
+def find_positions(histories: list[History]) -> list[Line]:
     """PSNR of frame 0, then of the frames 1 to 4 of a group, at each run's last evaluation."""
     lines = []
     for run, history in enumerate(histories):

@@ -48,13 +48,13 @@ def main(arguments: list[str]) -> int:
     from odvae_core.video import ListingError, VideoError
 
     from ..config import ConfigError
-    from ..steps import DivergedError
-    from .performing import perform  # brings torch along, so only now
+    from ..step import DivergedError
+    from .performing import run_experiments  # brings torch along, so only now
 
     if options.clips is None and CLIPS.is_dir():
         options.clips, options.held_out = CLIPS, options.held_out or [HELD_OUT]
     try:
-        shown = perform(options)
+        shown = run_experiments(options)
     except KeyboardInterrupt:
         print("reproduce: stopped; the same call goes on from here", file=sys.stderr)
         return STOPPED

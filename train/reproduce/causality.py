@@ -11,7 +11,7 @@ from odvae_core.layers.separated import SeparatedConv3d
 from odvae_core.vae import VideoVAE
 
 
-class CausalInPlace(GroupCausalConv3d):
+class CausalReplacement(GroupCausalConv3d):
     """Sees the two frames before its own and no later one, with another convolution's weights.
 
     For whole clips: before the first frame it is repeated.
@@ -26,7 +26,7 @@ class CausalInPlace(GroupCausalConv3d):
         return Conv3d.forward(self, torch.cat([frames[:, :, [0, 0]], frames], dim=2))
 
 
-def list_grouped(vae: VideoVAE) -> list[SeparatedConv3d]:
+def list_group_causal(vae: VideoVAE) -> list[SeparatedConv3d]:
     """The layers of an IV-VAE that hold a convolution over groups of frames."""
     layers = [layer for layer in vae.modules() if isinstance(layer, SeparatedConv3d)]
     return [
@@ -36,8 +36,8 @@ def list_grouped(vae: VideoVAE) -> list[SeparatedConv3d]:
 
 def make_causal(vae: VideoVAE) -> None:
     """Let an IV-VAE convolve causally; its weights stay the same objects."""
-    for layer in list_grouped(vae):
-        layer.conv_3d = CausalInPlace(layer.conv_3d)  # pyright: ignore[reportArgumentType]
+    for layer in list_group_causal(vae):
+        layer.conv_3d = CausalReplacement(layer.conv_3d)  # pyright: ignore[reportArgumentType]
 
 
 @torch.no_grad()
@@ -46,6 +46,6 @@ def delay_kernels(vae: VideoVAE) -> None:
 
     A network that starts with nothing for other frames computes the same causally after that.
     """
-    for layer in list_grouped(vae):
+    for layer in list_group_causal(vae):
         weight = layer.conv_3d.weight  # pyright: ignore[reportOptionalMemberAccess]
         weight.copy_(weight.roll(1, dims=2))

@@ -11,7 +11,7 @@ from odvae_core.evaluation import list_clips
 from odvae_core.video import VideoError, VideoReader, VideoWriter
 
 from ..config import ConfigError
-from .scene import HELD_OUT, SIDE
+from .experiment import HELD_OUT, SIDE
 
 FEWEST, MOST = 66, 720
 """Frames that a clip must have (33 at stride 2), and those that are used of it."""
@@ -29,7 +29,7 @@ def prepare_clips(given: Path, patterns: Sequence[str], output: Path) -> tuple[P
     """
     clips = list_clips([given])
     held_out = choose_held_out(list(clips), patterns)
-    folder = output / f"clips-{identify(clips, held_out)}"
+    folder = output / f"clips-{hash_choice(clips, held_out)}"
     folder.mkdir(parents=True, exist_ok=True)
     left_out = []
     for number, (name, path) in enumerate(clips.items()):
@@ -37,7 +37,7 @@ def prepare_clips(given: Path, patterns: Sequence[str], output: Path) -> tuple[P
         small = folder / f"{part}{number:03d}-{path.name}.mkv"
         try:
             if not small.exists():
-                shrink(path, small)
+                write_small_clip(path, small)
         except VideoError as error:
             left_out.append(str(error))
     for pattern in ("train-*", HELD_OUT):
@@ -62,13 +62,13 @@ def choose_held_out(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
     return found
 
 
-def identify(clips: Mapping[str, Path], held_out: set[str]) -> str:
+def hash_choice(clips: Mapping[str, Path], held_out: set[str]) -> str:
     """What tells one choice of clips from another."""
     facts = [(name, path.stat().st_size, name in held_out) for name, path in clips.items()]
     return hashlib.sha256(repr((SIDE, MOST, facts)).encode()).hexdigest()[:8]
 
 
-def shrink(path: Path, small: Path) -> None:
+def write_small_clip(path: Path, small: Path) -> None:
     """Write a clip's first frames at the short side `SIDE`; the colours alone lose a little.
 
     Raises VideoError: unreadable, too small or too short.

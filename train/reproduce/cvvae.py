@@ -12,12 +12,12 @@ import odvae_core
 from odvae_core.metrics import psnr, quantize
 
 from ..config import ImageSpaceConfig, ModelConfig, Phase
-from .course import PROTOCOL, Course, configure, follow
 from .drawing import draw_points
-from .finding import Check, Finding, Table
+from .experiment import Experiment
 from .ivvae import train_full_parent
 from .recipe import FRAMES, PARENT_OPTIMISER, SIZE
-from .scene import Scene
+from .result import Check, ExperimentResult, Table
+from .training import PROTOCOL, TrainingResult, configure_training, train_to_end
 
 LEVELS = [
     {"channels": 16, "down": "joint", "up": ""},
@@ -52,36 +52,38 @@ class Distance:
     video_decoder: float
 
 
-def compare_mappings(scene: Scene) -> Finding:
+def compare_mappings(experiment: Experiment) -> ExperimentResult:
     """Train a CV-VAE with each mapping function, and without any."""
-    parent = train_full_parent(scene)
-    courses = {name: train_cvvae(scene, parent.weights, name) for name in (*MAPPINGS, NONE)}
-    crops = scene.cut_crops(PROTOCOL)
+    parent = train_full_parent(experiment)
+    trainings = {name: train_cvvae(experiment, parent.weights, name) for name in (*MAPPINGS, NONE)}
+    crops = experiment.cut_crops(PROTOCOL)
     distances = {
-        name: measure_distance(course.weights, parent.weights, crops)
-        for name, course in courses.items()
+        name: measure_distance(training.weights, parent.weights, crops)
+        for name, training in trainings.items()
     }
-    ends = {name: course.last["psnr"] for name, course in courses.items()}
-    points = {name: (distances[name].image_decoder, ends[name]) for name in courses}
+    ends = {name: training.last["psnr"] for name, training in trainings.items()}
+    points = {name: (distances[name].image_decoder, ends[name]) for name in trainings}
     labels = "2D decoder on video latents, dB", "reconstruction, dB"
-    figure = draw_points(points, labels, scene.folder / "families-mappings.png")
-    return Finding(
+    figure = draw_points(points, labels, experiment.folder / "families-mappings.png")
+    return ExperimentResult(
         "CV-VAE: mapping functions",
         TEXT.format(parent=parent.last["psnr"], lead=find_lead(ends)),
-        [tabulate(ends, distances)],
+        [tabulate_mappings(ends, distances)],
         [figure],
         [check_distances(distances)],
     )
 
 
-def train_cvvae(scene: Scene, image_vae: Path, mapping: str) -> Course:
+def train_cvvae(experiment: Experiment, image_vae: Path, mapping: str) -> TrainingResult:
     """A CV-VAE that learns its latents beside a frozen 2D VAE's, or alone."""
     space = ImageSpaceConfig()
     if mapping != NONE:
         space = ImageSpaceConfig(vae=str(image_vae), mapping=mapping)
     name = f"cvvae-{mapping}"
-    config = configure(scene, name, NETWORK, CLIPS, PARENT_OPTIMISER, EVERY, image_space=space)
-    return follow(config)
+    config = configure_training(
+        experiment, name, NETWORK, CLIPS, PARENT_OPTIMISER, EVERY, image_space=space
+    )
+    return train_to_end(config)
 
 
 @torch.no_grad()
@@ -105,11 +107,13 @@ def compare_nearest(pictures: Tensor, video: Tensor, group: int) -> Tensor:
     pictures [B, 3, 1 + k, H, W], video [B, 3, 1 + k group, H, W]: frame 0, then groups.
     """
     video = quantize(video)
-    places = [psnr(pictures[:, :, 1:], video[:, :, 1 + i :: group]) for i in range(group)]
-    return torch.cat([psnr(pictures[:, :, :1], video[:, :, :1]), torch.stack(places).amax(0)], 1)
+    candidates = [psnr(pictures[:, :, 1:], video[:, :, 1 + i :: group]) for i in range(group)]
+    return torch.cat(
+        [psnr(pictures[:, :, :1], video[:, :, :1]), torch.stack(candidates).amax(0)], 1
+    )
 
 
-def tabulate(ends: dict[str, float], distances: dict[str, Distance]) -> Table:
+def tabulate_mappings(ends: dict[str, float], distances: dict[str, Distance]) -> Table:
     """One row a mapping."""
     rows = [
         (name, psnr, distances[name].image_decoder, distances[name].video_decoder)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from .course import Course
-from .drawing import draw_traces
-from .finding import Check, Finding, Table
+from .drawing import draw_curves
+from .experiment import Experiment
 from .recipe import train_inflated, train_parent
-from .scene import Scene
+from .result import Check, ExperimentResult, Table
+from .training import TrainingResult
 
 INFLATIONS = ("tail", "average", "random")
 AHEAD_OF_AVERAGE, AHEAD_OF_RANDOM = 0.5, 1.0
@@ -22,34 +22,34 @@ best after any number of steps. Here one 2D VAE, trained on frames of the clips 
 is the parent of all; samples, their order and the posterior's noise are the same."""
 
 
-def compare_inflations(scene: Scene) -> Finding:
+def compare_inflations(experiment: Experiment) -> ExperimentResult:
     """Train from one parent, inflated in each way."""
-    parent = train_parent(scene)
-    courses = {name: train_inflated(scene, inflation=name) for name in INFLATIONS}
-    traces = {name: course.trace() for name, course in courses.items()}
+    parent = train_parent(experiment)
+    trainings = {name: train_inflated(experiment, inflation=name) for name in INFLATIONS}
+    curves = {name: training.curve() for name, training in trainings.items()}
     labels = "steps", "held-out PSNR, dB"
-    figure = draw_traces(traces, labels, scene.folder / "figure-4.png")
-    return Finding(
+    figure = draw_curves(curves, labels, experiment.folder / "figure-4.png")
+    return ExperimentResult(
         "Figure 4: tail, average and random initialisation",
         TEXT.format(parent=parent.last["psnr"]),
-        [tabulate_steps(courses), tabulate_frames(courses)],
+        [tabulate_steps(trainings), tabulate_frames(trainings)],
         [figure],
-        check_order({name: course.last["psnr"] for name, course in courses.items()}),
+        check_order({name: training.last["psnr"] for name, training in trainings.items()}),
     )
 
 
-def tabulate_steps(courses: dict[str, Course]) -> Table:
+def tabulate_steps(trainings: dict[str, TrainingResult]) -> Table:
     """PSNR over the steps."""
-    steps = list(next(iter(courses.values())).evaluations)
-    rows = [(name, *course.trace()[1]) for name, course in courses.items()]
+    steps = list(next(iter(trainings.values())).evaluations)
+    rows = [(name, *training.curve()[1]) for name, training in trainings.items()]
     return Table("Held-out PSNR, dB, after so many steps", ("start", *map(str, steps)), rows)
 
 
-def tabulate_frames(courses: dict[str, Course]) -> Table:
+def tabulate_frames(trainings: dict[str, TrainingResult]) -> Table:
     """PSNR of the first frame, which a causal network codes as a picture, and of the others."""
     rows = []
-    for name, course in courses.items():
-        start, end = course.evaluations[0], course.last
+    for name, training in trainings.items():
+        start, end = training.evaluations[0], training.last
         rows.append((name, *split_frames(start), *split_frames(end)))
     header = ("start", "frame 0, start", "later frames, start", "frame 0, end", "later frames, end")
     return Table("The first frame and the moving ones, PSNR, dB", header, rows)

@@ -11,13 +11,13 @@ from odvae_core.vae import VideoVAE
 from ..config import ModelConfig, OptimiserConfig
 from ..networks import make_vae
 from .causality import delay_kernels, make_causal
-from .course import Course, configure, follow
-from .drawing import draw_traces
+from .drawing import draw_curves
+from .experiment import Experiment
 from .figure_4 import split_frames, tabulate_frames, tabulate_steps
-from .finding import Check, Finding, Table
 from .recipe import INFLATED, PAPER, PARENT, PARENT_EVERY, PARENT_OPTIMISER
 from .recipe import SMALL as SMALL_PAPER
-from .scene import Scene
+from .result import Check, ExperimentResult, Table
+from .training import TrainingResult, configure_training, train_to_end
 
 PRESET = "ivvae-z4"
 SMALL = {"width": 8, "blocks": 1}
@@ -29,7 +29,7 @@ CLIPS_EVERY = 50
 CLIPS_OPTIMISER = OptimiserConfig("adam", 5e-4, schedule="cosine", warm_up=5, final=0.02)
 """Faster than for the OD-VAEs: at their rate the motion's branch hardly leaves its start."""
 
-PLACES = ("first", "second", "third", "fourth")
+POSITIONS = ("first", "second", "third", "fourth")
 
 CAUSALITY = """\
 IV-VAE's authors find that causal convolutions treat the frames of a group of four unequally, as
@@ -52,23 +52,23 @@ the channels alone do. How well time is compressed shows in how far the later fr
 first, which is coded as a picture. Samples, steps and rates are the same."""
 
 
-def compare_causality(scene: Scene) -> Finding:
+def compare_causality(experiment: Experiment) -> ExperimentResult:
     """Train one IV-VAE with causal and with group causal convolutions."""
-    courses = {"group causal": train_from_half(scene), "causal": train_causal(scene)}
-    places = {
-        name: (range(1, len(PLACES) + 1), course.last["positions"][1:])
-        for name, course in courses.items()
+    trainings = {"group causal": train_from_half(experiment), "causal": train_causal(experiment)}
+    positions = {
+        name: (range(1, len(POSITIONS) + 1), training.last["positions"][1:])
+        for name, training in trainings.items()
     }
     labels = "place in the group of four", "held-out PSNR, dB"
-    figure = draw_traces(places, labels, scene.folder / "families-positions.png")
+    figure = draw_curves(positions, labels, experiment.folder / "families-positions.png")
     title = "IV-VAE: the error by place in the group of four"
-    tables = [tabulate_places(courses)]
-    return Finding(title, CAUSALITY, tables, [figure], [check_causality(courses)])
+    tables = [tabulate_positions(trainings)]
+    return ExperimentResult(title, CAUSALITY, tables, [figure], [check_causality(trainings)])
 
 
-def check_causality(courses: dict[str, Course]) -> Check:
+def check_causality(trainings: dict[str, TrainingResult]) -> Check:
     """Whether the groups even the error out."""
-    group, causal = (find_spread(courses[name]) for name in ("group causal", "causal"))
+    group, causal = (find_spread(trainings[name]) for name in ("group causal", "causal"))
     return Check(
         "PSNR differs less between the places of a group with group causal convolutions: by "
         f"{group:.2f} dB, with causal ones by {causal:.2f} dB",
@@ -76,40 +76,40 @@ def check_causality(courses: dict[str, Course]) -> Check:
     )
 
 
-def tabulate_places(courses: dict[str, Course]) -> Table:
+def tabulate_positions(trainings: dict[str, TrainingResult]) -> Table:
     """PSNR of frame 0 and of each place, at the end."""
     rows = [
-        (name, *course.last["positions"], find_spread(course), course.last["psnr"])
-        for name, course in courses.items()
+        (name, *training.last["positions"], find_spread(training), training.last["psnr"])
+        for name, training in trainings.items()
     ]
-    header = ("convolutions", "frame 0", *PLACES, "largest difference", "all frames")
+    header = ("convolutions", "frame 0", *POSITIONS, "largest difference", "all frames")
     return Table("Held-out PSNR, dB, by the frame's place in its group", header, rows)
 
 
-def find_spread(course: Course) -> float:
+def find_spread(training: TrainingResult) -> float:
     """The largest difference of PSNR between two places of a group."""
-    places = course.last["positions"][1:]
-    return max(places) - min(places)
+    positions = training.last["positions"][1:]
+    return max(positions) - min(positions)
 
 
-def compare_parents(scene: Scene) -> Finding:
+def compare_parents(experiment: Experiment) -> ExperimentResult:
     """Train an IV-VAE from its half-channel parent, from none, and an OD-VAE from a full one."""
-    half, full = train_half_parent(scene), train_full_parent(scene)
-    courses = {
-        "IV-VAE, parent of half": train_from_half(scene),
-        "IV-VAE, no parent": train_clips(scene, "ivvae-random", ModelConfig(PRESET, SMALL)),
-        "OD-VAE, parent of all": train_from_full(scene),
+    half, full = train_half_parent(experiment), train_full_parent(experiment)
+    trainings = {
+        "IV-VAE, parent of half": train_from_half(experiment),
+        "IV-VAE, no parent": train_clips(experiment, "ivvae-random", ModelConfig(PRESET, SMALL)),
+        "OD-VAE, parent of all": train_from_full(experiment),
     }
-    traces = {name: course.trace() for name, course in courses.items()}
+    curves = {name: training.curve() for name, training in trainings.items()}
     labels = "steps", "held-out PSNR, dB"
-    figure = draw_traces(traces, labels, scene.folder / "families-parents.png")
+    figure = draw_curves(curves, labels, experiment.folder / "families-parents.png")
     text = PARENTS.format(half=half.last["psnr"], full=full.last["psnr"])
-    tables = [tabulate_steps(courses), tabulate_frames(courses)]
+    tables = [tabulate_steps(trainings), tabulate_frames(trainings)]
     title = "IV-VAE: a parent of half the latent channels"
-    return Finding(title, text, tables, [figure], check_parents(*courses.values()))
+    return ExperimentResult(title, text, tables, [figure], check_parents(*trainings.values()))
 
 
-def check_parents(half: Course, none: Course, full: Course) -> list[Check]:
+def check_parents(half: TrainingResult, none: TrainingResult, full: TrainingResult) -> list[Check]:
     """What the authors say of parents."""
     lead = half.last["psnr"] - none.last["psnr"]
     behind = [first - later for first, later in (split_frames(c.last) for c in (half, full))]
@@ -123,49 +123,56 @@ def check_parents(half: Course, none: Course, full: Course) -> list[Check]:
     ]
 
 
-def train_half_parent(scene: Scene) -> Course:
+def train_half_parent(experiment: Experiment) -> TrainingResult:
     """The 2D VAE of IV-VAE's own layers, of half the latent channels."""
     model = ModelConfig(PRESET, SMALL, images=True)
-    config = configure(scene, "parent-half", model, IMAGES, PARENT_OPTIMISER, PARENT_EVERY)
-    return follow(config)
+    config = configure_training(
+        experiment, "parent-half", model, IMAGES, PARENT_OPTIMISER, PARENT_EVERY
+    )
+    return train_to_end(config)
 
 
-def train_full_parent(scene: Scene) -> Course:
+def train_full_parent(experiment: Experiment) -> TrainingResult:
     """The 2D VAE of all the latent channels, trained as long."""
     model = ModelConfig(PAPER, SMALL_PAPER, images=True)
-    config = configure(scene, "parent-full", model, IMAGES, PARENT_OPTIMISER, PARENT_EVERY)
-    return follow(config)
+    config = configure_training(
+        experiment, "parent-full", model, IMAGES, PARENT_OPTIMISER, PARENT_EVERY
+    )
+    return train_to_end(config)
 
 
-def train_from_half(scene: Scene) -> Course:
+def train_from_half(experiment: Experiment) -> TrainingResult:
     """The IV-VAE both branches of which start from the half-channel parent."""
-    return train_clips(scene, "ivvae-half", inflate_half(scene))
+    return train_clips(experiment, "ivvae-half", inflate_half(experiment))
 
 
-def train_from_full(scene: Scene) -> Course:
+def train_from_full(experiment: Experiment) -> TrainingResult:
     """The OD-VAE that is tail-inflated from a 2D VAE of all the latent channels."""
-    parent = str(train_full_parent(scene).weights)
-    return train_clips(scene, "odvae-full", ModelConfig(PAPER, SMALL_PAPER, parent=parent))
+    parent = str(train_full_parent(experiment).weights)
+    return train_clips(experiment, "odvae-full", ModelConfig(PAPER, SMALL_PAPER, parent=parent))
 
 
-def train_causal(scene: Scene) -> Course:
+def train_causal(experiment: Experiment) -> TrainingResult:
     """The same, computing the same at its start, with causal convolutions."""
-    vae = make_vae(inflate_half(scene))
+    vae = make_vae(inflate_half(experiment))
     delay_kernels(vae)
-    start = scene.folder / "ivvae-causal-start.safetensors"
+    start = experiment.folder / "ivvae-causal-start.safetensors"
     odvae_core.save(vae, start)
-    return train_clips(scene, "ivvae-causal", ModelConfig(start=str(start)), make_causal)
+    return train_clips(experiment, "ivvae-causal", ModelConfig(start=str(start)), make_causal)
 
 
-def inflate_half(scene: Scene) -> ModelConfig:
+def inflate_half(experiment: Experiment) -> ModelConfig:
     """How an IV-VAE starts from its parent."""
-    parent = str(train_half_parent(scene).weights)
+    parent = str(train_half_parent(experiment).weights)
     return ModelConfig(PRESET, SMALL, parent=parent, inflation="branches")
 
 
 def train_clips(
-    scene: Scene, name: str, model: ModelConfig, adapt: Callable[[VideoVAE], None] | None = None
-) -> Course:
+    experiment: Experiment,
+    name: str,
+    model: ModelConfig,
+    adapt: Callable[[VideoVAE], None] | None = None,
+) -> TrainingResult:
     """A video VAE; all here see the same samples, noise and rates."""
-    config = configure(scene, name, model, CLIPS, CLIPS_OPTIMISER, CLIPS_EVERY)
-    return follow(config, adapt)
+    config = configure_training(experiment, name, model, CLIPS, CLIPS_OPTIMISER, CLIPS_EVERY)
+    return train_to_end(config, adapt)

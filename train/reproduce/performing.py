@@ -8,43 +8,43 @@ import time
 
 import torch
 
-from benchmarks.environment import describe_environment
+from odvae_core.environment import describe_environment
 
 from ..config import ConfigError
 from .clips import prepare_clips
+from .experiment import HELD_OUT, Experiment, ExperimentFunction
 from .experiments import EXPERIMENTS, FAMILIES
-from .finding import Finding
 from .report import write_report
-from .scene import HELD_OUT, Experiment, Scene
+from .result import ExperimentResult
 
 
-def perform(options: argparse.Namespace) -> bool:
+def run_experiments(options: argparse.Namespace) -> bool:
     """Prepare the clips, run the experiments, write the report after each; whether all was shown.
 
     Raises ConfigError on an unknown name, and where no clips are named.
     """
     if options.clips is None:
         raise ConfigError("name a folder with clips: python -m train.reproduce CLIPS")
-    experiments = choose(options.only, options.families)
+    experiments = choose_experiments(options.only, options.families)
     start = time.monotonic()
     torch.set_num_threads(options.threads)
     folder, left_out = prepare_clips(options.clips, options.held_out, options.output)
     for reason in left_out:
         print(f"left out: {reason}", file=sys.stderr)
-    scene = Scene(folder, options.output, options.seed, options.steps_factor)
+    experiment = Experiment(folder, options.output, options.seed, options.steps_factor)
     earlier = len(list(options.output.glob("*/ema.safetensors")))
     page = options.output / ("families.md" if options.families else "report.md")
-    findings: dict[str, Finding] = {}
-    for name, experiment in experiments.items():
-        findings[name] = experiment(scene)
+    results: dict[str, ExperimentResult] = {}
+    for name, run_experiment in experiments.items():
+        results[name] = run_experiment(experiment)
         seconds = time.monotonic() - start
-        say(name, findings[name], seconds)
-        write_report(page, findings, describe(scene, seconds, earlier))
+        print_checks(name, results[name], seconds)
+        write_report(page, results, describe_conditions(experiment, seconds, earlier))
     print(f"the report is {page}")
-    return all(check.passed for finding in findings.values() for check in finding.checks)
+    return all(check.passed for result in results.values() for check in result.checks)
 
 
-def choose(only: list[str] | None, families: bool) -> dict[str, Experiment]:
+def choose_experiments(only: list[str] | None, families: bool) -> dict[str, ExperimentFunction]:
     """The experiments to run. Raises ConfigError on a name that there isn't."""
     if only is None:
         return FAMILIES if families else EXPERIMENTS
@@ -55,19 +55,19 @@ def choose(only: list[str] | None, families: bool) -> dict[str, Experiment]:
     return {name: known[name] for name in only}
 
 
-def say(name: str, finding: Finding, seconds: float) -> None:
+def print_checks(name: str, result: ExperimentResult, seconds: float) -> None:
     """One line a check."""
     print(f"{name}, {seconds / 60:.1f} minutes after the start")
-    for check in finding.checks:
+    for check in result.checks:
         print(f"  {'shown' if check.passed else 'NOT SHOWN'}: {check.sentence}")
 
 
-def describe(scene: Scene, seconds: float, earlier: int) -> str:
+def describe_conditions(experiment: Experiment, seconds: float, earlier: int) -> str:
     """How, where and in what time the figures came about."""
-    clips, held_out = (len(list(scene.clips.glob(pattern))) for pattern in ("*.mkv", HELD_OUT))
-    facts = [f"seed {scene.seed}", f"{held_out} of {clips} clips held out"]
-    if scene.steps_factor != 1:
-        facts.append(f"trainings {scene.steps_factor:g} times as long as meant")
+    clips, held_out = (len(list(experiment.clips.glob(pattern))) for pattern in ("*.mkv", HELD_OUT))
+    facts = [f"seed {experiment.seed}", f"{held_out} of {clips} clips held out"]
+    if experiment.steps_factor != 1:
+        facts.append(f"trainings {experiment.steps_factor:g} times as long as meant")
     facts.append(f"{seconds / 60:.1f} minutes")
     if earlier:
         facts.append(f"with {earlier} runs of earlier calls in the folder")

@@ -7,8 +7,8 @@ of two; clips of nine frames of 64x64.
 from __future__ import annotations
 
 from ..config import ModelConfig, OptimiserConfig, Phase
-from .course import Course, configure, follow
-from .scene import Scene
+from .experiment import Experiment
+from .training import TrainingResult, configure_training, train_to_end
 
 PAPER = "odvae-v1.2"
 """The paper's model, its variant 4."""
@@ -28,17 +28,21 @@ INFLATED_OPTIMISER = OptimiserConfig("adam", 1e-4)
 """The fastest that Adam may go without that a pretrained VAE forgets."""
 
 
-def train_parent(scene: Scene) -> Course:
+def train_parent(experiment: Experiment) -> TrainingResult:
     """The 2D VAE: it learns frames as pictures."""
     model = ModelConfig(PAPER, SMALL, images=True)
-    config = configure(scene, "parent", model, PARENT, PARENT_OPTIMISER, PARENT_EVERY)
-    return follow(config)
+    config = configure_training(experiment, "parent", model, PARENT, PARENT_OPTIMISER, PARENT_EVERY)
+    return train_to_end(config)
 
 
-def train_inflated(scene: Scene, preset: str = PAPER, inflation: str = "tail") -> Course:
+def train_inflated(
+    experiment: Experiment, preset: str = PAPER, inflation: str = "tail"
+) -> TrainingResult:
     """A video VAE that starts from the 2D one; all see the same samples and the same noise."""
-    parent = str(train_parent(scene).weights)
+    parent = str(train_parent(experiment).weights)
     model = ModelConfig(preset, SMALL, parent=parent, inflation=inflation)
     name = f"{preset}-{inflation}"
-    config = configure(scene, name, model, INFLATED, INFLATED_OPTIMISER, INFLATED_EVERY)
-    return follow(config)
+    config = configure_training(
+        experiment, name, model, INFLATED, INFLATED_OPTIMISER, INFLATED_EVERY
+    )
+    return train_to_end(config)

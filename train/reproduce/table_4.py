@@ -14,9 +14,9 @@ from odvae_core.schedules import Schedule
 from odvae_core.vae import VideoVAE
 
 from ..config import EvaluationConfig
-from .finding import Check, Finding, Table
+from .experiment import SIDE, Experiment
 from .recipe import SIZE, train_inflated
-from .scene import SIDE, Scene
+from .result import Check, ExperimentResult, Table
 
 LENGTH = 33
 PROTOCOL = EvaluationConfig(sides=(SIDE,), per_clip=2, frames=LENGTH, size=SIZE, stride=2)
@@ -43,7 +43,7 @@ frames, of pixels from 0 to 1, where windows join; for `Whole` it is that at the
 
 
 @dataclass(frozen=True)
-class Cut:
+class ScheduleMetrics:
     """What a schedule made of the crops: PSNR in dB against them, and how far it is from Whole.
 
     `difference` is the largest of a pixel in [-1, 1]; the errors are `border_error`'s.
@@ -56,16 +56,19 @@ class Cut:
     ratio: float
 
 
-def compare_schedules(scene: Scene) -> Finding:
+def compare_schedules(experiment: Experiment) -> ExperimentResult:
     """The trained tail model and the embedded one under every schedule."""
-    crops = scene.cut_crops(PROTOCOL)
-    trained = odvae_core.load(train_inflated(scene).weights)
+    crops = experiment.cut_crops(PROTOCOL)
+    trained = odvae_core.load(train_inflated(experiment).weights)
     embedded = odvae_core.load("default")
-    ours, default = (measure_all(vae, crops) for vae in (trained, embedded))
-    return Finding(
+    ours, default = (measure_schedules(vae, crops) for vae in (trained, embedded))
+    return ExperimentResult(
         "Table 4: the cost of temporal tiling",
         TEXT.format(count=len(crops), length=LENGTH, size=SIZE),
-        [tabulate("The tail-inflated model", ours), tabulate("The embedded model", default)],
+        [
+            tabulate_schedules("The tail-inflated model", ours),
+            tabulate_schedules("The embedded model", default),
+        ],
         [],
         [
             check_equal("the tail-inflated model", "Sweep(9)", ours),
@@ -77,11 +80,11 @@ def compare_schedules(scene: Scene) -> Finding:
     )
 
 
-def measure_all(vae: VideoVAE, crops: Tensor) -> dict[str, Cut]:
+def measure_schedules(vae: VideoVAE, crops: Tensor) -> dict[str, ScheduleMetrics]:
     """Every schedule on the same crops [N, 3, T, H, W]."""
     whole = reconstruct(vae, crops, Whole())
     return {
-        name: measure(reconstruct(vae, crops, schedule), whole, crops, window)
+        name: measure_schedule(reconstruct(vae, crops, schedule), whole, crops, window)
         for name, (schedule, window) in SCHEDULES.items()
     }
 
@@ -94,20 +97,20 @@ def reconstruct(vae: VideoVAE, crops: Tensor, schedule: Schedule) -> Tensor:
     )
 
 
-def measure(video: Tensor, whole: Tensor, crops: Tensor, window: int) -> Cut:
+def measure_schedule(video: Tensor, whole: Tensor, crops: Tensor, window: int) -> ScheduleMetrics:
     """The figures of one schedule; the windows of `window` frames share one."""
     borders = range(window, crops.shape[2], window - 1)
-    return Cut(
+    return ScheduleMetrics(
         float(psnr(quantize(video), crops).mean()),
         float((video - whole).abs().max()),
         *border_error(video, crops, borders),
     )
 
 
-def tabulate(title: str, cuts: dict[str, Cut]) -> Table:
+def tabulate_schedules(title: str, metrics: dict[str, ScheduleMetrics]) -> Table:
     """A row a schedule."""
-    whole = cuts["Whole()"].psnr
-    rows = [(name, cut.psnr, cut.psnr - whole, *astuple(cut)[1:]) for name, cut in cuts.items()]
+    whole = metrics["Whole()"].psnr
+    rows = [(name, row.psnr, row.psnr - whole, *astuple(row)[1:]) for name, row in metrics.items()]
     header = (
         "schedule",
         "PSNR, dB",
@@ -120,16 +123,16 @@ def tabulate(title: str, cuts: dict[str, Cut]) -> Table:
     return Table(title, header, rows, digits=4)
 
 
-def check_equal(model: str, name: str, cuts: dict[str, Cut]) -> Check:
+def check_equal(model: str, name: str, metrics: dict[str, ScheduleMetrics]) -> Check:
     """Whether a schedule gives what the whole clip gives."""
-    difference = cuts[name].difference
+    difference = metrics[name].difference
     return Check(
         f"{name} equals Whole() on {model}: the largest difference is {difference:.1e}",
         difference <= EQUAL,
     )
 
 
-def check_cost(name: str, cuts: dict[str, Cut]) -> Check:
+def check_cost(name: str, metrics: dict[str, ScheduleMetrics]) -> Check:
     """Whether windows cost little PSNR."""
-    cost = cuts["Whole()"].psnr - cuts[name].psnr
+    cost = metrics["Whole()"].psnr - metrics[name].psnr
     return Check(f"{name} costs at most {COST} dB of PSNR: {cost:.3f} dB", cost <= COST)

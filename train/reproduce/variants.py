@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .course import Course
-from .drawing import draw_points, draw_traces
-from .finding import Check, Finding, Table
+from .drawing import draw_curves, draw_points
+from .experiment import Experiment
 from .recipe import train_inflated
-from .scene import Scene
+from .result import Check, ExperimentResult, Table
 from .table_3 import VARIANTS, count_operations
+from .training import TrainingResult
 
 NEAR = 0.3
 """By how many dB variant 4 may be behind variant 1, at its fewer operations."""
@@ -20,32 +20,34 @@ more training than this: variant 4 ends {lead:+.2f} dB against variant 3, whose 
 and hundredths mean nothing."""
 
 
-def compare_variants(scene: Scene) -> Finding:
+def compare_variants(experiment: Experiment) -> ExperimentResult:
     """Train each variant from the same parent."""
-    courses = {name: train_inflated(scene, preset) for name, preset in VARIANTS.items()}
+    trainings = {name: train_inflated(experiment, preset) for name, preset in VARIANTS.items()}
     costs = {name: sum(count_operations(preset)) for name, preset in VARIANTS.items()}
-    ends = {name: course.last["psnr"] for name, course in courses.items()}
+    ends = {name: training.last["psnr"] for name, training in trainings.items()}
     whole, _, both, encoder = ends.values()
-    traces = {name: course.trace() for name, course in courses.items()}
+    curves = {name: training.curve() for name, training in trainings.items()}
     points = {name: (costs[name], ends[name]) for name in VARIANTS}
     psnr = "held-out PSNR, dB"
     figures = [
-        draw_traces(traces, ("steps", psnr), scene.folder / "figure-4-variants.png"),
-        draw_points(points, ("operations, TMAC", psnr), scene.folder / "figure-4-operations.png"),
+        draw_curves(curves, ("steps", psnr), experiment.folder / "figure-4-variants.png"),
+        draw_points(
+            points, ("operations, TMAC", psnr), experiment.folder / "figure-4-operations.png"
+        ),
     ]
-    return Finding(
+    return ExperimentResult(
         "Figure 4: the four variants",
         TEXT.format(lead=encoder - both),
-        [tabulate(courses, costs)],
+        [tabulate_variants(trainings, costs)],
         figures,
         [check_choice(whole, encoder)],
     )
 
 
-def tabulate(courses: dict[str, Course], costs: dict[str, float]) -> Table:
+def tabulate_variants(trainings: dict[str, TrainingResult], costs: dict[str, float]) -> Table:
     """PSNR over the steps beside the operations."""
-    steps = list(next(iter(courses.values())).evaluations)
-    rows = [(name, costs[name], *course.trace()[1]) for name, course in courses.items()]
+    steps = list(next(iter(trainings.values())).evaluations)
+    rows = [(name, costs[name], *training.curve()[1]) for name, training in trainings.items()]
     header = ("variant", "operations, TMAC", *map(str, steps))
     return Table("Held-out PSNR, dB, after so many steps", header, rows)
 

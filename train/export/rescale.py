@@ -1,4 +1,4 @@
-"""Smaller activations by weights alone, so that float16, which ends at 65,504, holds them."""
+"""Smaller activations by a change of the weights, so that they stay in the range of float16."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from odvae_core.layers.resample import MixedTimeDown2x, MixedTimeUp2x
 from odvae_core.layers.resnet import ResnetBlock
 from odvae_core.vae import VideoVAE
 
-from .dice import Dice
-from .normalise import find_layer
-from .render import render
-from .textures import draw_texture
+from ..data.render import render_clip
+from ..data.textures import draw_texture
+from ..keyed_random import KeyedRandom
+from .normalise import find_conv
 
 LIMIT = 1024.0
-"""What a rescaled activation reaches at most on the rendered clip. A picture of 720p reaches about
-three times as much as the rendered one, and noise or a flat colour no more.
+"""The largest rescaled activation on the rendered clip; float16 ends at 65,504. Activations of a
+720p picture are about three times as large, those of noise or a flat colour are not larger.
 """
 
 FRAMES, SIZE = 5, 128
-"""Of the rendered clip."""
+"""The shape of the rendered clip."""
 
 
 @dataclass
 class Span:
-    """The residual features from one convolution that rewrites them to the next: one factor.
+    """The residual features between two convolutions that replace them; one factor scales them.
 
-    `opening` gives them from those of the span before, `adding` add to them, `mixing` both take and
-    give them. `readers` are the modules whose input they are.
+    `opening` computes them from those of the span before, `adding` add to them, `mixing` take and
+    return them. `readers` are the modules whose input they are.
     """
 
     opening: nn.Module
@@ -46,16 +46,17 @@ class Span:
 
 @torch.no_grad()
 def rescale_activations(vae: VideoVAE) -> VideoVAE:
-    """The same VAE with activations of at most `LIMIT` on a rendered clip, where that is exact.
+    """A copy of the VAE with activations of at most `LIMIT` on a rendered clip, and equal results.
 
-    A norm gives the same for its input times a power of two, up to its epsilon. So what only norms
-    and linear layers read is scaled down by the convolutions that write it: the residual features
-    of each resolution, and those within a block. Other families than "odvae" stay as they are.
+    The output of a norm is the same for its input times a power of two, up to its epsilon. So the
+    features that only norms and linear layers read are scaled down by the convolutions that compute
+    them: the residual features of each resolution, and those within a block. Families other than
+    "odvae" are not changed.
     """
     rescaled = copy.deepcopy(vae)
     if vae.family != "odvae":
         return rescaled
-    peaks = measure_inputs(rescaled)
+    peaks = measure_peak_inputs(rescaled)
     for coder in (rescaled.encoder, rescaled.decoder):
         assert isinstance(coder, Coder)
         rescale_blocks(coder, peaks)
@@ -63,15 +64,17 @@ def rescale_activations(vae: VideoVAE) -> VideoVAE:
     return rescaled
 
 
-def measure_inputs(vae: VideoVAE) -> dict[nn.Module, float]:
+def measure_peak_inputs(vae: VideoVAE) -> dict[nn.Module, float]:
     """The largest absolute input of every module when the VAE reconstructs a rendered clip."""
     peaks: dict[nn.Module, float] = {}
 
-    def measure(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def record_peak(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         peaks[module] = max(peaks.get(module, 0.0), inputs[0].abs().max().item())
 
-    hooks = [module.register_forward_pre_hook(measure) for module in vae.modules()]
-    video = render(Dice(0), 1 + vae.temporal_compression, SIZE, draw_texture)[None] * 2 - 1
+    hooks = [module.register_forward_pre_hook(record_peak) for module in vae.modules()]
+    video = (
+        render_clip(KeyedRandom(0), 1 + vae.temporal_compression, SIZE, draw_texture)[None] * 2 - 1
+    )
     vae(video)
     for hook in hooks:
         hook.remove()
@@ -79,7 +82,7 @@ def measure_inputs(vae: VideoVAE) -> dict[nn.Module, float]:
 
 
 def find_spans(coder: Coder) -> list[Span]:
-    """The spans of an encoder or a decoder, in order; its last layer, the head's, writes none."""
+    """The spans of an encoder or a decoder, in order; its last layer belongs to none."""
     layers = [coder.get_submodule(name) for name in coder.order[:-1]]
     spans = [Span(layers[0])]
     for layer in layers[1:]:
@@ -115,7 +118,7 @@ def rescale_spans(spans: list[Span], peaks: dict[nn.Module, float]) -> None:
 
 
 def rescale_blocks(coder: Coder, peaks: dict[nn.Module, float]) -> None:
-    """Scale what the first convolution of each block gives to its second norm."""
+    """Scale the features between the first convolution and the second norm of each block."""
     for block in coder.modules():
         if isinstance(block, ResnetBlock):
             _, conv, norm, _, _ = block.names
@@ -129,8 +132,8 @@ def find_factor(peak: float) -> float:
 
 
 def rescale_conv(conv: nn.Module, before: float, after: float) -> None:
-    """Let a convolution whose input is scaled by `before` give its output scaled by `after`."""
-    layer = find_layer(conv)
+    """Scale a convolution's output by `after` when its input is scaled by `before`."""
+    layer = find_conv(conv)
     assert layer.bias is not None
     layer.weight *= after / before
     layer.bias *= after

@@ -1,4 +1,4 @@
-"""Stateless randomness: what is drawn for a sample depends on (seed, step, index) alone."""
+"""Stateless random numbers: a sample's numbers depend only on its key (seed, step, index)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-class Dice:
-    """Random draws that follow from a tuple of whole numbers and from nothing else."""
+class KeyedRandom:
+    """Random numbers from a generator that is seeded with a tuple of integers."""
 
     def __init__(self, *key: int):
-        """`key`: any whole numbers, for example (seed, step, index in the global batch)."""
+        """`key`: any integers, for example (seed, step, index in the global batch)."""
         digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
         self.generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
@@ -31,7 +31,7 @@ class Dice:
         return math.exp(self.uniform(math.log(low), math.log(high)))
 
     def integer(self, low: int, high: int) -> int:
-        """Draw one whole number from low to high, both included."""
+        """Draw one integer from low to high, both included."""
         return int(torch.randint(low, high + 1, (), generator=self.generator))
 
     def chance(self, probability: float) -> bool:
@@ -47,5 +47,5 @@ class Dice:
         return torch.rand(shape, generator=self.generator)
 
     def permutation(self, count: int) -> Tensor:
-        """Draw an order of 0 .. count - 1."""
+        """Draw a permutation of 0 .. count - 1."""
         return torch.randperm(count, generator=self.generator)

@@ -1,4 +1,4 @@
-"""The contact sheet of an evaluation: clips, their reconstructions, and where the two differ."""
+"""The contact sheet of an evaluation: clips, their reconstructions, and their differences."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from odvae_core.layers.conv import per_frame
 from odvae_core.metrics import psnr, quantize
 
 GAIN = 4
-"""Differences are shown this many times as large: black where there is none."""
+"""Differences are multiplied by this; black means no difference."""
 ROWS = 12
-"""Clips on a sheet; of more, as many, evenly spaced."""
+"""The largest number of clips on a sheet; of more clips, evenly spaced ones are drawn."""
 MOST_WIDE = 1600
 GAP, CAPTION = 4, 18
-"""Pixels between pictures, and below them for a line of text."""
+"""Pixels between pictures, and the height of the caption below each."""
 DPI = 100
 
 
-def draw_sheet(crops: Tensor, reconstructions: Tensor, path: Path) -> None:
-    """Write a PNG with a row a clip: at some frames the original, its reconstruction, |both| x 4.
+def draw_contact_sheet(crops: Tensor, reconstructions: Tensor, path: Path) -> None:
+    """Write a PNG with a row for each clip: at some frames original, reconstruction, difference.
 
-    Both [N, 3, T, H, W] in [-1, 1]; the PSNR, rounded to 8 bits, is a frame's. The file appears
-    whole or not at all, in a folder that is made. Raises ValueError where the shapes differ.
+    Both [N, 3, T, H, W] in [-1, 1]; the PSNR is that of the frame, rounded to 8 bits. The file is
+    written atomically; its folder is created. Raises ValueError where the shapes differ.
     """
     if crops.shape != reconstructions.shape or not len(crops):
         raise ValueError(
@@ -39,8 +39,8 @@ def draw_sheet(crops: Tensor, reconstructions: Tensor, path: Path) -> None:
     frames = choose_frames(crops.shape[2])
     pair = [quantize(clips[rows][:, :, frames].cpu()) for clips in (crops, reconstructions)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as aside:
-        aside.write_bytes(lay_out(*pair, frames))
+    with replacing(path) as temporary:
+        temporary.write_bytes(compose_sheet(*pair, frames))
 
 
 def choose_frames(count: int) -> list[int]:
@@ -49,8 +49,8 @@ def choose_frames(count: int) -> list[int]:
     return sorted({0, 1 + groups // 2 * 4 + 1 if groups else 0, count - 1})
 
 
-def lay_out(crops: Tensor, reconstructions: Tensor, frames: list[int]) -> bytes:
-    """The PNG of clips [N, 3, T, H, W] that hold these frames of the whole ones."""
+def compose_sheet(crops: Tensor, reconstructions: Tensor, frames: list[int]) -> bytes:
+    """The PNG of clips [N, 3, T, H, W] that consist of the frames with these numbers."""
     values = psnr(reconstructions, crops)
     difference = (reconstructions - crops).abs() * GAIN / 2  # on [0, 1], as the pixels would be
     columns = torch.stack([(crops + 1) / 2, (reconstructions + 1) / 2, difference.clamp(0, 1)], 3)
@@ -71,7 +71,7 @@ def lay_out(crops: Tensor, reconstructions: Tensor, frames: list[int]) -> bytes:
 
 
 def fit_width(pictures: Tensor) -> Tensor:
-    """Shrink [N, 3, columns, H, W] until a row of them is no wider than a sheet."""
+    """Shrink [N, 3, columns, H, W] so that a row is at most MOST_WIDE pixels wide."""
     across, width = pictures.shape[2], pictures.shape[-1]
     room = (MOST_WIDE + GAP) // across - GAP
     if width <= room:

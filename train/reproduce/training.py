@@ -21,17 +21,17 @@ from ..config import (
     RunConfig,
 )
 from ..evaluation import cut_held_out
-from ..journal import read_events
-from ..loop import carry_out
+from ..loop import train_run
 from ..run import Run
-from .scene import SIDE, Scene
+from ..run_log import read_events
+from .experiment import SIDE, Experiment
 
 PROTOCOL = EvaluationConfig(sides=(SIDE,), per_clip=4, frames=9, size=64, stride=2)
 """What runs are evaluated on."""
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingResult:
     """What a run gave: averaged weights, and its evaluations by step, 0 being the start.
 
     An evaluation has what `evaluate_crops` gives.
@@ -45,13 +45,13 @@ class Course:
         """The evaluation at the end."""
         return self.evaluations[max(self.evaluations)]
 
-    def trace(self, figure: str = "psnr") -> tuple[list[int], list[float]]:
+    def curve(self, figure: str = "psnr") -> tuple[list[int], list[float]]:
         """The steps, and one figure at each."""
         return list(self.evaluations), [values[figure] for values in self.evaluations.values()]
 
 
-def configure(
-    scene: Scene,
+def configure_training(
+    experiment: Experiment,
     name: str,
     model: ModelConfig,
     phase: Phase,
@@ -64,29 +64,29 @@ def configure(
     `phase.until_step` and `every` are for a `steps_factor` of 1. Two configurations that differ
     have two folders.
     """
-    steps = scene.steps(phase.until_step)
+    steps = experiment.steps(phase.until_step)
     config = Config(
         model=model,
-        data=scene.data(),
+        data=experiment.data(),
         loss=LossConfig(),
         optimiser=optimiser,
         ema=EmaConfig(decay=0.95, warm_up=True),
         phases=(replace(phase, until_step=steps),),
         evaluation=PROTOCOL,
         run=RunConfig(
-            seed=scene.seed,
-            evaluate_every=min(steps, scene.steps(every)),
+            seed=experiment.seed,
+            evaluate_every=min(steps, experiment.steps(every)),
             save_every=steps,
             keep=1,
         ),
     )
     config = replace(config, **changes)
     digest = hashlib.sha256(repr(config).encode()).hexdigest()[:8]
-    folder = str(scene.folder / f"{name}-{digest}")
+    folder = str(experiment.folder / f"{name}-{digest}")
     return replace(config, run=replace(config.run, folder=folder))
 
 
-def follow(config: Config, adapt: Callable[[VideoVAE], None] | None = None) -> Course:
+def train_to_end(config: Config, adapt: Callable[[VideoVAE], None] | None = None) -> TrainingResult:
     """Evaluate the start, train to the end, or go on where an earlier call was interrupted.
 
     `adapt` changes what layers do, not what weights there are: what no configuration can say.
@@ -99,9 +99,9 @@ def follow(config: Config, adapt: Callable[[VideoVAE], None] | None = None) -> C
     if run.step == 0:
         run.evaluate(cut_held_out(config.data, config.evaluation))
     if run.step < config.steps:
-        carry_out(run)
+        train_run(run)
     if run.step < config.steps:  # a signal: the run was saved, and what follows needs its end
         raise KeyboardInterrupt
     events = read_events(run.folder / "log.jsonl")
     evaluations = {event["step"]: event for event in events if event["event"] == "evaluation"}
-    return Course(run.folder / "ema.safetensors", evaluations)
+    return TrainingResult(run.folder / "ema.safetensors", evaluations)

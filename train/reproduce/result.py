@@ -25,7 +25,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ExperimentResult:
     """What one experiment has to say: `text` tells what the paper says and what was done."""
 
     title: str

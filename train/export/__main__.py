@@ -1,7 +1,7 @@
-"""`python -m train.export RUN FILE`: a run's weights as the file that ships, with its model card.
+"""`python -m train.export RUN FILE`: write a run's weights and a model card.
 
-FILE is safetensors that explain themselves, for Load OD-VAE and `odvae_core.load`; the card lies
-beside it, in Markdown. Works while the run goes on.
+FILE is a safetensors file with its configuration in the metadata, for Load OD-VAE and
+`odvae_core.load`; the card is beside it, in Markdown. The run may still be training.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import torch
 import odvae_core
 from odvae_core.files.atomic import replacing
 
-from .model_card import Export, write_card
+from .model_card import ExportedFile, write_card
 from .normalise import normalise_latents
 from .rescale import rescale_activations
-from .trained import Trained, load_trained
+from .trained_run import TrainedRun, load_trained
 
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32")}
 
 
-def export(
+def export_run(
     run: Path,
     file: Path,
     *,
@@ -35,11 +35,11 @@ def export(
     title: str = "",
     data: str = "",
 ) -> None:
-    """Write RUN's "ema" or "raw" weights, and the card, which says `title` and `data`.
+    """Write RUN's "ema" or "raw" weights, and the card, which has `title` and `data`.
 
-    `normalise` moves the latents to mean 0 and deviation 1, as the last evaluation measured them.
-    Activations are rescaled so that float16 holds them; no result changes. Raises ValueError and
-    OSError where the run doesn't have what is asked for.
+    `normalise` gives the latents mean 0 and deviation 1, from the statistics of the last
+    evaluation. Activations are rescaled to the range of float16; no result changes. Raises
+    ValueError and OSError where the run has no such weights or statistics.
     """
     trained = load_trained(run, weights)
     if normalise:
@@ -47,16 +47,16 @@ def export(
     trained = replace(trained, vae=rescale_activations(trained.vae))
     preset = trained.start["config"]["model"]["preset"]
     title = title or f"{preset}, trained for {trained.step} steps"
-    data = data or "What the configuration names; its sources were not described."
-    facts = {"title": title, "data": data, **summarise(trained)}
+    data = data or "The data of the configuration below; its sources were not described."
+    facts = {"title": title, "data": data, **summarise_training(trained)}
     odvae_core.save(trained.vae, file, DTYPES[dtype], **facts)
-    card = write_card(Export(file, dtype, title, data, trained, normalise))
-    with replacing(file.with_suffix(".md")) as aside:
-        aside.write_bytes(card.encode())
+    card = write_card(ExportedFile(file, dtype, title, data, trained, normalise))
+    with replacing(file.with_suffix(".md")) as temporary:
+        temporary.write_bytes(card.encode())
 
 
-def summarise(trained: Trained) -> dict[str, str]:
-    """What the metadata say of a run: configuration, commit, weights, and what was measured."""
+def summarise_training(trained: TrainedRun) -> dict[str, str]:
+    """The metadata of a file: configuration, commit, steps, weights and PSNR of the run."""
     facts = {
         "training": json.dumps(trained.start["config"]),
         "training_commit": trained.start["commit"],
@@ -84,20 +84,18 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--normalise",
         action="store_true",
-        help="fold a change of latents into the weights: mean 0 and deviation 1 per channel, scale "
-        "1, the same reconstructions",
+        help="fold a normalisation of the latents into the weights: mean 0 and deviation 1 per "
+        "channel, scale 1, the same reconstructions",
     )
     parser.add_argument("--title", default="", help="one sentence: what this model is")
-    parser.add_argument(
-        "--data", default="", help="what it was trained on: sources and their terms"
-    )
+    parser.add_argument("--data", default="", help="the training data: sources and their licences")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str]) -> int:
-    """Export; an error is one line."""
+    """Export; errors are printed in one line."""
     try:
-        export(**vars(parse(arguments)))
+        export_run(**vars(parse(arguments)))
     except (ValueError, OSError) as error:
         print(f"train.export: {error}", file=sys.stderr)
         return 1

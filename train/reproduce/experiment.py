@@ -8,10 +8,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..config import EvaluationConfig
-from ..config_data import DataConfig
+from ..config import DataConfig, EvaluationConfig
 from ..evaluation import cut_held_out
-from .finding import Finding
+from .result import ExperimentResult
 
 HELD_OUT = "held-out-*"
 """The names of the clips in a scene that nothing is trained on."""
@@ -21,7 +20,7 @@ SIDE = 144
 
 
 @dataclass(frozen=True)
-class Scene:
+class Experiment:
     """A folder of small clips, of which those named `HELD_OUT` are for evaluation.
 
     Runs lie in `folder`. `steps_factor` shortens all trainings alike, for tests.
@@ -52,5 +51,5 @@ class Scene:
         return cut_held_out(self.data(), protocol)[SIDE]
 
 
-Experiment = Callable[[Scene], Finding]
+ExperimentFunction = Callable[[Experiment], ExperimentResult]
 """Trains what it needs, or takes what lies in the scene's folder already, and reports."""

@@ -1,4 +1,4 @@
-"""What a run gave so far: weights, the step they are of, and what the log says of them."""
+"""A run's weights, their step, and the log's start event and evaluation of them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import odvae_core
 from odvae_core.vae import VideoVAE
 
-from .checkpoints import Checkpoints, Kept
-from .journal import read_events
+from ..checkpoints import Checkpoints, Retention
+from ..run_log import read_events
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A run's VAE; its `weights` are "ema" or "raw" of `step`.
+class TrainedRun:
+    """A run's VAE with its "ema" or "raw" `weights` of a step.
 
-    `start` is the run's last start event; `evaluation` that of these weights, None where there was
-    none.
+    `start` is the run's last start event. `evaluation` is that of these weights, None where they
+    were not evaluated.
     """
 
     vae: VideoVAE
@@ -30,17 +30,17 @@ class Trained:
 
     @property
     def spread(self) -> tuple[list[float], list[float]]:
-        """Mean and deviation of each latent channel. Raises ValueError where never measured."""
+        """Mean and deviation of each latent channel. Raises ValueError if they were not logged."""
         if self.evaluation is None or "latent_mean" not in self.evaluation:
             raise ValueError(
                 f"the log has no latent_mean and latent_std of these {self.weights} weights: "
-                "let the run evaluate once more, or leave out --normalise"
+                "evaluate the run once more, or export without --normalise"
             )
         return self.evaluation["latent_mean"], self.evaluation["latent_std"]
 
 
-def load_trained(run: Path, weights: str) -> Trained:
-    """Averaged weights as last evaluated ("ema"), or the newest checkpoint's own ("raw").
+def load_trained(run: Path, weights: str) -> TrainedRun:
+    """The averaged weights of the last evaluation ("ema"), or the newest checkpoint's own ("raw").
 
     Raises ValueError and OSError where the run has none.
     """
@@ -50,27 +50,27 @@ def load_trained(run: Path, weights: str) -> Trained:
     evaluation = find_evaluation(events, weights, step)
     if step is None:
         step = evaluation["step"] if evaluation else start["step"]
-    return Trained(vae, weights, step, start, evaluation)
+    return TrainedRun(vae, weights, step, start, evaluation)
 
 
 def find_start(events: list[dict[str, Any]], run: Path) -> dict[str, Any]:
     """The last start of a run. Raises ValueError where its log has none."""
     starts = [event for event in events if event["event"] == "start"]
     if not starts:
-        raise ValueError(f"{run / 'log.jsonl'} says nothing of a start: give the run's own folder")
+        raise ValueError(f"{run / 'log.jsonl'} has no start event: give the run's own folder")
     return starts[-1]
 
 
 def load_weights(run: Path, weights: str) -> tuple[VideoVAE, int | None]:
-    """The VAE, and the step of its weights; None where the file doesn't say: the last evaluation's.
+    """The VAE, and the step of its weights, None where the file has none.
 
-    Raises ValueError where there is no checkpoint for raw ones.
+    Raises ValueError where there is no checkpoint for raw weights.
     """
     vae = odvae_core.load(run / "ema.safetensors")
     if weights == "ema":
         step = vae.provenance.metadata.get("step")
         return vae, None if step is None else int(step)
-    checkpoint = Checkpoints(run / "checkpoints", Kept()).load_newest()
+    checkpoint = Checkpoints(run / "checkpoints", Retention()).load_newest()
     if checkpoint is None:
         raise ValueError(
             f"{run / 'checkpoints'} is empty: wait for a save, or export --weights ema"
@@ -83,7 +83,7 @@ def load_weights(run: Path, weights: str) -> tuple[VideoVAE, int | None]:
 def find_evaluation(
     events: list[dict[str, Any]], weights: str, step: int | None
 ) -> dict[str, Any] | None:
-    """The last evaluation of such weights, of this step where one is given; None without one."""
+    """The last evaluation of these weights, at this step unless it is None; None without one."""
     found = [
         event
         for event in events
