@@ -10,10 +10,10 @@ from train.discriminator import Discriminator
 from train.losses import (
     absolute_error,
     adaptive_weight,
-    run_discriminator,
+    adaptive_weight_of_layer,
     discriminator_loss,
     generator_loss,
-    adaptive_weight_of_layer,
+    run_discriminator,
 )
 
 GROUP = DiscriminatorConfig(width=16, norm="group")

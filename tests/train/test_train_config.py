@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from train.config import Config, ConfigError, build_config, load_config, apply_setting
+from train.config import Config, ConfigError, apply_setting, build_config, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 

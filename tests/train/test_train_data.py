@@ -130,8 +130,7 @@ def test_random_crops_reach_every_corner(folder, cache):
     for step in range(400):
         video = draw(training_set, step, 0, 6, 45)[:, :, :1]
         reached |= {
-            position for position, crop in places.items()
-            if (video - crop).abs().max() < 1e-5
+            position for position, crop in places.items() if (video - crop).abs().max() < 1e-5
         }
     assert reached == set(places)
 

@@ -83,7 +83,10 @@ def test_what_is_held_out_is_listed_for_evaluation_and_never_trained_on(folder):
     ("settings", "message"),
     [
         ({"held_out": ("z*",)}, "data.held_out: 'z.' matches none of 3 clips"),
-        ({"sources": (SourceConfig(include=("z",)),)}, "include of the source '.': 'z' matches none"),
+        (
+            {"sources": (SourceConfig(include=("z",)),)},
+            "include of the source '.': 'z' matches none",
+        ),
         ({"sources": (SourceConfig("nowhere"),)}, "source 'nowhere': .*nowhere: neither a folder"),
     ],
 )

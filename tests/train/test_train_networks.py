@@ -78,10 +78,10 @@ def test_random_weights_start_with_little_posterior_noise(preset):
 
 
 def test_a_pretrained_vae_at_a_high_constant_rate_is_warned_about(tmp_path, caplog):
-    hot = OptimiserConfig(learning_rate=5e-4)
+    high = OptimiserConfig(learning_rate=5e-4)
     model = ModelConfig(parent="sd.safetensors")
-    assert warn_of_high_learning_rate(configure(tmp_path, model=model, optimiser=hot))
-    assert "lower it, or let it fall" in caplog.text
+    assert warn_of_high_learning_rate(configure(tmp_path, model=model, optimiser=high))
+    assert "lower it, or set optimiser.schedule=cosine" in caplog.text
 
 
 @pytest.mark.parametrize(

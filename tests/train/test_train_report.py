@@ -144,7 +144,7 @@ def test_a_run_that_was_interrupted_says_so(tmp_path):
         file.write('{"event": "step", "st')
     (history,) = read_histories([run])
     assert history.describe_state() == (
-        "At step 40 of 60; it runs still, or was interrupted: no stop was logged."
+        "At step 40 of 60; it is still running, or was interrupted: no stop was logged."
     )
 
 

@@ -14,10 +14,9 @@ import torch
 from tests.media import make_clip
 from train.config import EvaluationConfig, ModelConfig, OptimiserConfig, Phase
 from train.reproduce import __main__ as command
-from train.reproduce import performing, training
+from train.reproduce import experiments, training
 from train.reproduce.clips import prepare_clips
-from train.reproduce.experiment import SIDE, Experiment
-from train.reproduce.result import Check, ExperimentResult
+from train.reproduce.experiment import SIDE, Check, Experiment, ExperimentResult
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ModelConfig("odvae-tiny", {"width": 8, "norm_groups": 4})
@@ -64,7 +63,7 @@ def claim(monkeypatch, given, tmp_path):
     def run(*passed):
         checks = [Check(f"claim {number}", each) for number, each in enumerate(passed)]
         result = ExperimentResult("A claim", "It is tried.", [], [], checks)
-        monkeypatch.setattr(performing, "EXPERIMENTS", {"claim": lambda experiment: result})
+        monkeypatch.setattr(experiments, "EXPERIMENTS", {"claim": lambda experiment: result})
         return call(given, "--output", tmp_path)
 
     return run
@@ -80,14 +79,14 @@ def test_every_experiment_is_in_the_report(reproduced):
         "## Table 3",
         "## Figure 4",
     ]
-    assert "seed 0, 1 of 3 clips held out, trainings 0.001 times as long as meant" in page
+    assert "seed 0, 1 of 3 clips held out, trainings 0.001 times as long as the default" in page
     assert f"torch {torch.__version__}" in page
 
 
 def test_the_report_has_every_number_as_json_too(reproduced):
     _, folder = reproduced
     results = json.loads((folder / "report.json").read_text())["findings"]
-    assert list(results) == list(performing.EXPERIMENTS)
+    assert list(results) == list(experiments.EXPERIMENTS)
     for result in results.values():
         for table in result["tables"]:
             assert {len(row) for row in table["rows"]} == {len(table["header"])}
@@ -131,7 +130,7 @@ def test_all_checks_passed_is_status_0_and_one_failed_is_1(claim, capsys):
     ("words", "error"),
     [
         (["--only", "figure-5"], "--only got 'figure-5'; the experiments are figure-4, table-4"),
-        (["--held-out", "street-*"], "--held-out street-* names none of waves-0.mp4"),
+        (["--held-out", "street-*"], "--held-out street-* matches none of waves-0.mp4"),
     ],
 )
 def test_a_wrong_call_is_status_2(given, tmp_path, capsys, words, error):
@@ -165,7 +164,7 @@ def configure_training(experiment):
     return training.configure_training(whole, "small", TINY, phase, optimiser, 2, evaluation=small)
 
 
-def test_a_course_has_the_start_and_every_evaluation(experiment):
+def test_a_training_result_has_the_start_and_every_evaluation(experiment):
     followed = training.train_to_end(configure_training(experiment))
     assert list(followed.evaluations) == [0, 2, 4]
     assert followed.last == followed.evaluations[4]
@@ -173,14 +172,14 @@ def test_a_course_has_the_start_and_every_evaluation(experiment):
     assert followed.weights.exists()
 
 
-def test_a_finished_course_is_not_trained_again(experiment, monkeypatch):
+def test_a_finished_training_is_not_trained_again(experiment, monkeypatch):
     config = configure_training(experiment)
     before = training.train_to_end(config)
     monkeypatch.delattr(training, "train_run")
     assert training.train_to_end(config) == before
 
 
-def test_a_course_that_a_signal_ended_early_stops_the_experiment(experiment, monkeypatch):
+def test_a_training_that_a_signal_ended_early_stops_the_experiment(experiment, monkeypatch):
     monkeypatch.setattr(training, "train_run", lambda run: run)
     with pytest.raises(KeyboardInterrupt):
         training.train_to_end(configure_training(experiment))

@@ -76,5 +76,5 @@ def test_every_fifth_clip_is_held_out_or_the_last_of_fewer():
 
 
 def test_patterns_that_name_nothing_are_refused():
-    with pytest.raises(ConfigError, match=r"--held-out x\* names none of a, b"):
+    with pytest.raises(ConfigError, match=r"--held-out x\* matches none of a, b"):
         choose_held_out(["a", "b"], ["x*"])

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing beside it."""
+"""A report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ tr.differs td { background: #fff4d6 }
 
 
 def write_page(histories: list[History], figure: Figure) -> str:
-    """Where each run stands, the plots, the sheets, what was left out, and what was set."""
+    """The page: states, plots, contact sheets, skipped steps and clips, settings of the runs."""
     names = [history.name for history in histories]
     title = f"Training: {', '.join(names)}"
     states = [
@@ -45,12 +45,12 @@ def write_page(histories: list[History], figure: Figure) -> str:
 
 
 def embed_picture(data: bytes, kind: str, words: str) -> str:
-    """A picture inside the page."""
+    """An HTML image with its data."""
     return f'<img alt="{escape(words)}" src="data:image/{kind};base64,{b64encode(data).decode()}">'
 
 
 def write_run(history: History) -> Iterable[str]:
-    """What is one run's own: the last contact sheet, the clips left out, why steps were skipped."""
+    """One run's last contact sheet, skipped steps and skipped clips."""
     name = escape(history.name)
     if history.sheet is not None:
         yield f"<h2>{name}: held-out clips at {escape(history.sheet.stem)}</h2>"
@@ -64,14 +64,14 @@ def write_run(history: History) -> Iterable[str]:
 
 
 def compare_tables(tables: list[dict[str, Any]], names: Sequence[str]) -> str:
-    """Several tables side by side; lines in which runs differ are marked."""
+    """Several tables side by side; rows in which runs differ are marked."""
     keys = dict.fromkeys(key for table in tables for key in table)
     rows = [(key, *(table.get(key, "") for table in tables)) for key in keys]
     return write_table([("", *names), *rows])
 
 
 def write_table(rows: Sequence[Sequence[object]]) -> str:
-    """An HTML table whose first row is its head."""
+    """An HTML table whose first row is the header."""
     head, *lines = [[escape(str(cell)) for cell in row] for row in rows]
     body = [
         f"<tr{mark_difference(line)}><td>" + "</td><td>".join(line) + "</td></tr>" for line in lines
@@ -80,5 +80,5 @@ def write_table(rows: Sequence[Sequence[object]]) -> str:
 
 
 def mark_difference(line: Sequence[str]) -> str:
-    """The class of a line in which runs differ."""
+    """The class attribute of a row in which runs differ."""
     return ' class="differs"' if len(set(line[1:])) > 1 else ""

@@ -1,4 +1,4 @@
-"""What a report draws: panels of lines, found in the histories of runs."""
+"""The panels of a report, and their lines from the histories of runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from .history import History
 
 NOISY, PLAIN, MARKED = "noisy", "plain", "marked"
-"""How a line is drawn: faint beside its running mean; as it is; with a mark at each value."""
+"""How a line is drawn: faint, with its running mean; as it is; with a marker at each value."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One quantity of one run, both counted from 0, which decides on colour and stroke."""
+    """One quantity of one run; the numbers of both, from 0, select colour and line style."""
 
     label: str
     x: Sequence[float]
@@ -24,7 +24,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """A plot of lines; `logarithmic` where all values allow it, else from 0 with `from_zero`."""
+    """A plot of lines. `logarithmic` applies if all values are positive."""
 
     title: str
     lines: list[Line]
@@ -35,7 +35,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class PanelSpec:
-    """A panel of some values of one kind of event over the steps."""
+    """A panel of values of one kind of event over the steps."""
 
     title: str
     kind: str
@@ -61,11 +61,11 @@ PANEL_SPECS = (
     PanelSpec("skipped steps", "step", ("skipped",), PLAIN, from_zero=True),
     PanelSpec("seconds a step", "step", ("seconds_per_step",), from_zero=True),
 )
-"""What is drawn beside the PSNR and over the steps, where a run logged it."""
+"""The panels besides PSNR; those without data are not drawn."""
 
 
 def find_panels(histories: list[History]) -> list[Panel]:
-    """All panels that a run has something for."""
+    """All panels with data."""
     panels = [
         make_panel(PSNR, histories),
         Panel("held-out PSNR by short side, dB", find_sides(histories), MARKED),
@@ -80,7 +80,7 @@ def find_panels(histories: list[History]) -> list[Panel]:
 
 
 def make_panel(spec: PanelSpec, histories: list[History]) -> Panel:
-    """The panel of a plan, with a line for each run and quantity that was logged."""
+    """The panel of a spec, with a line for each run and quantity that was logged."""
     lines = []
     for run, history in enumerate(histories):
         for quantity, name in enumerate(spec.names):
@@ -92,7 +92,7 @@ def make_panel(spec: PanelSpec, histories: list[History]) -> Panel:
 
 
 def find_sides(histories: list[History]) -> list[Line]:
-    """PSNR over the steps at each short side that evaluations name."""
+    """PSNR over the steps at each short side of the evaluations."""
     lines = []
     for run, history in enumerate(histories):
         names = {name for event in history.select("evaluation") for name in event}
@@ -107,7 +107,7 @@ def find_positions(histories: list[History]) -> list[Line]:
     lines = []
     for run, history in enumerate(histories):
         values = history.last("evaluation").get("positions", ())
-        known = {place: value for place, value in enumerate(values) if value is not None}
+        known = {position: value for position, value in enumerate(values) if value is not None}
         if known:
             label = name_line(histories, run, "")
             lines.append(Line(label, list(known), list(known.values()), run, 0))
@@ -115,7 +115,7 @@ def find_positions(histories: list[History]) -> list[Line]:
 
 
 def find_baselines(histories: list[History]) -> dict[str, float]:
-    """What the last evaluations name as `baselines`: {name: PSNR}."""
+    """The `baselines` of the last evaluations: {name: PSNR}."""
     found: dict[str, float] = {}
     for history in histories:
         found |= history.last("evaluation").get("baselines", {})
@@ -123,6 +123,6 @@ def find_baselines(histories: list[History]) -> dict[str, float]:
 
 
 def name_line(histories: list[History], run: int, quantity: str) -> str:
-    """The run where there are several, and the quantity."""
+    """The label of a line: the run, if there are several, and the quantity."""
     names = [histories[run].name] * (len(histories) > 1) + [quantity]
     return " ".join(filter(None, names))

@@ -1,4 +1,4 @@
-"""From anybody's clips to a scene's: small, lossless files that every run reads in no time."""
+"""Small, lossless copies of the user's clips, which are fast to read."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..config import ConfigError
 from .experiment import HELD_OUT, SIDE
 
 FEWEST, MOST = 66, 720
-"""Frames that a clip must have (33 at stride 2), and those that are used of it."""
+"""The frames that a clip must have (33 at stride 2), and the largest number that is used."""
 
 FIFTH = 5
 CHUNK = 16
 
 
 def prepare_clips(given: Path, patterns: Sequence[str], output: Path) -> tuple[Path, list[str]]:
-    """Scale all clips of a folder to the short side `SIDE`: their folder, and who was left out.
+    """Scale all clips of a folder to the short side `SIDE`: the new folder, and the skipped clips.
 
-    `patterns` name the clips that are held out; without any, every fifth clip is, in the order of
-    names. What was prepared before is not prepared again. Raises ConfigError where no clip is left
-    to train on, or to evaluate on.
+    `patterns` name the clips that are held out; without patterns every fifth clip is, in the order
+    of names. Existing copies are used again. Raises ConfigError where no clip is left to train on,
+    or to evaluate on.
     """
     clips = list_clips([given])
     held_out = choose_held_out(list(clips), patterns)
@@ -50,28 +50,28 @@ def prepare_clips(given: Path, patterns: Sequence[str], output: Path) -> tuple[P
 
 
 def choose_held_out(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
-    """The names that a pattern fits; without patterns every fifth, and at least the last.
+    """The names that match a pattern; without patterns every fifth, and at least the last.
 
-    Raises ConfigError where patterns fit none.
+    Raises ConfigError where the patterns match none.
     """
     if not patterns:
         return set(names[FIFTH - 1 :: FIFTH] or names[-1:])
     found = {name for name in names for pattern in patterns if fnmatchcase(name, pattern)}
     if not found:
-        raise ConfigError(f"--held-out {' '.join(patterns)} names none of {', '.join(names)}")
+        raise ConfigError(f"--held-out {' '.join(patterns)} matches none of {', '.join(names)}")
     return found
 
 
 def hash_choice(clips: Mapping[str, Path], held_out: set[str]) -> str:
-    """What tells one choice of clips from another."""
+    """A hash of the clips and of those held out, for the name of their folder."""
     facts = [(name, path.stat().st_size, name in held_out) for name, path in clips.items()]
     return hashlib.sha256(repr((SIDE, MOST, facts)).encode()).hexdigest()[:8]
 
 
 def write_small_clip(path: Path, small: Path) -> None:
-    """Write a clip's first frames at the short side `SIDE`; the colours alone lose a little.
+    """Write a clip's first frames at the short side `SIDE`, lossless except for the colour space.
 
-    Raises VideoError: unreadable, too small or too short.
+    Raises VideoError where the clip is unreadable, too small or too short.
     """
     with VideoReader(path) as reader:
         if min(reader.size) < SIDE:

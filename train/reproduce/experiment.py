@@ -1,4 +1,4 @@
-"""What all experiments share: clips, where runs lie, the seed, and how long they train."""
+"""An experiment: the clips, folder and seed that it gets, and the result that it returns."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from torch import Tensor
 
 from ..config import DataConfig, EvaluationConfig
 from ..evaluation import cut_held_out
-from .result import ExperimentResult
 
 HELD_OUT = "held-out-*"
-"""The names of the clips in a scene that nothing is trained on."""
+"""The names of the clips that are used for evaluation only."""
 
 SIDE = 144
-"""The short side of a scene's clips, in pixels."""
+"""The short side of the clips in pixels."""
 
 
 @dataclass(frozen=True)
 class Experiment:
     """A folder of small clips, of which those named `HELD_OUT` are for evaluation.
 
-    Runs lie in `folder`. `steps_factor` shortens all trainings alike, for tests.
+    Runs are written to `folder`. `steps_factor` scales the number of steps of all trainings.
     """
 
     clips: Path
@@ -31,12 +30,12 @@ class Experiment:
     seed: int = 0
     steps_factor: float = 1.0
 
-    def steps(self, count: int) -> int:
-        """What `count` steps come to here: two at least."""
+    def scale_steps(self, count: int) -> int:
+        """`count` times `steps_factor`, at least 2."""
         return max(2, round(count * self.steps_factor))
 
-    def data(self) -> DataConfig:
-        """Random crops of the clips to train on, every first to third frame, nothing mirrored."""
+    def make_data_config(self) -> DataConfig:
+        """Random crops of the clips to train on, with strides of 1 to 3 and no augmentation."""
         return DataConfig(
             path=str(self.clips),
             held_out=(HELD_OUT,),
@@ -47,9 +46,38 @@ class Experiment:
         )
 
     def cut_crops(self, protocol: EvaluationConfig) -> Tensor:
-        """Crops of the held-out clips, the same every time: [N, 3, frames, size, size]."""
-        return cut_held_out(self.data(), protocol)[SIDE]
+        """Crops of the held-out clips, the same in every call: [N, 3, frames, size, size]."""
+        return cut_held_out(self.make_data_config(), protocol)[SIDE]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header; floats are written with `digits` decimals."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: list[tuple[str | float, ...]]
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Check:
+    """A statement that the experiment tests, and whether it holds."""
+
+    sentence: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """The result of an experiment; `text` has the paper's claim and the setup."""
+
+    title: str
+    text: str
+    tables: list[Table]
+    figures: list[Path]
+    checks: list[Check]
 
 
 ExperimentFunction = Callable[[Experiment], ExperimentResult]
-"""Trains what it needs, or takes what lies in the scene's folder already, and reports."""
+"""Trains the networks that it needs, except those already in the folder, and compares them."""

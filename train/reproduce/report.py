@@ -1,4 +1,4 @@
-"""Findings as files: a page to read, and every number as JSON."""
+"""Results as files: a Markdown page, and all numbers as JSON."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 from odvae_core.files.atomic import replacing
 
 from ..run_log import replace_non_finite
-from .result import ExperimentResult, Table
+from .experiment import ExperimentResult, Table
 
 
 def write_report(page: Path, results: Mapping[str, ExperimentResult], environment: str) -> None:
-    """Write a Markdown page into the folder that holds the figures, and its JSON beside it."""
+    """Write a Markdown page into the folder with the figures, and a JSON file beside it."""
     folder = page.parent
     numbers = {"environment": environment, "findings": {}}
     for name, result in results.items():
         figures = [figure.relative_to(folder).as_posix() for figure in result.figures]
         numbers["findings"][name] = {**asdict(result), "figures": figures}
     text = json.dumps(replace_non_finite(numbers), indent=1, allow_nan=False)
-    with replacing(page.with_suffix(".json")) as aside:
-        aside.write_bytes(text.encode())
+    with replacing(page.with_suffix(".json")) as temporary:
+        temporary.write_bytes(text.encode())
     parts = [format_result(result, folder) for result in results.values()]
     whole = "\n\n".join(["# The papers' findings in small", *parts, environment])
-    with replacing(page) as aside:
-        aside.write_bytes(f"{whole}\n".encode())
+    with replacing(page) as temporary:
+        temporary.write_bytes(f"{whole}\n".encode())
 
 
 def format_result(result: ExperimentResult, folder: Path) -> str:
-    """A finding in Markdown, under a heading of its own."""
+    """A result in Markdown, with a heading."""
     tables = [f"{table.title}:\n\n{format_table(table)}" for table in result.tables]
     figures = [
         f"![{result.title}]({figure.relative_to(folder).as_posix()})" for figure in result.figures
@@ -53,5 +53,5 @@ def format_table(table: Table) -> str:
 
 
 def format_cell(cell: str | float, digits: int) -> str:
-    """A text as it is, a whole number without a point, any other with so many digits."""
+    """A cell as text; floats have `digits` decimals."""
     return f"{cell:.{digits}f}" if isinstance(cell, float) else str(cell)

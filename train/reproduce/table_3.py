@@ -1,4 +1,4 @@
-"""Table 3 of the OD-VAE paper: what the four variants cost."""
+"""Table 3 of the OD-VAE paper: operations and time of the four variants."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from odvae_core import build
 from odvae_core.registry import read_config
 from odvae_core.vae import VideoVAE
 
-from .experiment import Experiment
-from .recipe import SMALL
-from .result import Check, ExperimentResult, Table
+from .experiment import Check, Experiment, ExperimentResult, Table
+from .training import SMALL
 
 VARIANTS = {
     "1: all 3D": "odvae-variant-1",
@@ -82,7 +81,7 @@ def count_convolutions(run: Callable[[], object]) -> float:
 
 
 def time_variants(seed: int) -> dict[str, tuple[float, float]]:
-    """CPU seconds that encoder and decoder of each small variant take."""
+    """CPU seconds of encoder and decoder of each small variant."""
     torch.manual_seed(seed)
     video = torch.rand(1, 3, *TIMED) * 2 - 1
     vaes = {name: build(narrow_preset(preset)).eval() for name, preset in VARIANTS.items()}
@@ -111,7 +110,7 @@ def time_passes(vae: VideoVAE, video: torch.Tensor) -> tuple[float, float]:
 def tabulate_costs(
     counts: dict[str, tuple[float, float]], seconds: dict[str, tuple[float, float]]
 ) -> Table:
-    """Operations and seconds, and both as parts of the first variant's."""
+    """Operations and seconds, also relative to the first variant."""
     first = next(iter(VARIANTS))
     rows = []
     for name in VARIANTS:
@@ -141,7 +140,7 @@ def check_costs(
     both: tuple[float, float],
     encoder: tuple[float, float],
 ) -> list[Check]:
-    """What the choice of variant 4 rests on."""
+    """The costs that led to the choice of variant 4."""
     part = encoder[0] / whole[0]
     return [
         Check(

@@ -1,4 +1,4 @@
-"""Table 4 of the OD-VAE paper: what cutting a clip in time costs."""
+"""Table 4 of the OD-VAE paper: the quality loss of temporal tiling."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from odvae_core.schedules import Schedule
 from odvae_core.vae import VideoVAE
 
 from ..config import EvaluationConfig
-from .experiment import SIDE, Experiment
-from .recipe import SIZE, train_inflated
-from .result import Check, ExperimentResult, Table
+from .experiment import SIDE, Check, Experiment, ExperimentResult, Table
+from .training import SIZE, train_inflated
 
 LENGTH = 33
 PROTOCOL = EvaluationConfig(sides=(SIDE,), per_clip=2, frames=LENGTH, size=SIZE, stride=2)
@@ -27,24 +26,24 @@ SCHEDULES: dict[str, tuple[Schedule, int]] = {
     "Sweep(9)": (Sweep(9), 9),
     "Stream(9)": (Stream(9), 9),
 }
-"""What is compared, and the windows at whose borders each is looked at."""
+"""The schedules, and the window length at whose borders the error of each is measured."""
 
 EQUAL = 1e-4
-"""The largest difference, of 2, that rounding explains."""
+"""The largest difference that counts as rounding, for a range of 2."""
 COST = 0.2
-"""What windows may cost here, in dB."""
+"""The largest loss of PSNR by windows, in dB."""
 
 TEXT = """\
-The paper codes long clips in windows that share one frame: temporal tiling. What that costs is
-measured here beside `Sweep` and `Stream`, on {count} held-out crops of {length} frames of
+The paper codes long clips in windows that share one frame: temporal tiling. Its loss of quality is
+measured here together with `Sweep` and `Stream`, on {count} held-out crops of {length} frames of
 {size}x{size}, every second frame of the clip. The error at borders is that of the changes between
-frames, of pixels from 0 to 1, where windows join; for `Whole` it is that at the places where
-`Windows(9)` joins, for comparison."""
+frames, of pixels from 0 to 1, where windows join; for `Whole` it is measured at the borders of
+`Windows(9)`, for comparison."""
 
 
 @dataclass(frozen=True)
 class ScheduleMetrics:
-    """What a schedule made of the crops: PSNR in dB against them, and how far it is from Whole.
+    """Metrics of a schedule: PSNR in dB against the crops, and the difference from Whole.
 
     `difference` is the largest of a pixel in [-1, 1]; the errors are `border_error`'s.
     """
@@ -57,7 +56,7 @@ class ScheduleMetrics:
 
 
 def compare_schedules(experiment: Experiment) -> ExperimentResult:
-    """The trained tail model and the embedded one under every schedule."""
+    """Compare all schedules with the tail-inflated model and the embedded one."""
     crops = experiment.cut_crops(PROTOCOL)
     trained = odvae_core.load(train_inflated(experiment).weights)
     embedded = odvae_core.load("default")
@@ -81,7 +80,7 @@ def compare_schedules(experiment: Experiment) -> ExperimentResult:
 
 
 def measure_schedules(vae: VideoVAE, crops: Tensor) -> dict[str, ScheduleMetrics]:
-    """Every schedule on the same crops [N, 3, T, H, W]."""
+    """The metrics of every schedule on the same crops [N, 3, T, H, W]."""
     whole = reconstruct(vae, crops, Whole())
     return {
         name: measure_schedule(reconstruct(vae, crops, schedule), whole, crops, window)
@@ -91,14 +90,14 @@ def measure_schedules(vae: VideoVAE, crops: Tensor) -> dict[str, ScheduleMetrics
 
 @torch.inference_mode()
 def reconstruct(vae: VideoVAE, crops: Tensor, schedule: Schedule) -> Tensor:
-    """Encode and decode under one schedule, crop by crop."""
+    """Encode and decode every crop with a schedule."""
     return torch.cat(
         [vae.decode(vae.encode(crop, schedule).mode(), schedule) for crop in crops.split(1)]
     )
 
 
 def measure_schedule(video: Tensor, whole: Tensor, crops: Tensor, window: int) -> ScheduleMetrics:
-    """The figures of one schedule; the windows of `window` frames share one."""
+    """The metrics of one schedule; windows of `window` frames share one frame."""
     borders = range(window, crops.shape[2], window - 1)
     return ScheduleMetrics(
         float(psnr(quantize(video), crops).mean()),
@@ -108,7 +107,7 @@ def measure_schedule(video: Tensor, whole: Tensor, crops: Tensor, window: int) -
 
 
 def tabulate_schedules(title: str, metrics: dict[str, ScheduleMetrics]) -> Table:
-    """A row a schedule."""
+    """A row for each schedule."""
     whole = metrics["Whole()"].psnr
     rows = [(name, row.psnr, row.psnr - whole, *astuple(row)[1:]) for name, row in metrics.items()]
     header = (
@@ -124,7 +123,7 @@ def tabulate_schedules(title: str, metrics: dict[str, ScheduleMetrics]) -> Table
 
 
 def check_equal(model: str, name: str, metrics: dict[str, ScheduleMetrics]) -> Check:
-    """Whether a schedule gives what the whole clip gives."""
+    """Whether the result of a schedule equals that of the whole clip."""
     difference = metrics[name].difference
     return Check(
         f"{name} equals Whole() on {model}: the largest difference is {difference:.1e}",
@@ -133,6 +132,6 @@ def check_equal(model: str, name: str, metrics: dict[str, ScheduleMetrics]) -> C
 
 
 def check_cost(name: str, metrics: dict[str, ScheduleMetrics]) -> Check:
-    """Whether windows cost little PSNR."""
+    """Whether windows lose little PSNR."""
     cost = metrics["Whole()"].psnr - metrics[name].psnr
     return Check(f"{name} costs at most {COST} dB of PSNR: {cost:.3f} dB", cost <= COST)
