@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.media import make_clip
-from train.reproduce.cvvae import Distance, check_distances, find_lead
+from train.reproduce.cvvae import Distance, check_distances, compare_nearest, find_lead
 from train.reproduce.experiment import SIDE, Experiment
 from train.reproduce.experiments import FAMILIES
 from train.reproduce.ivvae import check_causality, check_parents
@@ -95,3 +96,13 @@ def test_every_mapping_must_bring_the_spaces_nearer(without, passed):
 
 def test_the_lead_of_random_frames_is_against_the_better_of_the_other_mappings():
     assert find_lead({"slice": 20.0, "mean": 19.0, "random": 19.5, "none": 22.0}) == -0.5
+
+
+def test_a_picture_is_compared_with_the_nearest_frame_of_its_group():
+    video = torch.full((1, 3, 9, 4, 4), -1.0)
+    video[:, :, 7] = 1.0
+    pictures = torch.tensor([-0.8, -1.0, 0.8]).view(1, 1, 3, 1, 1).expand(1, 3, 3, 4, 4)
+    first, second, third = compare_nearest(pictures, video, 4)[0].tolist()
+    assert first == pytest.approx(20.0)
+    assert second == float("inf")
+    assert third == pytest.approx(20.0)
