@@ -24,7 +24,7 @@ def write_report(page: Path, results: Mapping[str, ExperimentResult], environmen
     with replacing(page.with_suffix(".json")) as temporary:
         temporary.write_bytes(text.encode())
     parts = [format_result(result, folder) for result in results.values()]
-    whole = "\n\n".join(["# The papers' findings in small", *parts, environment])
+    whole = "\n\n".join(["# Small versions of the papers' experiments", *parts, environment])
     with replacing(page) as temporary:
         temporary.write_bytes(f"{whole}\n".encode())
 
