@@ -1,4 +1,4 @@
-"""Small checkpoints for tests, and damages to them."""
+"""Small checkpoints for tests, and ways to damage them."""
 
 import os
 
@@ -10,7 +10,7 @@ EVERYTHING = Retention(newest=100)
 
 
 def draw_parts(step):
-    """Small states that differ from step to step."""
+    """Small states, different for each step."""
     generator = torch.Generator().manual_seed(step)
     return {
         "vae": {"weight": torch.randn(8, 8, generator=generator)},
@@ -34,7 +34,7 @@ def list_steps(checkpoints):
 
 
 def flatten_state(state):
-    """The leaves of nested dicts, lists and tuples, with their places; tensors as bytes."""
+    """The leaves of nested dicts, lists and tuples, with their keys; tensors as bytes."""
     if isinstance(state, dict):
         return [(key, *leaf) for key, value in state.items() for leaf in flatten_state(value)]
     if isinstance(state, list | tuple):

@@ -23,7 +23,7 @@ PHASES = (
 
 
 def configure(folder, **changes):
-    """A run of eight steps; the discriminator comes in at step 3."""
+    """A configuration of eight steps; the discriminator starts at step 3."""
     config = Config(
         model=ModelConfig(preset="odvae-tiny", overrides=SMALL),
         loss=LossConfig(adversarial=0.5),
@@ -36,13 +36,13 @@ def configure(folder, **changes):
 
 
 def draw_batch(step, indices, frames=5, size=16):
-    """Clips [B, 3, T, size, size] that follow from the step and their places in the batch."""
+    """Clips [B, 3, T, size, size] that depend on the step and their indices in the batch."""
     clips = [KeyedRandom(step, index).uniforms(3, frames, size, size) * 2 - 1 for index in indices]
     return torch.stack(clips)
 
 
 def train_steps(run, steps, frames=5):
-    """Take steps of a run that has the whole batch to itself; what each logged."""
+    """Run steps with the whole batch in one process; their logged values."""
     batch = run.config.phases[0].batch
     return [
         run.train_step(draw_batch(run.step, range(batch), frames), range(batch))

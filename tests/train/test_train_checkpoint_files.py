@@ -51,7 +51,7 @@ def take_steps(network, optimiser, count):
     ],
     ids=["adam", "muon"],
 )
-def test_an_optimiser_goes_on_as_if_it_had_never_stopped(tmp_path, make):
+def test_a_loaded_optimiser_continues_like_the_saved_one(tmp_path, make):
     torch.manual_seed(0)
     network, other = nn.Linear(16, 16), nn.Linear(16, 16)
     optimiser = make(network.parameters())
@@ -92,7 +92,7 @@ def test_a_part_that_was_not_saved_is_named(tmp_path):
         ({np.int64(3): 1}, r"parts\.vae is of type int64"),
     ],
 )
-def test_a_state_that_could_not_be_read_again_is_refused(tmp_path, state, place):
+def test_a_state_that_could_not_be_loaded_again_is_refused(tmp_path, state, place):
     checkpoints = save_steps(tmp_path, 1)
     with pytest.raises(TypeError, match=place):
         checkpoints.save(2, {"vae": state}, {})
@@ -130,7 +130,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path, damage, caplog):
+def test_a_damaged_checkpoint_is_skipped_and_named(tmp_path, damage, caplog):
     checkpoints = save_steps(tmp_path, 1, 2, 3)
     damage(tmp_path / "step-00000003")
     newest = checkpoints.load_newest()
@@ -143,7 +143,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path, damage, caplog)
 
 
 @pytest.mark.parametrize("name", ["vae.pt", "trainer.json", "manifest.json"])
-def test_every_flipped_bit_is_seen(tmp_path, name):
+def test_every_flipped_bit_is_detected(tmp_path, name):
     save_steps(tmp_path, 1)
     path = tmp_path / "step-00000001"
     content = (path / name).read_bytes()

@@ -20,7 +20,7 @@ def test_a_folder_without_checkpoints_gives_none(tmp_path):
     assert checkpoints.best is None
 
 
-def test_a_step_can_be_saved_again_and_the_second_counts(tmp_path):
+def test_a_step_can_be_saved_again_and_the_second_save_replaces_the_first(tmp_path):
     checkpoints = save_steps(tmp_path, 1, 2, retention=Retention(newest=2))
     again = checkpoints.save(2, draw_parts(20), {"phase": "again"})
     newest = Checkpoints(tmp_path, Retention()).load_newest()
@@ -32,7 +32,7 @@ def test_a_step_can_be_saved_again_and_the_second_counts(tmp_path):
     assert list_names(tmp_path) == ["step-00000001", "step-00000002-3"]
 
 
-def test_the_newest_few_and_the_multiples_stay(tmp_path):
+def test_the_newest_checkpoints_and_the_multiples_are_kept(tmp_path):
     checkpoints = save_steps(tmp_path, *range(5, 65, 5), retention=Retention(newest=2, every=20))
     assert list_steps(checkpoints) == [20, 40, 55, 60]
 
@@ -49,20 +49,20 @@ def test_keeping_nothing_is_refused(numbers):
         Retention(*numbers)
 
 
-def test_the_best_outlives_rotation_and_restarts(tmp_path):
+def test_the_best_is_kept_after_later_saves_and_restarts(tmp_path):
     save_steps(tmp_path, 1, 2, 3, retention=Retention(newest=1), best=(2,))
     checkpoints = save_steps(tmp_path, 4, 5, retention=Retention(newest=1))
     assert checkpoints.best == tmp_path / "step-00000002"
     assert list_steps(checkpoints) == [2, 5]
 
 
-def test_a_better_one_takes_the_place_of_the_best(tmp_path):
+def test_a_better_checkpoint_replaces_the_best(tmp_path):
     checkpoints = save_steps(tmp_path, 1, 2, 3, 4, retention=Retention(newest=1), best=(1, 3))
     assert checkpoints.best == tmp_path / "step-00000003"
     assert list_steps(checkpoints) == [3, 4]
 
 
-def test_a_damaged_best_gives_way_to_the_best_before(tmp_path):
+def test_a_damaged_best_is_replaced_by_the_best_before_it(tmp_path):
     checkpoints = save_steps(tmp_path, 1, 2, 3, best=(1, 2))
     (tmp_path / "step-00000002" / "vae.pt").write_bytes(b"damaged")
     assert checkpoints.best == tmp_path / "step-00000001"
@@ -70,7 +70,7 @@ def test_a_damaged_best_gives_way_to_the_best_before(tmp_path):
     assert checkpoints.best is None
 
 
-def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(tmp_path):
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_restarted(tmp_path):
     checkpoints = save_steps(tmp_path, 1, 2)
     truncate(tmp_path / "step-00000001")
     truncate(tmp_path / "step-00000002")
@@ -78,7 +78,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(tmp_path):
         checkpoints.load_newest()
 
 
-def test_what_was_passed_over_pushes_out_nothing_whole(tmp_path):
+def test_a_damaged_checkpoint_does_not_count_as_one_of_the_newest(tmp_path):
     save_steps(tmp_path, 1, 5, 6)
     truncate(tmp_path / "step-00000005")
     truncate(tmp_path / "step-00000006")
@@ -89,7 +89,7 @@ def test_what_was_passed_over_pushes_out_nothing_whole(tmp_path):
     assert list_names(tmp_path) == ["step-00000005-2", "step-00000006-2"]
 
 
-def test_strangers_are_left_alone(tmp_path, caplog):
+def test_other_files_and_folders_are_not_changed(tmp_path, caplog):
     checkpoints = save_steps(tmp_path, 1)
     (tmp_path / "step-00000000").write_text("a file")
     (tmp_path / "step-best").mkdir()

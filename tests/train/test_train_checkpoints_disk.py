@@ -25,13 +25,13 @@ from train.checkpoints import Checkpoints, Retention
 
 @pytest.fixture
 def dead():
-    """The number of a process that ended."""
+    """The id of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-S", "-c", ""])
     process.wait()
     return process.pid
 
 
-def test_what_a_dead_writer_left_is_removed_and_what_a_live_one_writes_is_kept(
+def test_temporary_folders_of_dead_processes_are_removed_and_those_of_live_ones_are_kept(
     tmp_path, dead, monkeypatch
 ):
     monkeypatch.setattr("platform.node", lambda: "gpu-7.example")
@@ -47,7 +47,7 @@ def test_what_a_dead_writer_left_is_removed_and_what_a_live_one_writes_is_kept(
     assert list_names(tmp_path) == [live, elsewhere]
 
 
-def test_what_cannot_be_removed_is_named_and_tried_again(tmp_path, monkeypatch, caplog):
+def test_a_folder_that_cannot_be_removed_is_named_and_removed_later(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(shutil, "rmtree", lambda folder, ignore_errors: None)
     checkpoints = save_steps(tmp_path, 1, 2, retention=Retention(newest=1))
     assert "remove it by hand" in caplog.text
@@ -59,10 +59,10 @@ def test_what_cannot_be_removed_is_named_and_tried_again(tmp_path, monkeypatch, 
 
 
 class KilledError(BaseException):
-    """Stands for a kill: nothing catches it."""
+    """Simulates a kill: it is never caught."""
 
 
-def test_a_kill_in_the_middle_of_a_removal_leaves_no_half_checkpoint(tmp_path, monkeypatch):
+def test_a_kill_during_a_removal_leaves_no_incomplete_checkpoint(tmp_path, monkeypatch):
     checkpoints = save_steps(tmp_path, 1, 2, retention=Retention(newest=2))
 
     def remove_half(folder, ignore_errors):
@@ -81,7 +81,7 @@ def test_a_kill_in_the_middle_of_a_removal_leaves_no_half_checkpoint(tmp_path, m
 
 
 class Disk:
-    """A disk that counts what is asked of it, and from request `first` to `last` refuses it."""
+    """A disk that counts its operations; those from `first` to `last` fail."""
 
     def __init__(self, monkeypatch, number=errno.ENOSPC):
         self.number, self.first, self.last, self.requests = number, 0, 0, []
@@ -127,7 +127,9 @@ class Disk:
 @pytest.mark.parametrize(
     ("number", "lasting"), [(errno.ENOSPC, False), (errno.ENOSPC, True), (errno.EROFS, True)]
 )
-def test_whatever_the_disk_refuses_the_run_goes_on(tmp_path, monkeypatch, caplog, number, lasting):
+def test_a_run_continues_whichever_disk_operation_fails(
+    tmp_path, monkeypatch, caplog, number, lasting
+):
     disk = Disk(monkeypatch, number)
     checkpoints = save_steps(tmp_path, 1, retention=Retention(newest=1))
     refuse_all = 10**9
@@ -161,7 +163,7 @@ def test_whatever_the_disk_refuses_the_run_goes_on(tmp_path, monkeypatch, caplog
         assert list_steps(checkpoints) == [3]
 
 
-def test_all_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+def test_all_files_are_synced_before_the_folder_is_renamed(tmp_path, monkeypatch):
     checkpoints, events = Checkpoints(tmp_path, Retention()), []
     sync, rename = os.fsync, Path.rename
     monkeypatch.setattr(
@@ -181,7 +183,7 @@ def test_all_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     ]
 
 
-def test_a_file_system_that_cannot_sync_folders_is_taken_as_it_is(tmp_path, monkeypatch):
+def test_a_file_system_that_cannot_sync_folders_is_accepted(tmp_path, monkeypatch):
     sync = os.fsync
 
     def refuse_folders(file):
@@ -193,7 +195,7 @@ def test_a_file_system_that_cannot_sync_folders_is_taken_as_it_is(tmp_path, monk
     assert save_steps(tmp_path, 1).load_newest().step == 1
 
 
-def test_a_disk_without_room_is_not_filled_for_nothing(tmp_path, monkeypatch, caplog):
+def test_nothing_is_written_to_a_disk_without_room(tmp_path, monkeypatch, caplog):
     checkpoints = save_steps(tmp_path, 1)
     disk = Disk(monkeypatch)
     usage = shutil.disk_usage(tmp_path)
@@ -204,7 +206,7 @@ def test_a_disk_without_room_is_not_filled_for_nothing(tmp_path, monkeypatch, ca
     assert checkpoints.load_newest().step == 1
 
 
-def test_a_folder_that_vanished_is_not_made_again(tmp_path, caplog):
+def test_a_folder_that_vanished_is_not_created_again(tmp_path, caplog):
     checkpoints = save_steps(tmp_path / "mount" / "checkpoints", 1)
     (tmp_path / "mount").rename(tmp_path / "unmounted")
     assert checkpoints.save(2, draw_parts(2), {}) is None
@@ -215,7 +217,7 @@ def test_a_folder_that_vanished_is_not_made_again(tmp_path, caplog):
     assert list_steps(checkpoints) == [1, 3]
 
 
-def test_a_file_that_grows_too_large_for_the_system_leaves_the_checkpoint_before(tmp_path, caplog):
+def test_a_file_above_the_size_limit_leaves_the_checkpoint_before_it(tmp_path, caplog):
     resource = pytest.importorskip("resource", reason="limits of files are POSIX's")
     checkpoints = save_steps(tmp_path, 1)
     large = {"vae": {"weight": torch.zeros(100_000)}}

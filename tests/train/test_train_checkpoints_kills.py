@@ -1,4 +1,4 @@
-"""Savers killed at any moment: what was acknowledged is never lost."""
+"""Processes killed at any time while saving: an acknowledged step is never lost."""
 
 import os
 import random
@@ -41,7 +41,7 @@ for line in sys.stdin:  # the last step of the saver before
 
 
 class Saver:
-    """A process that saves step after step as fast as it can, each time until it is killed."""
+    """A process that saves one step after another until it is killed."""
 
     def __init__(self, folder):
         self.process = subprocess.Popen(
@@ -75,7 +75,7 @@ def saver(tmp_path):
 
 
 def check_whole(checkpoint):
-    """All parts are of one step."""
+    """Check that all parts are of one step."""
     weights = checkpoint.load("vae")["weight"]
     assert torch.equal(weights, torch.full((50_000,), float(checkpoint.step)))
     assert torch.equal(checkpoint.load("optimiser")["state"][0]["mean"], -weights)
@@ -97,4 +97,4 @@ def test_a_kill_while_saving_loses_no_acknowledged_step(tmp_path, saver, kills):
         step = checkpoint.step
         best = tmp_path / f"step-{step // 3 * 3:08d}"
         assert checkpoints.best == (best if step >= 3 else None)
-    assert interrupted or kills < 20, "no kill fell within a save: this showed nothing"
+    assert interrupted or kills < 20, "no kill happened during a save: the test is inconclusive"

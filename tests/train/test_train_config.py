@@ -1,4 +1,4 @@
-"""Configurations of runs, and the command that reads them."""
+"""Configurations of runs, and the command that loads them."""
 
 import subprocess
 import sys
@@ -45,11 +45,11 @@ def test_a_value_of_another_type_is_an_error_that_names_it(table, words):
         build_config(Config, table)
 
 
-def test_a_whole_number_serves_where_a_fraction_is_wanted():
+def test_an_integer_is_accepted_for_a_float():
     assert build_config(Config, {"loss": {"l2": 2}}).loss.l2 == 2.0
 
 
-def test_a_setting_is_toml_or_else_plain_text():
+def test_a_setting_is_toml_or_a_string():
     table = {"run": {"seed": 0, "folder": "runs/tiny"}}
     for setting in (
         "run.seed=3",
@@ -97,7 +97,7 @@ def test_a_file_that_is_no_toml_is_an_error(tmp_path):
         ({"loss": {"l1": 0.0}}, "has no reconstruction error"),
     ],
 )
-def test_settings_that_do_not_go_together_are_an_error(table, words):
+def test_settings_that_exclude_each_other_are_an_error(table, words):
     with pytest.raises(ConfigError, match=words):
         build_config(Config, table)
 
@@ -112,7 +112,7 @@ def test_settings_that_do_not_go_together_are_an_error(table, words):
         ({"losses": {"l1": 0.0}}, "phases.0 has no reconstruction error"),
     ],
 )
-def test_a_phase_that_can_not_be_is_an_error(phase, words):
+def test_an_invalid_phase_is_an_error(phase, words):
     shape = {"until_step": 5, "batch": 1, "frames": 1, "size": 16}
     with pytest.raises(ConfigError, match=words):
         build_config(Config, {"phases": [shape | phase]})
@@ -150,7 +150,7 @@ def test_help_and_configuration_need_no_torch():
     assert "--config" in result.stdout
 
 
-def test_a_bad_configuration_ends_the_command_with_a_sentence():
+def test_an_invalid_configuration_ends_the_command_with_one_line():
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""The contact sheet: what it shows, how large it gets, that it is whole or absent."""
+"""The contact sheet: its pictures, its size, and that it is written atomically."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def test_a_row_shows_original_reconstruction_and_four_times_the_difference(tmp_p
     assert shown == pytest.approx([0.6, 0.5, 0.4], abs=0.02)
 
 
-def test_pictures_lie_in_rows_by_clip_with_a_line_of_text_below_each(tmp_path):
+def test_each_clip_has_a_row_of_pictures_with_a_caption_below_each(tmp_path):
     clips = torch.stack([torch.full((3, 5, 16, 16), level) for level in (-1.0, 1.0)])
     sheet = draw(tmp_path / "sheet.png", clips, clips)
     assert sheet.shape == (2 * (16 + CAPTION), 9 * (16 + GAP) - GAP, 3)

@@ -1,4 +1,4 @@
-"""Batches in order: the same for any workers, processes and starts; what breaks is named once."""
+"""Batches don't depend on workers, processes or the first step; skipped clips are named once."""
 
 import os
 import pickle
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:Deprecati
 
 @dataclass(frozen=True)
 class Alternating:
-    """Clips and pictures in turn."""
+    """A schedule of alternating clips and pictures."""
 
     batch: int = 4
     clip_frames: int = 5
@@ -45,7 +45,7 @@ class Killed:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A schedule that notes in a folder which steps a worker has begun."""
+    """A schedule that records in a folder the steps that a worker has started."""
 
     folder: Path
     main: int
@@ -82,14 +82,14 @@ def test_two_workers_give_what_none_gives_bit_for_bit(folder, cache):
     assert all(torch.equal(a.video, b.video) for a, b in zip(plain, ahead, strict=True))
 
 
-def test_samples_that_travelled_to_another_process_give_the_same(folder):
+def test_a_pickled_training_set_gives_the_same_samples(folder):
     training_set = load(folder)
     travelled = pickle.loads(pickle.dumps(training_set))
     batch = training_set.draw_batch(0, range(3), 5, 16)
     assert torch.equal(travelled.draw_batch(0, range(3), 5, 16).video, batch.video)
 
 
-def test_two_processes_have_the_batches_of_one_between_them(folder):
+def test_two_processes_share_the_batches_of_one(folder):
     training_set = load(folder)
     whole = collect(training_set)
     halves = [collect(training_set, rank=rank, world=2) for rank in range(2)]
@@ -107,7 +107,7 @@ def test_a_later_start_gives_the_same_steps(folder, workers):
     assert torch.equal(later[0].video, whole[3].video)
 
 
-def test_the_callers_own_random_numbers_are_left_alone(folder):
+def test_the_global_random_state_is_not_changed(folder):
     before = torch.random.get_rng_state()
     collect(load(folder))
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -124,7 +124,7 @@ def test_a_shape_that_only_a_later_step_has_is_checked_at_the_start(folder):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_each_clip_that_is_left_out_is_named_once(folder, workers, caplog):
+def test_each_skipped_clip_is_named_once(folder, workers, caplog):
     make_clip(folder / "short.mp4", draw_numbers(3))
     (folder / "empty.mp4").touch()
     batches = collect(load(folder, broken_limit=0.5), workers=workers)
@@ -134,7 +134,7 @@ def test_each_clip_that_is_left_out_is_named_once(folder, workers, caplog):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_clips_that_break_later_are_named_once_and_count_towards_the_limit(folder, workers):
+def test_clips_that_become_unreadable_are_named_once_and_count_towards_the_limit(folder, workers):
     training_set = load(folder, rendered=0.0, broken_limit=0.4)
     (folder / "b.mp4").write_bytes(b"")
     named = [
@@ -164,7 +164,7 @@ def test_a_worker_makes_two_batches_ahead_and_ends_with_the_reader(folder, tmp_p
     assert torch.multiprocessing.active_children() == []
 
 
-def test_a_signal_to_all_processes_leaves_the_workers_at_work(folder):
+def test_workers_ignore_a_signal_to_all_processes(folder):
     batches = make_batches(load(folder), 0, STEPS, Alternating(), workers=1)
     next(batches)
     (worker,) = torch.multiprocessing.active_children()

@@ -1,4 +1,4 @@
-"""Which files are trained on: folders, lists, patterns, what is held out, what is unreadable."""
+"""The files of a training set: folders, lists, patterns, held-out and unreadable clips."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def media(tmp_path_factory):
 
 @pytest.fixture
 def folder(media, tmp_path):
-    """A tree: two clips and a picture, one of them further down, and what isn't media."""
+    """A folder tree with two clips, a picture, and files that are not media."""
     place = tmp_path / "clips"
     (place / "deep" / "er").mkdir(parents=True)
     shutil.copy(media / "clip.mp4", place / "a.mp4")
@@ -62,11 +62,11 @@ def write_list(folder, *rows):
     return file
 
 
-def test_a_folder_is_searched_to_its_depth_and_hidden_files_are_left(folder):
+def test_a_folder_is_searched_recursively_without_hidden_files(folder):
     assert list_names(DataConfig(path=str(folder))) == [["a.mp4", "deep/c.png", "deep/er/b.MP4"]]
 
 
-def test_patterns_take_whole_names_or_their_last_part(folder):
+def test_patterns_match_whole_names_or_their_last_part(folder):
     sources = (SourceConfig(include=("b.*",)), SourceConfig("deep", include=("er/*", "*.png")))
     config = DataConfig(path=str(folder), sources=sources)
     assert list_names(config) == [["deep/er/b.MP4"], ["c.png", "er/b.MP4"]]
@@ -90,7 +90,7 @@ def test_what_is_held_out_is_listed_for_evaluation_and_never_trained_on(folder):
         ({"sources": (SourceConfig("nowhere"),)}, "source 'nowhere': .*nowhere: neither a folder"),
     ],
 )
-def test_a_pattern_or_place_that_names_nothing_is_an_error(folder, settings, message):
+def test_a_pattern_or_source_without_clips_is_an_error(folder, settings, message):
     with pytest.raises(ConfigError, match=message):
         list_entries(DataConfig(path=str(folder), **settings))
 
@@ -117,13 +117,13 @@ def test_a_column_that_is_not_used_is_named(folder, caplog):
     assert "the columns strat are not used" in caplog.text
 
 
-def test_what_a_list_can_not_mean_is_an_error_of_the_configuration(folder):
+def test_an_invalid_list_is_an_error_of_the_configuration(folder):
     file = write_list(folder, {"path": "a.mp4"}, {"path": "a.mp4", "start": "soon"})
     with pytest.raises(ConfigError, match=r"data\.path is .*list.jsonl, line 2: got the start"):
         list_entries(DataConfig(path=str(file)))
 
 
-def test_a_file_with_another_sha256_than_the_list_says_is_left_out(folder):
+def test_a_file_with_another_sha256_than_in_the_list_is_skipped(folder):
     right = hashlib.sha256((folder / "a.mp4").read_bytes()).hexdigest()
     rows = {"path": "a.mp4", "sha256": right}, {"path": "deep/er/b.MP4", "sha256": "0" * 64}
     for _ in range(2):  # found again from what is remembered
@@ -132,7 +132,7 @@ def test_a_file_with_another_sha256_than_the_list_says_is_left_out(folder):
         assert "has the sha256" in training_set.broken[0].reason
 
 
-def test_what_can_not_be_read_is_counted_and_named_with_its_reason(folder):
+def test_unreadable_clips_are_counted_and_named_with_their_reasons(folder):
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("not a film, whatever its name says")
     cut(make_clip(folder / "short.mp4", draw_noise(12), movflags="faststart"), 0.6)
@@ -171,7 +171,7 @@ def test_a_tree_is_probed_once_and_what_changed_is_probed_again(folder, monkeypa
     assert probed == [folder / "a.mp4"]
 
 
-def test_a_torn_or_unwritable_memory_costs_a_probe_and_no_more(folder, caplog):
+def test_with_a_damaged_or_unwritable_cache_all_clips_are_probed_again(folder, caplog):
     memory = folder.parent / "clips.json"
     memory.write_text('{"torn')
     assert len(list_clips(load(folder, memory))) == 3
@@ -205,7 +205,7 @@ def test_the_hash_of_the_list_changes_with_a_file_and_with_a_row(folder):
         {"broken_limit": -1.0},
     ],
 )
-def test_a_value_that_means_nothing_is_an_error_that_names_its_key(folder, settings):
+def test_an_invalid_value_is_an_error_that_names_its_key(folder, settings):
     (key,) = settings
     with pytest.raises(ConfigError, match=rf"data\.{key}.* is .*; it is "):
         load_training_set(replace(DataConfig(path=str(folder)), **settings), 0, folder / "m.json")

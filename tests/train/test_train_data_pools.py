@@ -1,4 +1,4 @@
-"""Which clip a sample is cut from: by weight, by length, and only from those that fit."""
+"""The clip of a sample: by weight and by length, among those that are long and large enough."""
 
 from collections import Counter
 
@@ -22,7 +22,7 @@ def make_samples(*clips):
 
 
 def choose(training_set, frames, draws=400):
-    """How often each clip is drawn for samples of so many frames."""
+    """How often each clip is drawn for samples with this number of frames."""
     pool = training_set.pool_for(frames, 32)
     return Counter(pool.choose(KeyedRandom(index)).name for index in range(draws))
 
@@ -32,7 +32,7 @@ def test_longer_clips_are_drawn_more_often():
     assert 250 < choose(training_set, 5)["long"] < 350
 
 
-def test_sources_are_mixed_by_weight_whatever_they_hold():
+def test_sources_are_mixed_by_weight_regardless_of_their_clips():
     """3 : 1, so of 1000 draws 750 with a deviation of 14, though the one clip is the longest."""
     many = [make_clip(6, name="many") for _ in range(5)]
     sources = [Source(3.0, many), Source(1.0, [make_clip(100, name="one")])]
@@ -52,7 +52,7 @@ def test_single_frames_come_from_pictures_where_there_are_any():
     assert choose(make_samples(clip, picture), 2) == {"clip": 400}
 
 
-def test_clips_that_are_too_short_or_small_are_left_out_and_named():
+def test_clips_that_are_too_short_or_small_are_skipped_and_named():
     clips = make_clip(9, name="fit"), make_clip(8, name="short"), make_clip(9, 31, "small")
     training_set = TrainingSet([Source(1.0, clips)], DataConfig(strides=(2, 3)), 0)
     pool = training_set.pool_for(5, 32)
@@ -63,7 +63,7 @@ def test_clips_that_are_too_short_or_small_are_left_out_and_named():
     ]
 
 
-def test_where_no_clip_is_left_the_error_names_the_first_with_their_reasons():
+def test_without_a_fitting_clip_the_error_names_the_first_ones_with_their_reasons():
     training_set = make_samples(*[make_clip(9, name=f"clip {i}") for i in range(7)])
     with pytest.raises(ConfigError, match=r"33 frames .* clip 0 \(has 9 .* clip 4 \(.*and 2 more"):
         training_set.pool_for(33, 32)

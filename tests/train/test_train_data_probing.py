@@ -1,4 +1,4 @@
-"""What is found out about a file: its short side, how many frames it has, and when they come."""
+"""The facts about a file: its short side, the number of frames, and their times."""
 
 from fractions import Fraction
 
@@ -41,7 +41,7 @@ def test_a_turned_clip_has_the_short_side_that_a_player_shows(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_every_frame_of_an_uneven_clip_is_found_by_its_number(tmp_path, name):
+def test_every_frame_of_an_unevenly_spaced_clip_is_found_by_its_number(tmp_path, name):
     path = make_clip(tmp_path / name, draw_numbers(10), times=UNEVEN)
     clip = FileClip(name, path, probe_clip(path), 0, 10)
     assert clip.facts.times == pytest.approx([float(time) for time in UNEVEN])

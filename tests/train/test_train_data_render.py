@@ -1,4 +1,4 @@
-"""What is drawn and not read, and how samples are varied."""
+"""Rendered clips, and augmentations of samples."""
 
 import pytest
 import torch
@@ -12,11 +12,11 @@ from train.keyed_random import KeyedRandom
 FRAMES, SIZE = 5, 32
 
 
-def test_every_augmentation_that_a_configuration_may_name_is_there():
+def test_every_augmentation_of_the_configuration_exists():
     assert set(AUGMENTATIONS) == set(CHOICES["data.augment"])
 
 
-def test_augmentations_are_what_they_say():
+def test_augmentations_change_what_their_names_say():
     video = torch.rand(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     mirrored = [AUGMENTATIONS["mirror"](KeyedRandom(i), video) for i in range(20)]
     assert AUGMENTATIONS["none"](KeyedRandom(0), video) is video

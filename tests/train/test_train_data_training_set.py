@@ -1,4 +1,4 @@
-"""Training samples: functions of their key, exact frames, from anywhere in a clip."""
+"""Training samples: functions of their key, with exact frames from all parts of a clip."""
 
 import itertools
 import shutil
@@ -36,7 +36,7 @@ def load(folder, *include, **settings):
 
 
 def make_clip_in_memory(frames=12, height=64, width=96, name="clip"):
-    """A clip whose frames are of one grey each: 10 times their number."""
+    """A clip of uniformly grey frames, 10 times their number."""
     greys = torch.arange(frames, dtype=torch.uint8) * 10
     return MemoryClip(name, (greys.view(-1, 1, 1, 1).repeat(1, 3, height, width),))
 
@@ -59,7 +59,7 @@ def read_first_and_stride(video):
 
 
 @pytest.mark.parametrize("rendered", [0.0, 1.0])
-def test_a_sample_depends_on_seed_step_and_index_alone(rendered):
+def test_a_sample_depends_only_on_seed_step_and_index(rendered):
     training_set, again = make_samples(rendered=rendered), make_samples(rendered=rendered)
     again.draw_batch(3, range(2), FRAMES, SIZE)  # what was drawn before doesn't matter
     torch.manual_seed(123)
@@ -73,7 +73,7 @@ def test_another_seed_step_or_index_gives_another_sample():
         assert not torch.equal(sample, other)
 
 
-def test_a_sample_is_the_same_in_any_number_of_threads():
+def test_a_sample_does_not_depend_on_the_number_of_threads():
     training_set, threads = make_samples(rendered=1.0), torch.get_num_threads()
     results = []
     for count in (1, 3):
@@ -104,7 +104,7 @@ def test_strides_begin_where_the_range_does(folder):
 
 
 def test_a_centre_crop_of_the_native_size_is_what_the_reader_gives(folder):
-    """The protocol of OD-VAE's authors: nothing is resized, the centre is cut out."""
+    """The protocol of OD-VAE's authors: a centre crop without resizing."""
     training_set = load(folder, "noise.mkv")
     video = draw(training_set, 0, 0, 6, 24)
     expected = read_video(folder / "noise.mkv", crop=(24, 24))
@@ -121,7 +121,7 @@ def test_a_short_side_of_the_crop_leaves_no_room_beside_it(folder):
 def test_random_crops_reach_every_corner(folder, cache):
     training_set = load(folder, "noise.mkv", crop="random", cache=cache, kept_sides=(48,))
     whole = read_video(folder / "noise.mkv", frames=1)
-    places = {
+    corners = {
         (top, left): whole[..., top : top + 45, left : left + 45]
         for top in (0, 3)
         for left in (0, 19)
@@ -130,9 +130,9 @@ def test_random_crops_reach_every_corner(folder, cache):
     for step in range(400):
         video = draw(training_set, step, 0, 6, 45)[:, :, :1]
         reached |= {
-            position for position, crop in places.items() if (video - crop).abs().max() < 1e-5
+            position for position, crop in corners.items() if (video - crop).abs().max() < 1e-5
         }
-    assert reached == set(places)
+    assert reached == set(corners)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_the_short_side_lies_in_its_range_and_is_never_enlarged(sides, own, size
     assert (min(drawn), max(drawn)) == reached
 
 
-def test_cached_and_decoded_samples_show_the_same_cut(folder):
-    """Their pixels differ by the scaler alone."""
+def test_cached_and_decoded_samples_are_the_same_crop(folder):
+    """Their pixels differ only by the scaling algorithm."""
     settings = {**STRONG, "augment": "none"}
     retention = load(folder, "long.mp4", cache=True, kept_sides=(64,), **settings)
     filed = load(folder, "long.mp4", **settings)
@@ -164,14 +164,14 @@ def test_cached_and_decoded_samples_show_the_same_cut(folder):
 
 
 def break_inside(path):
-    """Overwrite the last pictures of a clip; its list of frames stays whole."""
+    """Overwrite the last pictures of a clip, but not its list of frames."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
     path.write_bytes(data)
     return path
 
 
-def test_a_clip_that_breaks_while_it_is_read_is_replaced_by_another_the_same_every_time(tmp_path):
+def test_an_unreadable_clip_is_replaced_by_another_which_is_the_same_in_every_call(tmp_path):
     make_clip(tmp_path / "good.mp4", draw_numbers(12))
     broken = make_clip(tmp_path / "broken.mp4", draw_noise(12), movflags="faststart")
     training_set = load(tmp_path)
@@ -183,7 +183,7 @@ def test_a_clip_that_breaks_while_it_is_read_is_replaced_by_another_the_same_eve
     assert read_numbers(batches[0].video) == list(range(12))  # in all of them: nothing is black
 
 
-def test_where_every_clip_breaks_the_error_says_so(tmp_path):
+def test_without_any_readable_clip_the_error_names_the_clips(tmp_path):
     broken = make_clip(tmp_path / "broken.mp4", draw_noise(12), movflags="faststart")
     training_set = load(tmp_path)
     break_inside(broken)
@@ -191,7 +191,7 @@ def test_where_every_clip_breaks_the_error_says_so(tmp_path):
         training_set.draw_batch(0, range(1), 12, SIZE)
 
 
-def test_a_clip_that_gives_fewer_frames_than_it_had_is_a_broken_one(folder, tmp_path):
+def test_a_clip_with_fewer_frames_than_when_it_was_probed_is_unreadable(folder, tmp_path):
     position = tmp_path / "clips"
     position.mkdir()
     shutil.copy(folder / "long.mp4", position / "a.mp4")
@@ -222,14 +222,14 @@ def test_a_still_larger_than_every_clip_is_enlarged(folder):
     assert still.mean().item() * 255 == pytest.approx(88, abs=2)
 
 
-def test_a_crop_at_the_clips_own_size_is_cut_and_not_resampled():
+def test_a_crop_at_the_clips_own_size_is_not_resampled():
     level = torch.randint(0, 256, (2, 3, 40, 60), dtype=torch.uint8)
     cut = CropSpec(start=0, frames=2, stride=1, side=40, size=40, position=(0.0, 0.5))
     crop = MemoryClip("noise", (level,)).read(cut).transpose(0, 1)
     assert torch.equal((crop * 255).round(), level[..., 10:50].float())
 
 
-def test_what_the_reader_says_of_a_file_is_said_once_and_not_at_every_sample(tmp_path, caplog):
+def test_the_readers_warning_about_a_file_is_logged_once_and_not_for_every_sample(tmp_path, caplog):
     make_clip(tmp_path / "clear.png", draw_numbers(1), codec="png", pix_fmt="rgba")
     training_set = load(tmp_path)
     for step in range(3):

@@ -1,4 +1,4 @@
-"""The discriminator, and the fused adversarial step against the naive one."""
+"""The discriminator, and the fused adversarial step compared with the naive one."""
 
 import pytest
 import torch
@@ -61,7 +61,7 @@ def test_the_paper_s_discriminator_has_its_size():
 
 
 class OneLayer(nn.Module):
-    """A generator whose last layer is its only one."""
+    """A generator with one layer."""
 
     def __init__(self):
         super().__init__()
@@ -72,7 +72,7 @@ class OneLayer(nn.Module):
 
 
 def compute_naively(generator, discriminator, clips, strength):
-    """The gradients and losses of the plain way: every loss through everything."""
+    """Gradients and losses of the naive step, which propagates every loss through all layers."""
     video, noisy = clips
     reconstruction = generator(noisy)
     error = absolute_error(reconstruction, video)
@@ -111,7 +111,7 @@ def test_the_fused_step_equals_the_naive_one(norm):
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-6, atol=1e-9)
 
 
-def test_judging_leaves_no_gradient_in_the_discriminator():
+def test_a_discriminator_pass_leaves_no_gradient_in_the_discriminator():
     discriminator = make_discriminator()
     video, noisy = make_clips()
     adversarial = run_discriminator(discriminator, noisy.requires_grad_(), video, GROUP)

@@ -1,4 +1,4 @@
-"""What a run publishes: a file that explains itself, its card, normalised latents."""
+"""Exported files: metadata, model card, and normalised latents."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ CONFIG = Config(model=ModelConfig(preset="odvae-tiny"))
 
 
 def move_weights(vae, seed):
-    """Random biases too, so that no term of the folding is zero."""
+    """Draw random weights, biases included, so that no term of the folding is zero."""
     generator = torch.Generator().manual_seed(seed)
     for weight in vae.parameters():
         weight.data += 0.1 * torch.randn(weight.shape, generator=generator).to(weight)
@@ -36,7 +36,7 @@ def vae():
 
 @pytest.fixture
 def run(tmp_path, vae):
-    """A run's folder after its last evaluation, at step 7."""
+    """A run folder after its last evaluation, at step 7."""
     folder = tmp_path / "run"
     folder.mkdir()
     odvae_core.save(vae, folder / "ema.safetensors")
@@ -47,7 +47,7 @@ def run(tmp_path, vae):
     return folder
 
 
-def test_an_exported_file_loads_and_says_how_it_was_made(run, tmp_path, vae):
+def test_an_exported_file_loads_with_the_metadata_of_its_training(run, tmp_path, vae):
     export_run(run, tmp_path / "model.safetensors", title="A test.")
     loaded = odvae_core.load(tmp_path / "model.safetensors")
     facts = loaded.provenance.metadata
@@ -59,7 +59,7 @@ def test_an_exported_file_loads_and_says_how_it_was_made(run, tmp_path, vae):
         torch.testing.assert_close(loaded.state_dict()[name], weight.half().float())
 
 
-def test_the_card_says_data_configuration_measures_and_protocol(run, tmp_path):
+def test_the_card_has_data_configuration_metrics_and_protocol(run, tmp_path):
     export_run(run, tmp_path / "model.safetensors", title="A test", data="Clips of my own, CC0.")
     card = (tmp_path / "model.md").read_text()
     sha256 = odvae_core.load(tmp_path / "model.safetensors").provenance.sha256
@@ -95,7 +95,7 @@ def test_raw_weights_are_those_of_the_newest_checkpoint(run, tmp_path, vae):
         assert torch.equal(loaded.state_dict()[name], weight), name
 
 
-def test_the_measures_are_those_of_the_step_that_the_averaged_weights_are_of(run, tmp_path, vae):
+def test_the_metrics_are_those_of_the_step_of_the_averaged_weights(run, tmp_path, vae):
     odvae_core.save(vae, run / "ema.safetensors", step="7")
     RunLog(run / "log.jsonl", active=True).write("evaluation", step=9, psnr=30.0, weights="ema")
     export_run(run, tmp_path / "model.safetensors")
@@ -150,12 +150,12 @@ def test_a_vae_without_quant_convs_is_refused():
 
 
 @pytest.mark.parametrize(("mean", "std"), [(MEAN[:3], STD[:3]), (MEAN, [1.0, 1.0, 0.0, 1.0])])
-def test_figures_that_do_not_fit_the_latents_are_refused(vae, mean, std):
+def test_statistics_that_do_not_fit_the_latents_are_refused(vae, mean, std):
     with pytest.raises(ValueError, match="latents of 4 channels have as many of both"):
         normalise_latents(vae, mean, std)
 
 
-def test_normalising_unmeasured_latents_is_refused(run, tmp_path, capsys):
+def test_normalising_without_latent_statistics_is_refused(run, tmp_path, capsys):
     events = [event for event in read_events(run / "log.jsonl") if event["event"] == "start"]
     (run / "log.jsonl").write_text("\n".join(map(json.dumps, events)))
     assert main([str(run), str(tmp_path / "model.safetensors"), "--normalise"]) == 1

@@ -1,4 +1,4 @@
-"""train/rescale.py: activations that float16 holds, and the same results."""
+"""Rescaled weights: activations in the range of float16, and the same results."""
 
 from dataclasses import replace
 
@@ -14,14 +14,14 @@ from train.export.rescale import LIMIT, find_factor, measure_peak_inputs, rescal
 
 @pytest.fixture(autouse=True)
 def small_clip(monkeypatch):
-    """A rendered clip that small models see quickly."""
+    """Render a smaller clip, which small models code fast."""
     monkeypatch.setattr(rescale, "SIZE", 32)
 
 
 def make_loud(preset, **changes):
     """A small VAE whose residual features and blocks far exceed the limit.
 
-    In float64 and with norms of no epsilon, so that nothing hides what the rescaling changes.
+    In float64 and with norms of no epsilon, so that no rounding hides a change by the rescaling.
     """
     torch.manual_seed(0)
     vae = odvae.build(replace(shrink(preset), norm_groups=8, **changes)).requires_grad_(False)
@@ -64,14 +64,14 @@ def test_other_widths_and_latent_channels_are_rescaled_too():
     assert find_loudest_norm_input(rescale_activations(vae)) <= LIMIT
 
 
-def test_a_quiet_vae_and_other_families_keep_their_weights():
+def test_a_vae_with_small_activations_and_other_families_keep_their_weights():
     quiet = odvae.build(replace(shrink("odvae-stream"), norm_groups=8)).requires_grad_(False)
     for vae in (quiet, odvae.build("ivvae-z4")):
         weights = rescale_activations(vae).state_dict()
         assert all(torch.equal(weights[name], weight) for name, weight in vae.state_dict().items())
 
 
-def test_a_factor_is_a_power_of_two_that_reaches_the_limit():
+def test_a_factor_is_the_largest_power_of_two_within_the_limit():
     assert [find_factor(LIMIT * peak) for peak in (0.0, 0.1, 1, 1.1, 4, 100)] == [
         1,
         1,

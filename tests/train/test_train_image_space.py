@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 def count_frames(frames=9):
-    """A clip whose frames hold their own numbers."""
+    """A clip whose frames have their number as value."""
     return torch.arange(float(frames)).view(1, 1, frames, 1, 1).expand(2, 3, frames, 2, 2)
 
 
@@ -41,7 +41,7 @@ def test_a_random_frame_comes_from_its_own_group():
     assert {third for _, _, third in seen} == {5, 6, 7, 8}
 
 
-def test_the_same_dice_pick_the_same_frames():
+def test_the_same_key_selects_the_same_frames():
     pick = [
         read_numbers(map_frames(count_frames(33), "random", 4, KeyedRandom(7))) for _ in range(2)
     ]
@@ -49,7 +49,7 @@ def test_the_same_dice_pick_the_same_frames():
 
 
 @pytest.mark.parametrize("mapping", ["slice", "mean", "random"])
-def test_a_picture_stands_for_itself(mapping):
+def test_a_picture_is_mapped_to_itself(mapping):
     assert read_numbers(map_frames(count_frames(1), mapping, 4, KeyedRandom(0))) == [0]
 
 
@@ -78,7 +78,7 @@ def write_bare(image, folder):
 
 
 @pytest.mark.parametrize("write", [write_ldm, write_bare, write_diffusers_folder])
-def test_the_2d_vae_may_lie_in_any_published_layout(vae, tmp_path, write):
+def test_the_2d_vae_is_loaded_from_any_published_layout(vae, tmp_path, write):
     path = write(build_image_vae(), tmp_path)
     space = ImageSpace(ImageSpaceConfig(vae=str(path)), vae, CPU)
     assert (space.vae.temporal_compression, space.vae.latent_channels) == (1, 4)
@@ -93,7 +93,7 @@ def test_the_2d_vae_of_sd3_is_that_of_a_video_vae_of_16_channels(tmp_path):
     assert space.vae.latent_channels == 16
 
 
-def test_the_decoder_s_error_teaches_the_latent_and_not_the_2d_vae(vae, image_file):
+def test_the_decoder_s_error_has_a_gradient_for_the_latent_and_none_for_the_2d_vae(vae, image_file):
     space = ImageSpace(ImageSpaceConfig(vae=str(image_file)), vae, CPU)
     video = torch.rand(1, 3, 5, 16, 16) * 2 - 1
     latent = torch.randn(1, 4, 2, 2, 2, requires_grad=True)
@@ -111,7 +111,7 @@ def test_the_encoder_s_latents_are_those_of_every_fourth_frame(vae, image_file):
     assert not latent.requires_grad
 
 
-def test_without_encode_there_are_no_other_latents(vae, image_file):
+def test_without_encode_there_are_no_image_latents(vae, image_file):
     space = ImageSpace(ImageSpaceConfig(vae=str(image_file)), vae, CPU)
     assert space.encode(torch.zeros(1, 3, 5, 16, 16), torch.zeros(1, 4, 2, 2, 2)) is None
 

@@ -1,4 +1,4 @@
-"""Whole runs from files: they log, evaluate, export, save, stop at a signal and go on."""
+"""Whole runs from files: they log, evaluate, export, save, stop at a signal and resume."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def test_the_best_weights_are_kept(tmp_path, clips):
 
 
 @pytest.mark.parametrize(("workers", "cut"), [(0, 3), (2, 5)])
-def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, clips, workers, cut, monkeypatch):
+def test_a_stopped_run_resumes_bit_for_bit(tmp_path, clips, workers, cut, monkeypatch):
     train(configure_files(tmp_path / "whole", clips))
     config = configure_files(tmp_path / "cut", clips, workers=workers)
     with monkeypatch.context() as patch:
@@ -113,12 +113,12 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, clips, workers, cut, monkey
 def test_a_signal_ends_a_run_after_its_step_and_saves_it(tmp_path, clips, number, monkeypatch):
     train_step = Run.train_step
 
-    def advance_and_be_told(self, video, indices):
+    def step_with_signal(self, video, indices):
         if self.step == 2:
             os.kill(os.getpid(), number)
         return train_step(self, video, indices)
 
-    monkeypatch.setattr(Run, "train_step", advance_and_be_told)
+    monkeypatch.setattr(Run, "train_step", step_with_signal)
     before = signal.getsignal(number)
     config = configure_files(tmp_path, clips)
     assert train(config).step == 3
@@ -127,7 +127,7 @@ def test_a_signal_ends_a_run_after_its_step_and_saves_it(tmp_path, clips, number
     assert signal.getsignal(number) is before
 
 
-def test_data_that_breaks_on_the_way_ends_a_run_with_its_steps_saved(tmp_path, clips, monkeypatch):
+def test_unreadable_data_end_a_run_with_its_steps_saved(tmp_path, clips, monkeypatch):
     import train.loop as loop
 
     opened = loop.open_batches
@@ -145,19 +145,13 @@ def test_data_that_breaks_on_the_way_ends_a_run_with_its_steps_saved(tmp_path, c
 
 
 def test_a_run_without_held_out_clips_still_exports(tmp_path, clips):
-    train(
-        configure_files(tmp_path, clips)
-        if False
-        else replace(
-            configure_files(tmp_path, replace(clips, held_out=())),
-            phases=(replace(PHASES[0], until_step=1),),
-        )
-    )
+    config = configure_files(tmp_path, replace(clips, held_out=()))
+    train(replace(config, phases=(replace(PHASES[0], until_step=1),)))
     assert (tmp_path / "ema.safetensors").exists()
     assert "evaluation" not in {event["event"] for event in read_events(tmp_path / "log.jsonl")}
 
 
-def test_a_part_of_the_steps_takes_pictures():
+def test_a_part_of_the_steps_uses_pictures():
     phase = Phase(until_step=400, batch=2, frames=5, size=16, image_share=0.5, image_batch=6)
     shapes = [choose_shape(Config(phases=(phase,)), step) for step in range(400)]
     pictures = [shape for shape in shapes if shape.frames == 1]
@@ -175,7 +169,7 @@ train(build_config(Config, json.loads(sys.argv[1])))
 
 
 def launch(config, processes, script):
-    """A run in processes of its own, and what its last checkpoint holds."""
+    """Run in new processes; the tensors of the last checkpoint."""
     script.write_text(LAUNCH)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc_per_node", str(processes), str(script), json.dumps(asdict(config))]
@@ -214,7 +208,7 @@ def test_two_processes_equal_one(tmp_path, clips):
 
 
 def find_key_biases(state):
-    """What attention doesn't feel: its gradient, and Adam's moments, are rounding alone."""
+    """The keys' biases, which don't change attention: their gradients and moments are rounding."""
     weights = [name for name in state if name.startswith("objective.")]
     biases = [i for i, name in enumerate(weights) if name.endswith("k.conv.bias")]
     names = {weights[i].replace("objective.vae", "ema.shadow") for i in biases}

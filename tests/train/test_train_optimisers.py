@@ -37,7 +37,7 @@ def test_an_optimiser_is_chosen_by_its_name(name, kind):
 
 
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16), (24, 24)])
-def test_singular_values_come_near_one(shape):
+def test_singular_values_are_close_to_one(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 1e-3
     values = torch.linalg.svdvals(orthogonalise(matrix))
     assert values.min() > 0.5
@@ -53,7 +53,7 @@ def test_the_gram_form_equals_the_iteration_itself():
     torch.testing.assert_close(orthogonalise(matrix), rows)
 
 
-def test_a_zero_gradient_moves_nothing():
+def test_a_zero_gradient_changes_nothing():
     weight = nn.Parameter(torch.ones(16, 16))
     weight.grad = torch.zeros_like(weight)
     Muon([weight], lr=0.1, betas=(0.9, 0.99)).step()
@@ -67,7 +67,7 @@ def test_only_kernels_with_rows_and_columns_are_matrices():
     assert not is_matrix(torch.zeros(16))
 
 
-def test_other_weights_follow_adam():
+def test_other_weights_are_updated_like_adam():
     own, reference = (nn.Parameter(torch.linspace(-1, 1, 5)) for _ in range(2))
     muon = Muon([own], lr=0.01, betas=(0.9, 0.99))
     adam = torch.optim.Adam([reference], lr=0.01, betas=(0.9, 0.99))

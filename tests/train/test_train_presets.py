@@ -46,7 +46,7 @@ def clips(tmp_path_factory):
 
 
 def shrink(config, clips, folder, overrides, phases):
-    """A shipped configuration with all it says of losses and rates, for a small network."""
+    """A shipped configuration with its losses and rates, for a small network."""
     data = replace(
         config.data, path=str(clips), held_out=("held*",), strides=(1, 2), sides=(32, 32)
     )
@@ -73,7 +73,7 @@ def read_steps(folder):
     return [event for event in read_events(folder / "log.jsonl") if event["event"] == "step"]
 
 
-def test_the_cvvae_preset_learns_from_pictures_and_clips_beside_a_frozen_2d_vae(clips, tmp_path):
+def test_the_cvvae_preset_trains_on_pictures_and_clips_with_a_frozen_2d_vae(clips, tmp_path):
     image_vae = tmp_path / "image.safetensors"
     odvae_core.save(make_vae(ModelConfig("sd-vae", SD_VAE)), image_vae)
     config = load_config(CONFIGS / "cvvae.toml", [f"image_space.vae={image_vae}"])
@@ -87,9 +87,7 @@ def test_the_cvvae_preset_learns_from_pictures_and_clips_beside_a_frozen_2d_vae(
     assert odvae_core.load(tmp_path / "run" / "ema.safetensors").family == "cvvae"
 
 
-def test_the_ivvae_preset_trains_its_2d_vae_then_starts_from_it_and_ends_adversarial(
-    clips, tmp_path
-):
+def test_the_ivvae_preset_trains_a_2d_vae_and_an_inflated_vae_with_a_discriminator(clips, tmp_path):
     settings = ["model.images=true", "model.parent=", "loss.adversarial=0"]
     config = load_config(CONFIGS / "ivvae.toml", settings)
     phases = (shorten(config.phases[0], 1, frames=1),)
@@ -120,7 +118,7 @@ def test_the_ivvae_preset_trains_its_2d_vae_then_starts_from_it_and_ends_adversa
     ids=lambda model: f"{model.preset}{' images' * model.images}{' bare' * bool(model.overrides)}",
 )
 @torch.no_grad()
-def test_every_family_starts_with_little_noise(model):
+def test_every_family_starts_with_little_posterior_noise(model):
     torch.manual_seed(0)
     posterior = make_vae(model).encode(torch.rand(1, 3, 5, 32, 32) * 2 - 1)
     assert posterior.logvar.mean().item() == pytest.approx(FIRST_LOGVAR, abs=1)

@@ -1,4 +1,4 @@
-"""A report: what it reads of a log, what it draws, and that the page needs nothing beside it."""
+"""Reports: the values from a log, the plots, and the self-contained page."""
 
 import re
 from io import BytesIO
@@ -21,7 +21,7 @@ CONFIG = {"model": {"preset": "odvae-tiny"}, "phases": [{"until_step": 60}], "ru
 
 
 def log_run(folder, steps=60, seed=0, **step_values):
-    """A run's folder with a log of a step, an evaluation and a sheet every 20 steps."""
+    """Write a run folder with a log of a step, an evaluation and a sheet every 20 steps."""
     folder.mkdir()
     run_log = RunLog(folder / "log.jsonl", active=True)
     config = CONFIG | {"run": {"seed": seed}}
@@ -57,7 +57,7 @@ def test_only_what_was_logged_is_drawn(tmp_path):
     }
 
 
-def test_runs_are_drawn_over_one_another_in_a_colour_each(tmp_path):
+def test_runs_share_a_plot_with_a_colour_for_each(tmp_path):
     runs = [log_run(tmp_path / "a"), log_run(tmp_path / "b", steps=40)]
     psnr = draw_figure(read_histories(runs)).axes[0]
     assert [line.get_label() for line in psnr.lines] == ["a", "b"]
@@ -65,10 +65,10 @@ def test_runs_are_drawn_over_one_another_in_a_colour_each(tmp_path):
     assert len({line.get_color() for line in psnr.lines}) == 2
 
 
-def test_a_place_in_the_group_without_a_figure_is_left_out(tmp_path):
-    places = draw_figure(read_histories([log_run(tmp_path / "run")])).axes[2].lines[0]
-    assert list(places.get_xdata()) == [0, 1, 3]
-    assert list(places.get_ydata()) == [22.0, 21.0, 20.0]
+def test_a_position_in_the_group_without_a_value_is_not_drawn(tmp_path):
+    line = draw_figure(read_histories([log_run(tmp_path / "run")])).axes[2].lines[0]
+    assert list(line.get_xdata()) == [0, 1, 3]
+    assert list(line.get_ydata()) == [22.0, 21.0, 20.0]
 
 
 def test_a_loss_has_a_logarithmic_axis_unless_it_is_negative_somewhere(tmp_path):
@@ -80,7 +80,7 @@ def test_a_loss_has_a_logarithmic_axis_unless_it_is_negative_somewhere(tmp_path)
     assert scales == ["log", "linear"]
 
 
-def test_baselines_that_an_evaluation_names_are_level_lines(tmp_path):
+def test_baselines_of_an_evaluation_are_horizontal_lines(tmp_path):
     run = log_run(tmp_path / "run")
     run_log = RunLog(run / "log.jsonl", active=True)
     run_log.write("evaluation", step=80, psnr=24.0, baselines={"bicubic": 20.5})
@@ -138,7 +138,7 @@ def test_a_png_has_the_plots_above_the_last_sheet(tmp_path):
     assert report.shape[0] > 500
 
 
-def test_a_run_that_was_interrupted_says_so(tmp_path):
+def test_a_run_without_a_stop_event_is_described_as_running_or_interrupted(tmp_path):
     run = log_run(tmp_path / "run", steps=40)
     with (run / "log.jsonl").open("a") as file:
         file.write('{"event": "step", "st')
@@ -148,7 +148,7 @@ def test_a_run_that_was_interrupted_says_so(tmp_path):
     )
 
 
-def test_a_resumed_run_says_how_often(tmp_path):
+def test_the_number_of_resumptions_is_reported(tmp_path):
     run = log_run(tmp_path / "run", steps=40)
     RunLog(run / "log.jsonl", active=True).write("start", step=40, config=CONFIG)
     (history,) = read_histories([run])
@@ -156,7 +156,7 @@ def test_a_resumed_run_says_how_often(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["html", "png"])
-def test_a_run_that_logged_nothing_yet_is_a_sentence(tmp_path, suffix):
+def test_a_run_without_events_is_reported(tmp_path, suffix):
     (tmp_path / "run").mkdir()
     report = write_report([tmp_path / "run"], tmp_path / f"report.{suffix}")
     if suffix == "html":
@@ -166,7 +166,7 @@ def test_a_run_that_logged_nothing_yet_is_a_sentence(tmp_path, suffix):
         assert imread(report)[..., :3].min() < 0.5
 
 
-def test_logs_of_the_first_runs_are_drawn_without_what_they_lack():
+def test_logs_of_the_first_runs_are_drawn_without_the_missing_values():
     runs = [LOGS / "log.jsonl", LOGS / "log-parent.jsonl"]
     assert [history.name for history in read_histories(runs)] == ["default-model", "log-parent"]
     found = titles(*runs)
@@ -174,11 +174,11 @@ def test_logs_of_the_first_runs_are_drawn_without_what_they_lack():
     assert "seconds a step" not in found
 
 
-def test_runs_of_one_name_are_told_apart_by_their_places(tmp_path):
+def test_runs_with_the_same_name_are_named_by_their_paths(tmp_path):
     for parent in ("a", "b"):
         (tmp_path / parent / "run").mkdir(parents=True)
-    places = [tmp_path / parent / "run" for parent in ("a", "b")]
-    assert [history.name for history in read_histories(places)] == list(map(str, places))
+    paths = [tmp_path / parent / "run" for parent in ("a", "b")]
+    assert [history.name for history in read_histories(paths)] == list(map(str, paths))
 
 
 def test_a_run_that_is_not_there_is_refused_in_one_line(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The papers' findings in small: experiments run, report, and say when something wasn't shown."""
+"""The command `train.reproduce`: experiments run, write a report, and name failed checks."""
 
 import json
 import math
@@ -23,7 +23,7 @@ TINY = ModelConfig("odvae-tiny", {"width": 8, "norm_groups": 4})
 
 
 def draw_waves(seed, frames=70):
-    """Waves that run over the picture, uint8 [144, 192, 3] each."""
+    """Moving waves, uint8 [144, 192, 3] each."""
     y, x = np.mgrid[:144, :192] / 144
     for t in range(frames):
         waves = [np.sin(9 * x + (4 + c + seed) * y - (0.1 + 0.1 * seed) * t) for c in range(3)]
@@ -31,7 +31,7 @@ def draw_waves(seed, frames=70):
 
 
 def call(*words):
-    """The command's status; it computes with as many threads as the other tests."""
+    """The exit status of the command, with the threads of the other tests."""
     return command.main([*map(str, words), "--threads", str(torch.get_num_threads())])
 
 
@@ -102,7 +102,7 @@ def test_the_figures_lie_beside_the_report(reproduced):
     assert all(f"]({name})" in page for name in names)
 
 
-def test_the_status_and_the_page_say_what_was_shown(reproduced):
+def test_the_status_and_the_page_agree_on_failed_checks(reproduced):
     status, folder = reproduced
     page = (folder / "report.md").read_text()
     results = json.loads((folder / "report.json").read_text())["findings"].values()
@@ -133,12 +133,12 @@ def test_all_checks_passed_is_status_0_and_one_failed_is_1(claim, capsys):
         (["--held-out", "street-*"], "--held-out street-* matches none of waves-0.mp4"),
     ],
 )
-def test_a_wrong_call_is_status_2(given, tmp_path, capsys, words, error):
+def test_an_invalid_call_is_status_2(given, tmp_path, capsys, words, error):
     assert call(given, "--output", tmp_path, *words) == 2
     assert error in capsys.readouterr().err
 
 
-def test_without_clips_the_call_asks_for_them(monkeypatch, tmp_path, capsys):
+def test_without_clips_the_error_names_the_argument(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(command, "CLIPS", tmp_path / "none")
     assert call("--output", tmp_path) == 2
     assert "name a folder with clips" in capsys.readouterr().err

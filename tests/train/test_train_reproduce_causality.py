@@ -19,7 +19,7 @@ IVVAE = {"width": 4, "blocks": 1}
 
 @pytest.fixture
 def inflated(tmp_path):
-    """A small IV-VAE that starts from a 2D VAE: its kernels look at no other frame yet."""
+    """A small IV-VAE inflated from a 2D VAE: its weights of other frames are 0."""
     torch.manual_seed(0)
     path = tmp_path / "parent.safetensors"
     odvae_core.save(make_vae(ModelConfig("ivvae-z4", IVVAE, images=True)), path)
@@ -31,7 +31,7 @@ def reconstruct(vae, video):
     return vae.decode(vae.encode(video).mode())
 
 
-def test_the_causal_network_starts_with_what_the_group_causal_one_computes(inflated):
+def test_the_causal_network_computes_the_same_as_the_group_causal_one_before_training(inflated):
     video = torch.rand(1, 3, 9, 16, 16) * 2 - 1
     expected = reconstruct(inflated, video)
     delay_kernels(inflated)
@@ -52,7 +52,7 @@ def test_the_causal_network_has_the_same_weights_and_no_group_causal_convolution
 
 
 def find_reach(conv, frame):
-    """The output frames that a change of one input frame reaches."""
+    """The output frames that change with one input frame."""
     clip = torch.randn(1, 4, 9, 3, 3)
     changed = clip.clone()
     changed[:, :, frame] += 1
@@ -61,7 +61,7 @@ def find_reach(conv, frame):
 
 
 @torch.no_grad()
-def test_a_causal_kernel_sees_two_frames_back_and_none_ahead():
+def test_a_causal_kernel_depends_on_two_earlier_frames_and_no_later_one():
     grouped = GroupCausalConv3d(4, 4)
     causal = CausalReplacement(grouped)
     assert [find_reach(grouped, frame) for frame in (5, 6)] == [[5, 6], [5, 6, 7]]

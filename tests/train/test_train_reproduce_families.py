@@ -1,4 +1,4 @@
-"""The experiments of `reproduce --families`: numbers, figures, and what their checks demand."""
+"""The experiments of `reproduce --families`: numbers, figures and checks."""
 
 from math import isfinite
 from pathlib import Path
@@ -17,7 +17,7 @@ from train.run_log import read_events
 
 
 def draw_waves(frames=18):
-    """Waves that run over the picture, uint8 [H, W, 3] each."""
+    """Moving waves, uint8 [H, W, 3] each."""
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     waves = [127.5 + 120 * np.sin(9 * x + 5 * y - 0.2 * t) for t in range(frames)]
     return [np.repeat(wave[..., None], 3, axis=2).astype(np.uint8) for wave in waves]
@@ -25,7 +25,7 @@ def draw_waves(frames=18):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What the experiments report after trainings of two steps, and the folder."""
+    """The results of the experiments after trainings of two steps, and the folder."""
     folder = tmp_path_factory.mktemp("families")
     for name in ("train-000.mp4", "held-out-001.mp4"):
         (folder / "clips").mkdir(exist_ok=True)
@@ -69,7 +69,7 @@ def test_causal_and_group_causal_have_the_same_figures_before_the_first_step(res
 
 
 def end_at(*positions):
-    """A course that ended with this PSNR of frame 0 and of each place in the group."""
+    """A training with this PSNR of frame 0 and of each position in the group at its end."""
     psnr = sum(positions) / len(positions)
     return TrainingResult(Path("none"), {0: {}, 2: {"positions": list(positions), "psnr": psnr}})
 
@@ -88,7 +88,7 @@ def test_half_a_parent_must_be_better_than_none_and_lose_less_over_time_than_a_w
 
 
 @pytest.mark.parametrize(("without", "passed"), [(14.9, True), (15.1, False)])
-def test_every_mapping_must_bring_the_spaces_nearer(without, passed):
+def test_every_mapping_must_bring_the_latent_spaces_closer(without, passed):
     near = {"slice": 16.0, "mean": 15.0, "random": 17.0, "none": without}
     distances = {name: Distance(psnr, 0.0) for name, psnr in near.items()}
     assert check_distances(distances).passed is passed

@@ -1,4 +1,4 @@
-"""Figures and tables of the reproduction: what is counted, what is compared, when it is shown."""
+"""Figure 4 and tables 3 and 4: counted operations, compared schedules, and checks."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def test_variant_4_must_be_near_variant_1(psnr, passed):
 
 @torch.no_grad()
 def count_by_layers(vae, video, latent):
-    """Multiply-adds of encoder and decoder, from the sizes of what each convolution gives."""
+    """Multiply-adds of encoder and decoder, from the output size of each convolution."""
     counts = []
 
     def note(conv, inputs, output):
@@ -50,7 +50,7 @@ def count_by_layers(vae, video, latent):
 
 
 @pytest.mark.parametrize("preset", table_3.VARIANTS.values())
-def test_the_counter_sees_every_multiply_add_of_every_convolution(preset):
+def test_every_multiply_add_of_every_convolution_is_counted(preset):
     with torch.device("meta"):
         vae = build(preset)
         video, latent = torch.empty(1, 3, 25, 256, 256), torch.empty(1, 4, 7, 32, 32)
@@ -77,13 +77,13 @@ def test_a_sweep_is_equal_and_windows_differ_on_random_weights():
     assert not table_4.check_equal("it", "Windows(9)", metrics).passed
 
 
-def test_whole_costs_nothing_and_a_lost_decibel_is_too_much():
+def test_whole_loses_no_psnr_and_a_loss_of_one_decibel_fails():
     row = table_4.ScheduleMetrics(20.0, 0.0, 0.1, 0.1, 1.0)
     metrics = {"Whole()": row, "Windows(9)": replace(row, psnr=19.0)}
     assert table_4.check_cost("Whole()", metrics).passed
     assert not table_4.check_cost("Windows(9)", metrics).passed
 
 
-def test_a_table_is_written_with_its_digits():
+def test_a_table_is_written_with_its_number_of_decimals():
     table = Table("t", ("a", "b", "c"), [("x", 1.0, 3)], digits=1)
     assert format_table(table) == "| a | b | c |\n|---|---|---|\n| x | 1.0 | 3 |"

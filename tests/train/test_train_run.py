@@ -1,4 +1,4 @@
-"""Runs in memory: what learns, what doesn't, and that a resumed run is the same run."""
+"""Runs in memory: which weights change, and that a resumed run equals an uninterrupted one."""
 
 import math
 from dataclasses import replace
@@ -25,7 +25,7 @@ from train.step import DivergedError, LossNetworks
 
 
 def collect_state(run):
-    """Every tensor that a run's future depends on, by name."""
+    """All tensors of a run's checkpoint, by name."""
     found = {}
 
     def walk(name, value):
@@ -46,7 +46,7 @@ def assert_same(one, other):
         assert torch.equal(value, other[name]), name
 
 
-def test_one_batch_is_learnt_by_heart(tmp_path):
+def test_a_network_overfits_one_batch(tmp_path):
     steps = 80
     run = Run(
         configure(
@@ -88,13 +88,13 @@ def test_without_a_checkpoint_a_run_starts_at_step_0(tmp_path):
     assert run.step == 0
 
 
-def test_the_adversary_comes_with_its_phase(tmp_path):
+def test_the_adversarial_loss_starts_with_its_phase(tmp_path):
     values = train_steps(Run(configure(tmp_path)), 5)
     assert ["adaptive_weight" in step for step in values] == [False] * 3 + [True] * 2
     assert all(math.isfinite(number) for step in values for number in step.values())
 
 
-def test_a_step_moves_every_weight_of_the_vae(tmp_path):
+def test_a_step_changes_every_weight_of_the_vae(tmp_path):
     run = Run(configure(tmp_path))
     before = {name: weight.clone() for name, weight in run.vae.named_parameters()}
     train_steps(run, 2)
@@ -102,7 +102,7 @@ def test_a_step_moves_every_weight_of_the_vae(tmp_path):
     assert still == []
 
 
-def test_the_discriminator_moves_only_in_its_phase(tmp_path):
+def test_the_discriminator_changes_only_in_its_phase(tmp_path):
     run = Run(configure(tmp_path))
     weight = next(iter(run.discriminator.module.parameters()))
     before = weight.clone()
@@ -112,7 +112,7 @@ def test_the_discriminator_moves_only_in_its_phase(tmp_path):
     assert not torch.equal(weight, before)
 
 
-def test_what_a_phase_freezes_stays_and_the_rest_moves(tmp_path):
+def test_parts_frozen_in_a_phase_do_not_change_and_the_others_do(tmp_path):
     phases = (replace(PHASES[0], frozen=("encoder", "quant_conv")),)
     run = Run(configure(tmp_path, phases=phases))
     before = {name: weight.clone() for name, weight in run.vae.named_parameters()}
@@ -137,7 +137,7 @@ def test_pieces_of_a_batch_add_up_to_the_batch(tmp_path):
     names = [name for name, _ in whole.objective.module.named_parameters()]
     assert len(states[0]) > 100
     for number, state in states[0].items():
-        # Attention doesn't feel the bias of its keys: that one's gradient is rounding alone.
+        # The bias of keys does not change attention: its gradient is rounding.
         if not names[number].endswith("k.conv.bias"):
             difference = (state["exp_avg"] - states[1][number]["exp_avg"]).norm()
             assert difference <= 1e-4 * state["exp_avg"].norm(), names[number]
@@ -175,7 +175,7 @@ def test_too_many_steps_in_a_row_that_are_not_finite_end_the_run(tmp_path):
         run.train_step(bad, range(2))
 
 
-def test_lpips_counts_where_it_weighs(tmp_path):
+def test_lpips_is_added_with_its_weight(tmp_path):
     run = Run(configure(tmp_path, loss=LossConfig(perceptual_weight=2.0)))
     run.step_runner.loss_networks = LossNetworks(perceptual=random_lpips("alex", 0))
     video = draw_batch(0, range(2), 1, 64)
@@ -183,7 +183,7 @@ def test_lpips_counts_where_it_weighs(tmp_path):
     assert values["total"] == pytest.approx(values["l1"] + 2 * values["perceptual"], rel=1e-4)
 
 
-def test_a_learnt_log_variance_learns(tmp_path):
+def test_a_learnt_log_variance_changes(tmp_path):
     run = Run(configure(tmp_path, loss=LossConfig(learn_logvar=True)))
     variance = run.objective.module.variances["video"]
     assert variance.requires_grad
@@ -191,7 +191,7 @@ def test_a_learnt_log_variance_learns(tmp_path):
     assert variance != 0
 
 
-def test_the_frozen_2d_vae_teaches_the_encoder(tmp_path):
+def test_the_loss_of_the_frozen_2d_vae_changes_the_encoder(tmp_path):
     preset = choose_preset(ModelConfig(preset="odvae-tiny", overrides=SMALL))
     odvae_core.save(odvae_core.build(image_parent(preset)), tmp_path / "image.safetensors")
     space = ImageSpaceConfig(vae=str(tmp_path / "image.safetensors"), encode=True)
@@ -210,14 +210,14 @@ def test_the_average_starts_at_the_first_weights(tmp_path):
     assert all(torch.equal(run.ema.shadow[name], weight) for name, weight in before.items())
 
 
-def test_the_noise_of_a_sample_depends_on_its_place_alone(tmp_path):
+def test_the_noise_of_a_sample_depends_only_on_its_index(tmp_path):
     run = Run(configure(tmp_path))
     video = draw_batch(0, range(4))
     whole = run.draw_noise(video, range(4))
     assert torch.equal(run.draw_noise(video[1::2], range(1, 4, 2)), whole[1::2])
 
 
-def test_in_bf16_every_step_counts_and_no_scaler_is_needed(tmp_path):
+def test_in_bf16_no_step_is_skipped_and_no_scaler_is_needed(tmp_path):
     run = Run(configure(tmp_path, run=RunConfig(str(tmp_path), precision="bf16")))
     assert run.accelerator.scaler is None
     values = train_steps(run, 6)
@@ -225,7 +225,7 @@ def test_in_bf16_every_step_counts_and_no_scaler_is_needed(tmp_path):
     assert all(math.isfinite(step["gradient"]) for step in values)
 
 
-def test_a_disk_that_refuses_does_not_end_a_run(tmp_path, monkeypatch, caplog):
+def test_a_failing_disk_does_not_end_a_run(tmp_path, monkeypatch, caplog):
     run = Run(configure(tmp_path))
     train_steps(run, 1)
 

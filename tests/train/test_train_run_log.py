@@ -1,4 +1,4 @@
-"""The run's log: what is written, what survives a kill, what may be published, who is told."""
+"""The run's log: events, incomplete lines, published paths and trackers."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ from train.run_log import (
 
 
 class Notes(GeneralTracker):
-    """A tracker that remembers what it was told."""
+    """A tracker that records its calls."""
 
     name = "notes"
     requires_logging_directory = False
@@ -63,7 +63,7 @@ def test_numbers_that_are_not_finite_become_null(tmp_path):
     assert (line["kl"], line["positions"]) == (None, [1.0, None])
 
 
-def test_the_half_line_of_a_killed_process_is_left_out_with_a_warning(tmp_path, caplog):
+def test_an_incomplete_line_of_a_killed_process_is_skipped_with_a_warning(tmp_path, caplog):
     log = tmp_path / "log.jsonl"
     write_log(log, {"event": "start", "step": 0})
     with log.open("a") as file:
@@ -72,7 +72,7 @@ def test_the_half_line_of_a_killed_process_is_left_out_with_a_warning(tmp_path, 
     assert "line 2 is incomplete" in caplog.text
 
 
-def test_the_next_process_writes_behind_a_half_line_not_into_it(tmp_path):
+def test_the_next_process_starts_a_new_line_after_an_incomplete_one(tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text('{"event": "st')
     RunLog(log, active=True).write("stop", step=2)
@@ -118,7 +118,7 @@ def test_steps_that_a_resumed_run_repeated_count_once_the_later_ones(tmp_path):
         ("", ""),
     ],
 )
-def test_of_a_path_outside_of_the_run_only_the_last_part_is_published(place, published):
+def test_of_a_path_outside_the_working_directory_only_the_last_part_is_published(place, published):
     config = Config(data=DataConfig(path=place), run=RunConfig(folder=place))
     values = publishable_config(config)
     assert (values["data"]["path"], values["run"]["folder"]) == (published, published)
@@ -126,7 +126,7 @@ def test_of_a_path_outside_of_the_run_only_the_last_part_is_published(place, pub
 
 @pytest.fixture
 def notes():
-    """The tracker; accelerate's state, which is the process's, is as before afterwards."""
+    """The tracker; accelerate's state is reset after the test."""
     yield Notes()
     AcceleratorState._reset_state(reset_partial_state=True)
 

@@ -1,4 +1,4 @@
-"""One step: what it logs of values that are not finite."""
+"""The names of values that are not finite, which a skipped step logs."""
 
 from train.step import name_non_finite
 
