@@ -10,7 +10,7 @@ from pathlib import Path
 from .config import ConfigError, load_config
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     parser.add_argument(
@@ -32,7 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     """Train; a run folder with checkpoints is resumed."""
-    options = parse(arguments)
+    options = parse_arguments(arguments)
     try:
         config = load_config(options.config, options.settings)
     except (ConfigError, OSError) as error:

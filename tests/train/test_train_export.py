@@ -151,7 +151,7 @@ def test_a_vae_without_quant_convs_is_refused():
 
 @pytest.mark.parametrize(("mean", "std"), [(MEAN[:3], STD[:3]), (MEAN, [1.0, 1.0, 0.0, 1.0])])
 def test_statistics_that_do_not_fit_the_latents_are_refused(vae, mean, std):
-    with pytest.raises(ValueError, match="latents of 4 channels have as many of both"):
+    with pytest.raises(ValueError, match="latents of 4 channels need as many of both"):
         normalise_latents(vae, mean, std)
 
 

@@ -10,7 +10,7 @@ import torch
 from matplotlib.image import imread
 
 from train.contact_sheet import draw_contact_sheet
-from train.report.__main__ import main, parse, write_report
+from train.report.__main__ import main, parse_arguments, write_report
 from train.report.figure import draw_figure, running_mean
 from train.report.history import read_histories
 from train.report.panels import Line, find_panels
@@ -188,5 +188,5 @@ def test_a_run_that_is_not_there_is_refused_in_one_line(tmp_path, capsys):
 
 def test_an_output_of_another_kind_is_refused(capsys):
     with pytest.raises(SystemExit):
-        parse(["run", "--output", "report.pdf"])
+        parse_arguments(["run", "--output", "report.pdf"])
     assert "end it in .html or .png" in capsys.readouterr().err

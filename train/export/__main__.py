@@ -69,7 +69,7 @@ def summarise_training(trained: TrainedRun) -> dict[str, str]:
     return facts
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m train.export", description=__doc__)
     parser.add_argument("run", type=Path, help="the run's folder")
@@ -95,7 +95,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Export; errors are printed in one line."""
     try:
-        export_run(**vars(parse(arguments)))
+        export_run(**vars(parse_arguments(arguments)))
     except (ValueError, OSError) as error:
         print(f"train.export: {error}", file=sys.stderr)
         return 1

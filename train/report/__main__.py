@@ -19,7 +19,7 @@ from .page import write_page
 SUFFIXES = (".html", ".png")
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m train.report", description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder or log")
@@ -50,7 +50,7 @@ def write_report(runs: list[Path], output: Path | None = None) -> Path:
 
 def main(arguments: list[str]) -> int:
     """Write the report and print its path."""
-    options = parse(arguments)
+    options = parse_arguments(arguments)
     try:
         print(write_report(options.runs, options.output))
     except OSError as error:

@@ -16,7 +16,7 @@ HELD_OUT = "sam2-*"
 FAILED, WRONG, STOPPED = 1, 2, 130
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m train.reproduce", description=__doc__)
     parser.add_argument("clips", type=Path, nargs="?", help="a folder with videos, five or more")
@@ -45,7 +45,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     """Run the experiments; 0: all checks passed, 1: one failed, 2: invalid options or clips."""
-    options = parse(arguments)
+    options = parse_arguments(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     from odvae_core import CheckpointError
     from odvae_core.video import ListingError, VideoError
