@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.environment import describe_environment
+from benchmarks.peak import read_status, reset_peak
+from odvae_core.environment import describe_environment
 from odvae_core.video import VideoWriter
 from tests.comfyui.graph import Graph
 from tests.comfyui.server import Server, find_comfyui
@@ -28,14 +29,14 @@ RUN_SECONDS = 3600
 
 
 def write_clip(path: Path, frames: int) -> None:
-    """A clip of drifting waves, so many frames long."""
+    """Write a clip of moving waves."""
     with VideoWriter(path, (HEIGHT, WIDTH), RATE) as writer:
-        for piece in render(frames):
+        for piece in render_waves(frames):
             writer.write(piece)
 
 
-def render(frames: int) -> Iterator[Tensor]:
-    """[1, 3, T, H, W] in [-1, 1], some frames at a time."""
+def render_waves(frames: int) -> Iterator[Tensor]:
+    """The frames in pieces, [1, 3, T, H, W] in [-1, 1]."""
     y, x = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
     for first in range(0, frames, PIECE):
         time = torch.arange(first, min(first + PIECE, frames)).view(-1, 1, 1)
@@ -55,34 +56,22 @@ def run_clip(server: Server, name: str, checkpoint: str) -> None:
         raise RuntimeError(run.message)
 
 
-def read_status(process: int, field: str) -> float:
-    """Megabytes of a field of the process's status."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    raise KeyError(f"{field} of process {process}")
-
-
-def forget_peak(process: int) -> None:
-    """Start measuring the peak anew."""
-    Path(f"/proc/{process}/clear_refs").write_text("5")
-
-
-def measure(server: Server, lengths: list[int], checkpoint: str) -> None:
-    """Print a row for every length, after a first short run that loads all there is to load."""
+def measure_lengths(server: Server, lengths: list[int], checkpoint: str) -> None:
+    """Print a row for every length; a first run that loads the model is printed too."""
     print("frames  seconds  peak MB")
     for frames in [lengths[0], *lengths]:
         name = f"clip-{frames}-{time.monotonic_ns()}.mp4"
         write_clip(server.base / "input" / name, frames)
-        forget_peak(server.process.pid)
+        reset_peak(server.process.pid)
         start = time.monotonic()
         run_clip(server, name, checkpoint)
-        seconds, peak = time.monotonic() - start, read_status(server.process.pid, "VmHWM")
+        seconds = time.monotonic() - start
+        peak = read_status("VmHWM", server.process.pid) / 2**20
         print(f"{frames:6}  {seconds:7.1f}  {peak:7.0f}", flush=True)
 
 
-def offer(server: Server, checkpoint: str) -> str:
-    """The name by which Load OD-VAE lists a file, which is put where it looks, or the default."""
+def install_checkpoint(server: Server, checkpoint: str) -> str:
+    """Link a file into the server's model folder; its name in Load OD-VAE is returned."""
     if checkpoint == "default":
         return checkpoint
     file = Path(checkpoint).resolve()
@@ -103,7 +92,7 @@ def main() -> int:
         server = Server(comfyui, Path(folder))
         try:
             server.start()
-            measure(server, options.frames, offer(server, options.checkpoint))
+            measure_lengths(server, options.frames, install_checkpoint(server, options.checkpoint))
             print(f"ComfyUI {server.version}; {describe_environment()}")
         finally:
             server.stop()

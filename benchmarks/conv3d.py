@@ -1,8 +1,8 @@
-"""What PyTorch's own choice of a conv3d kernel costs on the CPU, against ours.
+"""The time of PyTorch's conv3d on the CPU, compared with ours.
 
     python -m benchmarks.conv3d
 
-One small clip in float32, as a schedule gives; both in one process, in turns, the best of five.
+One small clip in float32, of a schedule's size; both in one process, alternating, the best of five.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from benchmarks.environment import describe_environment
+from odvae_core.environment import describe_environment
 from odvae_core.layers.conv import Conv3d
 
 SHAPES = ((32, 10, 64), (64, 10, 32), (128, 6, 16))

@@ -1,9 +1,9 @@
-"""What a piece's length costs in time: the table behind `odvae_core/planning/cost.py`.
+"""The time of schedules by the length of their pieces: the table in `odvae_core/planning/cost.py`.
 
     python -m benchmarks.cuts [--frames 49] [--size 192x320] [--preset default --preset ...]
 
-CPU seconds (user and system) of one thread, in float32, one process a row, the least of three
-passes, divided by those of the whole clip.
+CPU seconds (user and system) of one thread, in float32, one process for each row, the least of
+three passes, divided by those of the whole clip.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import torch
 
 import odvae_core as odvae
-from benchmarks.environment import ROOT, describe_environment
-from odvae_core.registry import read_config
+from benchmarks.narrow import build_narrow
+from odvae_core.environment import ROOT, describe_environment
 
 SCHEDULES = {
     "Whole()": odvae.Whole(),
@@ -29,19 +28,18 @@ SCHEDULES = {
 }
 
 
-def build(preset: str) -> odvae.VideoVAE:
+def build_model(preset: str) -> odvae.VideoVAE:
     """The embedded model, or a preset at a quarter of its width with random weights."""
     if preset == "default":
         return odvae.load("default")
     torch.manual_seed(0)
-    config = read_config(preset)
-    return odvae.build(replace(config, width=config.width // 4)).eval().requires_grad_(False)
+    return build_narrow(preset).eval().requires_grad_(False)
 
 
-def measure(arguments: argparse.Namespace) -> list[float]:
+def measure_passes(arguments: argparse.Namespace) -> list[float]:
     """CPU seconds of encoding and of decoding."""
     torch.set_num_threads(1)
-    vae, schedule = build(arguments.preset[0]), SCHEDULES[arguments.schedule]
+    vae, schedule = build_model(arguments.preset[0]), SCHEDULES[arguments.schedule]
     height, width = (int(side) for side in arguments.size.split("x"))
     video = torch.rand(1, 3, arguments.frames, height, width) * 2 - 1
     with torch.inference_mode():
@@ -91,7 +89,7 @@ def main() -> None:
     parser.add_argument("--schedule", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.schedule:
-        print(json.dumps(measure(arguments)))
+        print(json.dumps(measure_passes(arguments)))
     else:
         print_table(arguments)
 

@@ -1,10 +1,10 @@
-"""The embedded default beside what needs no network, on crops of clips that it hasn't seen.
+"""The embedded default compared with baselines without a network, on crops of held-out clips.
 
     python -m benchmarks.default_model CLIP... [--sides 144 256 480] [--per-clip 3]
         [--checkpoint default] [--json]
 
-For 1 + 4k frames of H x W every row keeps 1 + k frames of H / 8 x W / 8: the model with 4 channels,
-the bicubic pictures with 3.
+For 1 + 4k frames of H x W every row stores 1 + k frames of H / 8 x W / 8: the model with 4
+channels, the bicubic baselines with 3.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 import torch
 
 import odvae_core as odvae
-from benchmarks.environment import describe_environment
+from odvae_core.environment import describe_environment
 from odvae_core.evaluation import BASELINES, evaluate_crops
 from train.config import EvaluationConfig
-from train.evaluation import cut_all
+from train.evaluation import cut_clips
 
 
-def parse() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", type=Path, nargs="+", metavar="CLIP")
     parser.add_argument("--checkpoint", default="default", help='a file, or "default"')
@@ -34,12 +34,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--stride", type=int, default=2, help="frames of the clip to one of the crop"
     )
-    parser.add_argument("--json", action="store_true", help="JSON in place of the table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     return parser.parse_args()
 
 
-def compare(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """What `evaluate_crops` gives for every row."""
+def evaluate_rows(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The metrics of `evaluate_crops` for every row."""
     protocol = EvaluationConfig(
         tuple(arguments.sides),
         arguments.per_clip,
@@ -47,13 +47,13 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         arguments.size,
         arguments.stride,
     )
-    crops = cut_all(arguments.clips, protocol)
+    crops = cut_clips(arguments.clips, protocol)
     rows = {"model": odvae.load(arguments.checkpoint), **BASELINES}
     return {name: evaluate_crops(reconstruct, crops) for name, reconstruct in rows.items()}
 
 
 def find_gain(rows: dict[str, dict[str, Any]], column: str) -> float:
-    """By how many dB the model is above the better baseline."""
+    """The lead of the model over the better baseline, in dB."""
     return rows["model"][column] - max(rows[name][column] for name in BASELINES)
 
 
@@ -77,8 +77,8 @@ def print_table(arguments: argparse.Namespace, rows: dict[str, dict[str, Any]]) 
 
 
 def main() -> None:
-    arguments = parse()
-    rows = compare(arguments)
+    arguments = parse_arguments()
+    rows = evaluate_rows(arguments)
     if arguments.json:
         print(json.dumps({"rows": rows, "environment": describe_environment()}, indent=1))
     else:

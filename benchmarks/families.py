@@ -2,9 +2,9 @@
 
     python -m benchmarks.families [--side 128] [--frames 17]
 
-One process a row and direction, on the CPU in float32 with random weights: neither speed nor memory
-hangs on their values. Time is the processor's, so that a busy machine counts for nothing; "of the
-first" compares with the first row.
+One process for each row and direction, on the CPU in float32 with random weights, on whose values
+speed and memory don't depend. Time is CPU time, which other processes change little; "of the first"
+is relative to the first row.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Callable
 import torch
 
 import odvae_core as odvae
-from benchmarks.environment import ROOT, describe_environment
 from benchmarks.narrow import build_narrow
 from benchmarks.peak import measure_peak
+from odvae_core.environment import ROOT, describe_environment
 
 ROWS = (
     ("odvae-v1.2", odvae.Whole()),
@@ -37,8 +37,8 @@ ROWS = (
 REPEATS = 3
 
 
-def measure(row: int, encode: bool, frames: int, side: int) -> tuple[float, int]:
-    """Median seconds of the processor, and peak bytes, of one direction of a row."""
+def measure_pass(row: int, encode: bool, frames: int, side: int) -> tuple[float, int]:
+    """Median CPU seconds and peak bytes of one direction of a row."""
     torch.manual_seed(0)
     preset, schedule = ROWS[row]
     vae = build_narrow(preset).eval().requires_grad_(False)
@@ -103,7 +103,7 @@ def main() -> None:
         print_table(arguments)
         return
     encode = arguments.direction == "encode"
-    print(json.dumps(measure(arguments.row, encode, arguments.frames, arguments.side)))
+    print(json.dumps(measure_pass(arguments.row, encode, arguments.frames, arguments.side)))
 
 
 if __name__ == "__main__":

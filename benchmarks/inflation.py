@@ -1,10 +1,10 @@
-"""How near an inflated video VAE starts to its 2D parent.
+"""The difference of an inflated video VAE from its 2D parent before training.
 
     python -m benchmarks.inflation [SD_VAE]
 
-A picture, and the same picture as a still clip of nine frames, through both: largest differences of
-the latent and of the decoded picture, whose values are of order one. Without a file the parent has
-random weights.
+A picture, and the same picture as a still clip of nine frames, are coded by both. The table has the
+largest differences of the latent and of the decoded picture, whose values are of order one. Without
+a file the parent has random weights.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import replace
 import torch
 
 import odvae_core as odvae
-from benchmarks.environment import describe_environment
 from odvae_core.checkpoint import read_tensors
+from odvae_core.environment import describe_environment
 from odvae_core.formats import to_ldm
 from odvae_core.inflation.report import proof_picture
 from odvae_core.registry import read_config

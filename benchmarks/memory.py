@@ -1,9 +1,10 @@
-"""The estimate behind `auto` against the measured peak.
+"""The memory estimate of the schedule `auto`, compared with the measured peak.
 
     python -m benchmarks.memory [--side 384] [--width 32] [--frames 13]
 
-One process a row, on the CPU in float32. A ratio under 1 would run out of memory, one far over 1
-wastes it. Below some 40 MB a tensor, what the allocator keeps for itself weighs in.
+One process for each row, on the CPU in float32. With a ratio below 1 `auto` can run out of memory,
+with one far above 1 it wastes memory. With tensors below about 40 MB the memory that the allocator
+keeps is significant.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from dataclasses import replace
 import torch
 
 import odvae_core as odvae
-from benchmarks.environment import ROOT, describe_environment
 from benchmarks.peak import measure_peak
+from odvae_core.environment import ROOT, describe_environment
 from odvae_core.planning import Clip, count_need
 from odvae_core.registry import read_config
 
@@ -31,7 +32,7 @@ SCHEDULES = {
 }
 
 
-def measure(arguments: argparse.Namespace) -> tuple[int, int]:
+def measure_pass(arguments: argparse.Namespace) -> tuple[int, int]:
     """The estimated and the measured bytes of one direction."""
     torch.manual_seed(0)
     vae = odvae.build(replace(read_config(PRESET), width=arguments.width))
@@ -87,7 +88,7 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(json.dumps(measure(arguments)))
+        print(json.dumps(measure_pass(arguments)))
     else:
         print_table(arguments)
 

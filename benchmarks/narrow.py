@@ -1,4 +1,4 @@
-"""Presets at a quarter of their width, for what a small machine can compare."""
+"""Presets at a quarter of their width, for benchmarks on small machines."""
 
 from __future__ import annotations
 

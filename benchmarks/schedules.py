@@ -1,10 +1,10 @@
-"""What each schedule costs and how far it is from the whole clip.
+"""Memory, time and error of each schedule, compared with the whole clip.
 
     python -m benchmarks.schedules [--frames 17 65 257] [--preset odvae-v1.2 | --default]
 
-A preset has a quarter of its width and random weights. One process a row. Peak memory is beyond the
-weights, the given clip and the returned one; the largest tensor is what any convolution got, in
-millions of elements. Errors are against the whole clip, in dB of PSNR over its range.
+A preset has a quarter of its width and random weights. One process for each row. Peak memory is
+without the weights, the input and the result; the largest tensor is the largest input of a
+convolution, in millions of elements. Errors are PSNR in dB against the whole clip, over its range.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 import odvae_core as odvae
-from benchmarks.environment import ROOT, describe_environment
 from benchmarks.narrow import build_narrow
 from benchmarks.peak import measure_peak
+from odvae_core.environment import ROOT, describe_environment
 from odvae_core.video import read_video
 
 SCHEDULES = {
@@ -37,20 +37,20 @@ HEAD = (
 
 
 class LargestInput:
-    """The largest tensor that a convolution got."""
+    """The number of elements of the largest input of a convolution."""
 
     def __init__(self, vae: nn.Module):
         self.elements = 0
         for module in vae.modules():
             if isinstance(module, nn.Conv3d | nn.Conv2d):
-                module.register_forward_pre_hook(self.note)
+                module.register_forward_pre_hook(self.record)
 
-    def note(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def record(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.elements = max(self.elements, inputs[0].numel())
 
 
 def make_model(arguments: argparse.Namespace) -> odvae.VideoVAE:
-    """The embedded default, or a preset with random weights and shaken norms."""
+    """The embedded default, or a preset with random weights, also of its norms."""
     if arguments.default:
         return odvae.load("default")
     torch.manual_seed(0)
@@ -63,19 +63,19 @@ def make_model(arguments: argparse.Namespace) -> odvae.VideoVAE:
 
 
 def make_clip(frames: int, side: int) -> Tensor:
-    """The sample clip, there and back as often as needed, cropped to `side` pixels."""
+    """The sample clip, repeated forwards and backwards, cropped to `side` pixels."""
     clip = read_video(ROOT / "assets" / "sample.mp4", size=(side, side))
-    swing = torch.cat([clip, clip.flip(2)[:, :, 1:-1]], dim=2)
-    return torch.cat([swing] * -(-frames // swing.shape[2]), dim=2)[:, :, :frames].contiguous()
+    loop = torch.cat([clip, clip.flip(2)[:, :, 1:-1]], dim=2)
+    return torch.cat([loop] * -(-frames // loop.shape[2]), dim=2)[:, :, :frames].contiguous()
 
 
-def compare(whole: Tensor, other: Tensor) -> float:
+def compute_psnr(whole: Tensor, other: Tensor) -> float:
     """PSNR of `other` against `whole`, over the range of `whole`; infinite where they are equal."""
     error = (whole - other).square().mean().sqrt()
     return float(20 * torch.log10((whole.max() - whole.min()) / error))
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, float]:
+def measure_pass(arguments: argparse.Namespace) -> dict[str, float]:
     """One row: a direction under a schedule, then its error."""
     vae, schedule = make_model(arguments), SCHEDULES[arguments.schedule]
     clip = make_clip(arguments.frames[0], arguments.side)
@@ -85,7 +85,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     except ValueError:
         return {}
     with torch.inference_mode():
-        # a small clip first: what a first call sets up for good is no part of the peak
+        # a small clip first: memory that the first call allocates permanently is not counted
         vae.decode(vae.encode(clip[:, :, :5, :16, :16]).mean)
         given = clip if encode else vae.encode(clip, odvae.Sweep(9)).mean
 
@@ -95,12 +95,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
         largest, start = LargestInput(vae), time.perf_counter()
         result, peak = measure_peak(lambda: run(schedule))
         seconds, elements = time.perf_counter() - start, largest.elements
-        error = compare(run(odvae.Whole()), result)
+        error = compute_psnr(run(odvae.Whole()), result)
     return {"peak": peak / 2**20, "largest": elements / 1e6, "seconds": seconds, "error": error}
 
 
 def measure_in_child(arguments: argparse.Namespace, name: str, frames: int, direction: str) -> dict:
-    """`measure` in a process of its own."""
+    """`measure_pass` in a new process."""
     words = [sys.executable, "-m", "benchmarks.schedules", "--child"]
     words += ["--schedule", name, "--frames", str(frames), "--direction", direction]
     words += ["--side", str(arguments.side)]
@@ -109,15 +109,15 @@ def measure_in_child(arguments: argparse.Namespace, name: str, frames: int, dire
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def to_words(psnr: float) -> str:
+def format_psnr(psnr: float) -> str:
     return "equal" if psnr == float("inf") else f"{psnr:.0f} dB"
 
 
-def lay_row(name: str, frames: int, encode: dict, decode: dict) -> str:
-    """A line of the table; what a network refuses is named so."""
+def format_row(name: str, frames: int, encode: dict, decode: dict) -> str:
+    """A row of the table, with "refused" for passes that the network doesn't support."""
     passes = [one for one in (encode, decode) if one]
     peaks = [f"{one['peak']:.0f}" if one else "refused" for one in (encode, decode)]
-    errors = [to_words(one["error"]) if one else "refused" for one in (encode, decode)]
+    errors = [format_psnr(one["error"]) if one else "refused" for one in (encode, decode)]
     largest = max((one["largest"] for one in passes), default=0)
     seconds = sum(one["seconds"] for one in passes)
     cells = [f"`{name}`", str(frames), *peaks, f"{largest:.1f}", f"{seconds:.1f}", *errors]
@@ -132,7 +132,7 @@ def print_table(arguments: argparse.Namespace) -> None:
             encode, decode = (
                 measure_in_child(arguments, name, frames, coding) for coding in ("encode", "decode")
             )
-            print(lay_row(name, frames, encode, decode), flush=True)
+            print(format_row(name, frames, encode, decode), flush=True)
     print(f"\n{describe_environment()}")
 
 
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(json.dumps(measure(arguments)))
+        print(json.dumps(measure_pass(arguments)))
     else:
         print_table(arguments)
 

@@ -1,1 +1,4 @@
-"""Training of the family's video VAEs: `python -m train --config train/configs/tiny.toml`."""
+"""Training of video VAEs: `python -m train --config train/configs/tiny.toml`.
+
+A training step is in four files: `run.py`, `step.py`, `objective.py` and `losses.py`.
+"""

@@ -1,4 +1,4 @@
-"""`python -m train` or `accelerate launch -m train`: train a VAE as a TOML file says."""
+"""`python -m train` or `accelerate launch -m train`: train a VAE with a TOML configuration."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import logging
 import sys
 from pathlib import Path
 
-from .config import ConfigError
-from .settings import load_config
+from .config import ConfigError, load_config
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     parser.add_argument(
@@ -32,8 +31,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    """Run; a run whose folder holds a checkpoint goes on from there."""
-    options = parse(arguments)
+    """Train; a run folder with checkpoints is resumed."""
+    options = parse_arguments(arguments)
     try:
         config = load_config(options.config, options.settings)
     except (ConfigError, OSError) as error:
@@ -42,8 +41,8 @@ def main(arguments: list[str]) -> int:
     from odvae_core import CheckpointError
 
     from .data import BrokenDataError
-    from .loop import train  # torch is loaded only once there is something to do
-    from .steps import DivergedError
+    from .loop import train  # imports torch, which an invalid call doesn't need
+    from .step import DivergedError
 
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     try:

@@ -1,7 +1,7 @@
-"""One checkpoint as a folder of files that can be shown to be whole.
+"""One checkpoint: a folder of files with a manifest that detects every change.
 
-A file a part (`vae.pt`, `optimiser.pt`), the run's facts (`trainer.json`) and, written last, the
-manifest: the size and sha256 of each, and a seal over itself.
+There is one file for each part (`objective.pt`, `optimiser.pt`) and `trainer.json` with the run's
+facts. The manifest is written last: size and sha256 of each file, and its own sha256, the seal.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from odvae_core.files.atomic import sync_folder
 from odvae_core.files.tensorfile import hash_file
 
 FACTS, MANIFEST = "trainer.json", "manifest.json"
-PLAIN = (int, float, bool, str, type(None))
+PLAIN_TYPES = (int, float, bool, str, type(None))
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint whose files are as they were written: its facts, and the names of its parts."""
+    """A checkpoint whose files are unchanged: its facts, and the names of its parts."""
 
     path: Path
     step: int
@@ -46,10 +46,10 @@ class Checkpoint:
 
 
 class HashedFile:
-    """What writes to an open file and hashes it on the way.
+    """Writes to an open file and hashes what is written.
 
-    It keeps its first error for `finish`: raised inside of `torch.save`, an error of the disk would
-    come out as a RuntimeError about unexpected positions.
+    Its first error is raised by `finish`: raised inside `torch.save`, an error of the disk would
+    become a RuntimeError about unexpected positions.
     """
 
     def __init__(self, file: BinaryIO):
@@ -57,7 +57,7 @@ class HashedFile:
         self.error: OSError | None = None
 
     def write(self, data: bytes | memoryview) -> int:
-        """Take bytes; after an error they go nowhere."""
+        """Write bytes; after an error they are discarded."""
         if self.error is None:
             try:
                 self.file.write(data)
@@ -68,10 +68,10 @@ class HashedFile:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing: `torch.save` asks for it, and `finish` does it."""
+        """Do nothing: `torch.save` calls it, and `finish` flushes."""
 
     def finish(self) -> dict[str, Any]:
-        """Bring all to the disk: the file's line in the manifest. Raises `OSError`."""
+        """Flush and sync the file; its entry in the manifest is returned. Raises `OSError`."""
         if self.error is not None:
             raise self.error
         self.file.flush()
@@ -82,7 +82,7 @@ class HashedFile:
 def write_checkpoint(
     folder: Path, step: int, parts: Mapping[str, Any], facts: Mapping[str, Any], best: bool
 ) -> None:
-    """Write a new folder, the manifest last, and bring it to the disk. Raises `OSError`."""
+    """Write a new folder, the manifest last, and sync it to the disk. Raises `OSError`."""
     assert all(part.isidentifier() for part in parts), list(parts)
     folder.mkdir()
     files = {f"{part}.pt": write_state(folder / f"{part}.pt", parts[part]) for part in parts}
@@ -93,7 +93,7 @@ def write_checkpoint(
 
 
 def write_state(path: Path, state: Any) -> dict[str, Any]:
-    """Write a part: its line in the manifest."""
+    """Write a part; its entry in the manifest is returned."""
     with path.open("xb") as opened:
         file = HashedFile(opened)
         torch.save(state, file)
@@ -101,7 +101,7 @@ def write_state(path: Path, state: Any) -> dict[str, Any]:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Write plain values: the file's line in the manifest."""
+    """Write plain values; the file's entry in the manifest is returned."""
     with path.open("xb") as opened:
         file = HashedFile(opened)
         file.write(json.dumps(values, indent=1).encode())
@@ -109,7 +109,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """Read every file of a checkpoint. Raises `CheckpointError` where one isn't as written."""
+    """Read and verify every file of a checkpoint. Raises `CheckpointError` if one was changed."""
     manifest = read_manifest(path)
     try:
         for name, written in manifest["files"].items():
@@ -119,20 +119,20 @@ def open_checkpoint(path: Path) -> Checkpoint:
                 raise CheckpointError(f"{file} was changed: it has {found}, not {written}")
         facts = json.loads((path / FACTS).read_bytes())
     except OSError as error:
-        raise CheckpointError(f"{path} can't be read whole ({error})") from error
+        raise CheckpointError(f"{path} can't be read completely ({error})") from error
     parts = tuple(name.removesuffix(".pt") for name in manifest["files"] if name != FACTS)
     return Checkpoint(path, manifest["step"], facts, parts)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint. Raises `CheckpointError` where it isn't as written."""
+    """The manifest of a checkpoint. Raises `CheckpointError` where it was changed."""
     try:
         manifest = json.loads((path / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} has no readable {MANIFEST} ({error})") from error
     seal = manifest.pop("seal", None) if isinstance(manifest, dict) else None
     if seal != compute_seal(manifest):
-        raise CheckpointError(f"{path / MANIFEST} was changed: its seal doesn't fit")
+        raise CheckpointError(f"{path / MANIFEST} was changed: its seal doesn't match")
     return manifest
 
 
@@ -141,18 +141,20 @@ def compute_seal(manifest: Any) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def measure(state: Any, name: str) -> int:
+def count_bytes(state: Any, name: str) -> int:
     """The bytes of all tensors in a state.
 
-    Raises `TypeError` on what could be written but not read again without running code.
+    Raises `TypeError` for values that could be saved but not loaded without running code.
     """
     if isinstance(state, Tensor):
         return state.nbytes
     if type(state) in (dict, OrderedDict):
-        return sum(measure(key, name) + measure(state[key], f"{name}.{key}") for key in state)
+        return sum(
+            count_bytes(key, name) + count_bytes(state[key], f"{name}.{key}") for key in state
+        )
     if type(state) in (list, tuple):
-        return sum(measure(value, f"{name}[{index}]") for index, value in enumerate(state))
-    if type(state) not in PLAIN:
+        return sum(count_bytes(value, f"{name}[{index}]") for index, value in enumerate(state))
+    if type(state) not in PLAIN_TYPES:
         raise TypeError(
             f"{name} is of type {type(state).__name__}; a checkpoint holds tensors, plain values, "
             "and dicts, lists and tuples of them: convert it"

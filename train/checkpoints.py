@@ -1,7 +1,7 @@
-"""The checkpoints of a run: no kill, full disk or flipped bit loses more than the newest.
+"""The checkpoints of a run: a kill, a full disk or a flipped bit loses at most the newest one.
 
-A checkpoint is written under another name and renamed when all of it is on the disk, so a folder
-`step-00000120` was whole once; its manifest shows whether it still is.
+A checkpoint is written under a temporary name and renamed when all of it is on the disk, so a
+folder `step-00000120` was complete once; its manifest shows whether it still is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from odvae_core.files.atomic import sync_folder
 
 from .checkpoint_files import (
     Checkpoint,
-    measure,
+    count_bytes,
     open_checkpoint,
     read_manifest,
     write_checkpoint,
@@ -36,20 +36,20 @@ from .checkpoint_files import (
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"step-(\d{8,})(?:-(\d+))?")
-"""The step, and which attempt where it was saved more than once: `step-00000120-2`."""
+"""The step and, where it was saved more than once, the attempt: `step-00000120-2`."""
 
-ASIDE = re.compile(NAME.pattern + r"\.tmp-(?P<host>.*)-(?P<pid>\d+)")
-"""A folder that is being written or removed, and by which process."""
+TEMPORARY = re.compile(NAME.pattern + r"\.tmp-(?P<host>.*)-(?P<pid>\d+)")
+"""A folder that is being written or removed, with the host and the process."""
 
 ABANDONED = 24 * 3600
-"""Seconds without a change after which a writer is taken for dead, on whatever machine it ran."""
+"""Seconds without a change after which a temporary folder is removed, on any host."""
 
-REMEDY = "The run goes on, and the next save tries again: make room there, or the folder writable"
+REMEDY = "The run continues, and the next save tries again: make room there, or the folder writable"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What stays: the `newest` few, every multiple of `every` steps (0: none), and the best."""
+class Retention:
+    """Which checkpoints are kept: the `newest`, multiples of `every` (0: none), and the best."""
 
     newest: int = 3
     every: int = 0
@@ -57,142 +57,144 @@ class Kept:
     def __post_init__(self):
         if self.newest < 1 or self.every < 0:
             raise ValueError(
-                f"got newest = {self.newest}, every = {self.every}; a run keeps its newest "
-                "checkpoint at least: give newest >= 1 and every >= 0"
+                f"got newest = {self.newest}, every = {self.every}; at least the newest "
+                "checkpoint is kept: give newest >= 1 and every >= 0"
             )
 
 
 class Checkpoints:
-    """A run's folder of checkpoints, which one process writes to."""
+    """A run's folder of checkpoints, to which one process writes."""
 
-    def __init__(self, folder: Path, kept: Kept):
-        self.folder, self.kept = folder, kept
+    def __init__(self, folder: Path, retention: Retention):
+        self.folder, self.retention = folder, retention
         folder.mkdir(parents=True, exist_ok=True)
-        self.clear()
+        self.remove_abandoned()
 
     def save(
         self, step: int, parts: Mapping[str, Any], facts: Mapping[str, Any], best: bool = False
     ) -> Path | None:
-        """Write a checkpoint whole or not at all, then remove those that needn't stay.
+        """Write a checkpoint atomically, then remove those that are not kept; its path is returned.
 
         `parts`: states by name, `facts`: plain values, `best`: whether this is the best so far. A
-        step that was saved before gets a second folder, which counts from then on. Where the disk
-        refuses, a warning says why, and None is returned. Raises `TypeError` on what could not be
-        read again.
+        step that was saved before gets a second folder, which replaces the first. Where writing
+        fails, a warning is logged and None is returned. Raises `TypeError` for values that could
+        not be loaded again.
         """
-        room = measure(dict(parts), "parts") + len(json.dumps(dict(facts)))
-        aside = self.name_aside(f"step-{step:08d}")
+        needed = count_bytes(dict(parts), "parts") + len(json.dumps(dict(facts)))
+        temporary = self.name_temporary(f"step-{step:08d}")
         try:
-            self.clear()
-            check_room(self.folder, room)
-            write_checkpoint(aside, step, parts, facts, best)
-            path = aside.rename(self.choose_name(step))
+            self.remove_abandoned()
+            check_free_space(self.folder, needed)
+            write_checkpoint(temporary, step, parts, facts, best)
+            path = temporary.rename(self.choose_name(step))
             sync_folder(self.folder)
         except OSError as error:
             log.warning("%s: step %d was not saved (%s). %s", self.folder, step, error, REMEDY)
             return None
         finally:
-            remove(aside)
-        self.rotate(path)
+            remove_folder(temporary)
+        self.remove_old(path)
         return path
 
     def load_newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole, None where there is none at all.
+        """The newest complete checkpoint, None where there are no checkpoints.
 
-        What is passed over is named in a warning. Raises `CheckpointError` where everything is: a
-        run that began anew here would in time remove what might yet be repaired.
+        Damaged ones are named in a warning. Raises `CheckpointError` where all are damaged: a new
+        run in this folder would remove checkpoints that might be repaired.
         """
-        paths = self.find()
+        paths = self.list_paths()
         for path in reversed(paths):
             try:
                 return open_checkpoint(path)
             except CheckpointError as error:
-                log.warning("passed over: %s", error)
+                log.warning("skipped: %s", error)
         if paths:
             raise CheckpointError(
-                f"none of the {len(paths)} checkpoints in {self.folder} is whole: bring one back "
-                "from a copy, or move them away to begin anew"
+                f"none of the {len(paths)} checkpoints in {self.folder} is complete: restore "
+                "one from a copy, or move them away to start from the beginning"
             )
         return None
 
     @property
     def best(self) -> Path | None:
-        """The last that was saved as the best so far and is whole, None where there is none."""
-        for path in reversed(self.find()):
-            with suppress(CheckpointError):  # `load_newest` names it
+        """The last complete one that was saved as the best so far, None where there is none."""
+        for path in reversed(self.list_paths()):
+            with suppress(CheckpointError):  # `load_newest` logs it
                 if read_manifest(path)["best"]:
                     return open_checkpoint(path).path
         return None
 
-    def find(self) -> list[Path]:
-        """The folders that are named as checkpoints, oldest first."""
+    def list_paths(self) -> list[Path]:
+        """The folders with a checkpoint's name, oldest first."""
         folders = (path for path in self.folder.iterdir() if NAME.fullmatch(path.name))
-        return sorted((path for path in folders if path.is_dir()), key=order)
+        return sorted((path for path in folders if path.is_dir()), key=parse_name)
 
-    def rotate(self, saved: Path) -> None:
-        """Remove what needn't stay of the checkpoints up to the one just saved.
+    def remove_old(self, saved: Path) -> None:
+        """Remove the checkpoints up to the one just saved that are not kept.
 
-        One of a later step was passed over when the run was resumed: it pushes out none that is
-        whole, and stays until the run is past its step.
+        One of a later step was damaged when the run was resumed: it doesn't count as one of the
+        newest, and is kept until the run is past its step.
         """
         try:
-            past = [path for path in self.find() if order(path) <= order(saved)]
-            last = {order(path)[0]: path for path in past}  # of a step saved twice, the second
-            stays = {saved, self.best, *list(last.values())[-self.kept.newest :]}
-            if self.kept.every:
-                stays |= {path for step, path in last.items() if step % self.kept.every == 0}
+            past = [path for path in self.list_paths() if parse_name(path) <= parse_name(saved)]
+            last = {parse_name(path)[0]: path for path in past}  # of a step saved twice, the second
+            stays = {saved, self.best, *list(last.values())[-self.retention.newest :]}
+            if self.retention.every:
+                stays |= {path for step, path in last.items() if step % self.retention.every == 0}
             for path in past:
                 if path not in stays:
-                    remove(path.rename(self.name_aside(path.name)))
+                    remove_folder(path.rename(self.name_temporary(path.name)))
         except OSError as error:
             log.warning("%s: old checkpoints remain (%s). %s", self.folder, error, REMEDY)
 
-    def clear(self) -> None:
-        """Remove what a process left that died while it wrote or removed."""
+    def remove_abandoned(self) -> None:
+        """Remove the temporary folders of dead processes."""
         for path in self.folder.iterdir():
             if is_abandoned(path):
-                remove(path)
+                remove_folder(path)
 
     def choose_name(self, step: int) -> Path:
-        """The folder of a step, or of the next attempt at it."""
-        attempts = [order(path)[1] for path in self.find() if order(path)[0] == step]
+        """The new folder of a step; a step that was saved before gets the next attempt's number."""
+        attempts = [
+            parse_name(path)[1] for path in self.list_paths() if parse_name(path)[0] == step
+        ]
         attempt = f"-{max(attempts) + 1}" if attempts else ""
         return self.folder / f"step-{step:08d}{attempt}"
 
-    def name_aside(self, name: str) -> Path:
-        """Where this process writes or removes a checkpoint."""
+    def name_temporary(self, name: str) -> Path:
+        """The temporary name under which this process writes or removes a checkpoint."""
         return self.folder / f"{name}.tmp-{platform.node()}-{os.getpid()}"
 
 
-def order(path: Path) -> tuple[int, int]:
-    """The step and the attempt that a folder's name tells."""
+def parse_name(path: Path) -> tuple[int, int]:
+    """The step and the attempt in a folder's name."""
     found = NAME.fullmatch(path.name)
     assert found, path
     return int(found[1]), int(found[2] or 1)
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether a folder is one that its writer can't finish any more."""
-    writer = ASIDE.fullmatch(path.name)
+    """Whether a folder is a temporary one whose process is dead or inactive."""
+    writer = TEMPORARY.fullmatch(path.name)
     if not writer:
         return False
     pid = int(writer["pid"])
     if writer["host"] == platform.node() and (pid == os.getpid() or not psutil.pid_exists(pid)):
         return True
-    with suppress(FileNotFoundError):  # another process of the run was quicker
+    with suppress(FileNotFoundError):  # another process removed it
         return time.time() - path.stat().st_mtime > ABANDONED
     return False
 
 
-def check_room(folder: Path, room: int) -> None:
-    """Raise `OSError` where the disk has fewer free bytes, before it is filled for nothing."""
+def check_free_space(folder: Path, needed: int) -> None:
+    """Raise `OSError` where the disk has too few free bytes, before anything is written."""
     free = shutil.disk_usage(folder).free
-    if free < room:
-        raise OSError(errno.ENOSPC, f"{room:,} bytes are needed, {free:,} are free", str(folder))
+    if free < needed:
+        raise OSError(errno.ENOSPC, f"{needed:,} bytes are needed, {free:,} are free", str(folder))
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder under its name aside."""
+def remove_folder(folder: Path) -> None:
+    """Remove a temporary folder."""
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
-        log.warning("%s could not be removed: it is of no use, remove it by hand", folder)
+        log.warning("%s could not be removed: it is not needed, remove it by hand", folder)

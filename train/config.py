@@ -1,17 +1,23 @@
-"""A run's configuration: dataclasses, filled by `settings.py` from TOML and `--set`."""
+"""The configuration of a run, read from TOML and `--set section.key=value`, and checked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+import tomllib
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from .config_data import DataConfig
-from .config_learning import (
+from .config_sections import (
+    DataConfig,
     DiscriminatorConfig,
     EmaConfig,
+    EvaluationConfig,
     ImageSpaceConfig,
     LossConfig,
+    ModelConfig,
     OptimiserConfig,
+    Phase,
+    RunConfig,
 )
 
 CHOICES = {
@@ -26,97 +32,27 @@ CHOICES = {
     "run.precision": ("no", "bf16", "fp16"),
     "run.trackers": ("tensorboard", "wandb"),
 }
-"""The words that a field takes."""
+"""The allowed values of a key."""
+
+T = TypeVar("T")
 
 
 class ConfigError(ValueError):
-    """A configuration that can't be used: names the key, the rule and the remedy."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The network: a preset's name, and how it starts.
-
-    `overrides` sets fields of the preset's configuration otherwise, as `width = 32`. `images`
-    builds the preset's 2D parent, which codes every frame for itself. `parent` is a 2D checkpoint
-    to inflate, in the mode `inflation`; `start` is a checkpoint to go on from as it is, whatever
-    its preset; without either the weights are random. `recompute` trades time for memory: the
-    activations of each step of the network are computed again in the backward pass.
-    """
-
-    preset: str = "odvae-v1.2"
-    overrides: dict[str, Any] = field(default_factory=dict)
-    images: bool = False
-    parent: str = ""
-    inflation: str = "tail"
-    start: str = ""
-    recompute: bool = False
+    """A configuration that can't be used: the text has the key, the rule and the remedy."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a step's batch looks like; `batch` counts over all processes."""
+    """The shape of a step's batch; `batch` counts over all processes."""
 
     batch: int
     frames: int
     size: int
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Samples of one shape, until a step is reached.
-
-    `batch` counts over all processes. `image_share` of the steps take `image_batch` single pictures
-    instead. `losses` replaces weights of `loss`, `frozen` names the parts of the VAE that don't
-    learn, for example "encoder" and "quant_conv" to train the decoder alone.
-    """
-
-    until_step: int
-    batch: int
-    frames: int
-    size: int
-    image_share: float = 0.0
-    image_batch: int = 0
-    losses: dict[str, float] = field(default_factory=dict)
-    frozen: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """Crops of the held-out clips: `per_clip` at each short side, the same ones every time."""
-
-    sides: tuple[int, ...] = (256,)
-    per_clip: int = 1
-    frames: int = 17
-    size: int = 128
-    stride: int = 2
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Where the run lies, how it computes, how often it speaks.
-
-    `accumulate` takes the batch of a process in so many pieces. `precision` is accelerate's.
-    `skip_limit` non-finite steps in a row end the run; `keep` checkpoints stay beside the best.
-    `workers` processes of each process prepare batches; the batches don't depend on how many.
-    """
-
-    folder: str = "runs/odvae"
-    seed: int = 0
-    precision: str = "bf16"
-    accumulate: int = 1
-    skip_limit: int = 20
-    log_every: int = 20
-    evaluate_every: int = 500
-    save_every: int = 250
-    keep: int = 3
-    workers: int = 0
-    trackers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides what a run does."""
+    """The whole configuration of a run."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -130,29 +66,29 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self):
-        self._check_words()
+        self._check_choices()
         self._check_phases()
         for i, phase in enumerate(self.phases):
             self._check_losses(self.losses_of(phase), f"phases.{i}", phase.frozen)
         if self.model.images + bool(self.model.parent) + bool(self.model.start) > 1:
             raise ConfigError(
-                "model.images, model.parent and model.start are three ways to begin: set one"
+                "model.images, model.parent and model.start exclude each other: set one"
             )
 
-    def _check_words(self) -> None:
-        for place, words in CHOICES.items():
-            section, key = place.split(".")
+    def _check_choices(self) -> None:
+        for name, choices in CHOICES.items():
+            section, key = name.split(".")
             value = getattr(getattr(self, section), key)
             for word in value if isinstance(value, tuple) else (value,):
-                if word not in words:
-                    raise ConfigError(f"{place} is {word!r}; it is one of {', '.join(words)}")
+                if word not in choices:
+                    raise ConfigError(f"{name} is {word!r}; it is one of {', '.join(choices)}")
 
     def _check_phases(self) -> None:
         ends = [phase.until_step for phase in self.phases]
         if not ends or ends != sorted(set(ends)):
             raise ConfigError(f"phases end at steps {ends}; each must end after the one before it")
         weights = {entry.name for entry in fields(LossConfig) if entry.type == "float"}
-        weights.remove("logvar")  # where it starts: no weight that a phase could change
+        weights.remove("logvar")  # an initial value, which a phase can't change
         for i, phase in enumerate(self.phases):
             unknown = sorted(set(phase.losses) - weights)
             if unknown:
@@ -165,17 +101,20 @@ class Config:
     def _check_losses(self, loss: LossConfig, where: str, frozen: tuple[str, ...]) -> None:
         if loss.perceptual != "none" and not loss.perceptual_file:
             raise ConfigError(
-                f"loss.perceptual is {loss.perceptual!r}; name its trunk's weights with "
-                "loss.perceptual_file, or set loss.perceptual to none"
+                f"loss.perceptual is {loss.perceptual!r}; give the weights of its convolutions "
+                "with loss.perceptual_file, or set loss.perceptual to none"
             )
         if not (loss.l1 or loss.l2 or (loss.perceptual != "none" and loss.perceptual_weight)):
-            raise ConfigError(f"{where} weighs no error of the reconstruction: set l1 or l2")
+            raise ConfigError(f"{where} has no reconstruction error with a weight: set l1 or l2")
         if loss.adversarial and "decoder" in frozen:
-            raise ConfigError(f"{where} freezes the decoder; an adversarial loss can't move it")
+            raise ConfigError(
+                f"{where} freezes the decoder, which an adversarial loss trains: set its "
+                "losses.adversarial to 0, or don't freeze the decoder"
+            )
 
     @property
     def steps(self) -> int:
-        """Length of the whole run."""
+        """The number of steps of the run."""
         return self.phases[-1].until_step
 
     @property
@@ -184,9 +123,77 @@ class Config:
         return any(self.losses_of(phase).adversarial for phase in self.phases)
 
     def phase_at(self, step: int) -> Phase:
-        """The phase that a step, counted from 0, belongs to."""
+        """The phase of a step counted from 0."""
         return next(phase for phase in self.phases if step < phase.until_step)
 
     def losses_of(self, phase: Phase) -> LossConfig:
-        """The weights that hold in a phase."""
+        """The loss weights of a phase."""
         return replace(self.loss, **phase.losses)  # pyright: ignore[reportArgumentType]
+
+
+def load_config(path: Path, settings: list[str]) -> Config:
+    """Read a TOML file and apply `section.key=value` settings to it.
+
+    Raises ConfigError for invalid TOML, an unknown key, and a value of another type.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is no TOML file: {error}") from None
+    for setting in settings:
+        apply_setting(table, setting)
+    return build_config(Config, table)
+
+
+def apply_setting(table: dict[str, Any], setting: str) -> None:
+    """Write one `section.key=value` into a table; a value that is no TOML is a string."""
+    name, equals, text = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"--set got {setting!r}; write it as section.key=value")
+    *sections, key = name.split(".")
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set got {name}; {section} is no section: set it as a whole")
+    try:
+        table[key] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[key] = text
+
+
+def build_config(cls: type[T], table: dict[str, Any], where: str = "") -> T:
+    """Make a dataclass from a table; `where` is the prefix of keys in error messages."""
+    known = [entry.name for entry in fields(cls)]  # pyright: ignore[reportArgumentType]
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise ConfigError(f"unknown key {where}{unknown[0]}; the keys here are {', '.join(known)}")
+    hints = get_type_hints(cls)
+    values = {
+        name: convert_value(hints[name], value, where + name) for name, value in table.items()
+    }
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(f"{where or 'the configuration'}: {error}") from None
+
+
+def convert_value(hint: Any, value: Any, where: str) -> Any:
+    """A value as its field's type: lists become tuples, tables become dataclasses."""
+    if is_dataclass(hint) and isinstance(value, dict):
+        return build_config(hint, value, where + ".")  # pyright: ignore[reportArgumentType]
+    if get_origin(hint) is tuple and isinstance(value, list):
+        kinds = get_args(hint)
+        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
+        if len(kinds) != len(value):
+            raise ConfigError(f"{where} has {len(value)} values; it takes {len(kinds)}")
+        pairs = zip(kinds, value, strict=True)
+        return tuple(convert_value(kind, item, where) for kind, item in pairs)
+    if get_origin(hint) is dict and isinstance(value, dict):
+        kind = get_args(hint)[1]
+        return {key: convert_value(kind, item, f"{where}.{key}") for key, item in value.items()}
+    if hint is float and type(value) is int:
+        return float(value)
+    if hint is not Any and type(value) is not hint:
+        kind = getattr(hint, "__name__", str(hint))
+        raise ConfigError(f"{where} is {value!r}; it takes a value of type {kind}")
+    return value

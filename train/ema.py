@@ -1,4 +1,4 @@
-"""A moving average of the weights, which is what gets evaluated and exported."""
+"""A moving average of the weights, which evaluations and exports use."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .config import EmaConfig
 
 
 class Ema:
-    """shadow = d * shadow + (1 - d) * weights, from the first weights on.
+    """shadow = d * shadow + (1 - d) * weights, initialised with the first weights.
 
-    d is the configuration's decay; with its warm-up at most (1 + n) / (10 + n) at update n.
+    d is the configuration's decay; with warm-up it is at most (1 + n) / (10 + n) at update n.
     """
 
     def __init__(self, model: nn.Module, config: EmaConfig):
@@ -24,7 +24,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Move the average towards the model's weights."""
+        """Update the average with the model's weights."""
         decay = self.config.decay
         if self.config.warm_up:
             decay = min(decay, (1 + self.updates) / (10 + self.updates))
@@ -34,7 +34,7 @@ class Ema:
 
     @contextmanager
     def swapped_in(self, model: nn.Module) -> Iterator[None]:
-        """The model has the averaged weights inside, and its own again after, whatever happens."""
+        """The model has the averaged weights inside the context, and its own after it."""
         own = {name: weight.detach().clone() for name, weight in model.named_parameters()}
         copy_weights(self.shadow, model)
         try:
@@ -43,11 +43,11 @@ class Ema:
             copy_weights(own, model)
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs to go on."""
+        """The averaged weights and the number of updates."""
         return {"updates": self.updates, "shadow": self.shadow}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over another average's state, on this one's device."""
+        """Copy another average's state to this one's device."""
         self.updates = state["updates"]
         for name, weight in self.shadow.items():
             weight.copy_(state["shadow"][name])
@@ -55,6 +55,6 @@ class Ema:
 
 @torch.no_grad()
 def copy_weights(weights: dict[str, Tensor], model: nn.Module) -> None:
-    """Write weights into a model's parameters of the same names."""
+    """Copy weights into a model's parameters of the same names."""
     for name, weight in model.named_parameters():
         weight.copy_(weights[name])

@@ -1,4 +1,4 @@
-"""CV-VAE's regularisation: a frozen 2D VAE must understand the video VAE's latents, or it theirs.
+"""CV-VAE's regularisation: the video VAE shares the latent space of a frozen 2D VAE.
 
 Zhao et al., arXiv 2405.20279, section 3.2.
 """
@@ -14,15 +14,15 @@ import odvae_core
 from odvae_core.vae import VideoVAE
 
 from .config import ConfigError, ImageSpaceConfig
-from .dice import Dice
+from .keyed_random import KeyedRandom
 from .losses import absolute_error
 
 
-def map_frames(video: Tensor, mapping: str, group: int, dice: Dice) -> Tensor:
-    """The frames that stand for a clip's latent frames: [B, C, 1 + group k, H, W] to 1 + k frames.
+def map_frames(video: Tensor, mapping: str, group: int, rng: KeyedRandom) -> Tensor:
+    """The frames compared with a clip's latent frames: [B, C, 1 + group k, H, W] to 1 + k frames.
 
-    "slice": every group-th frame, which is the last of each; "mean": the first, and the groups'
-    means; "random": the first, and one frame of each group, the same for the whole batch.
+    "slice": every group-th frame, the last of each group; "mean": the first frame and the groups'
+    means; "random": the first and one frame of each group, the same for the whole batch.
     """
     first, groups = video[:, :, :1], video[:, :, 1:].unflatten(2, (-1, group))
     if mapping == "mean":
@@ -31,17 +31,17 @@ def map_frames(video: Tensor, mapping: str, group: int, dice: Dice) -> Tensor:
         rest = groups[:, :, :, -1]
     else:
         picked = torch.tensor(
-            [dice.integer(0, group - 1) for _ in range(groups.shape[2])], dtype=torch.long
+            [rng.integer(0, group - 1) for _ in range(groups.shape[2])], dtype=torch.long
         )
         rest = groups[:, :, torch.arange(len(picked)), picked]
     return torch.cat([first, rest], dim=2)
 
 
 class ImageSpace:
-    """The frozen 2D VAE, and what it says of latents."""
+    """The losses that a frozen 2D VAE adds."""
 
     def __init__(self, config: ImageSpaceConfig, vae: VideoVAE, device: torch.device):
-        """Raises ConfigError where the 2D VAE's latents can't be those of `vae`."""
+        """Raises ConfigError where the latents of the 2D VAE and of `vae` have different shapes."""
         self.config, self.group = config, vae.temporal_compression
         self.vae = odvae_core.load(Path(config.vae), device=device, images=True)
         wanted = (1, vae.spatial_compression, vae.latent_channels)
@@ -50,13 +50,13 @@ class ImageSpace:
         if got != wanted:
             raise ConfigError(
                 f"image_space.vae compresses time {got[0]}x and space {got[1]}x and has {got[2]} "
-                f"latent channels; the video VAE asks for 1x, {wanted[1]}x and {wanted[2]}: name "
-                "the 2D VAE whose latent space it shall share"
+                f"latent channels; the video VAE needs 1x, {wanted[1]}x and {wanted[2]}: set "
+                "image_space.vae to a 2D VAE with such latents"
             )
 
     @torch.no_grad()
     def encode(self, video: Tensor, noise: Tensor) -> Tensor | None:
-        """The 2D encoder's latents of every fourth frame, sampled with `noise`; None if not asked.
+        """The 2D encoder's latents of every fourth frame, sampled with `noise`; None if disabled.
 
         video [B, 3, 1 + 4k, H, W]; noise and latents [B, C, 1 + k, h, w].
         """
@@ -65,10 +65,10 @@ class ImageSpace:
         posterior = self.vae.encode(video[:, :, :: self.group])
         return (posterior.mean + posterior.std * noise).float()
 
-    def error(self, latent: Tensor, video: Tensor, dice: Dice) -> Tensor:
-        """Absolute error of the frames that the 2D decoder makes of `latent`, summed over a frame.
+    def error(self, latent: Tensor, video: Tensor, rng: KeyedRandom) -> Tensor:
+        """Absolute error of the 2D decoder's frames from `latent`, summed over a frame.
 
-        Gradients go through the 2D decoder into `latent`.
+        Gradients pass through the 2D decoder to `latent`.
         """
-        frames = map_frames(video, self.config.mapping, self.group, dice)
+        frames = map_frames(video, self.config.mapping, self.group, rng)
         return absolute_error(self.vae.decode(latent.to(video)), frames)

@@ -1,21 +1,24 @@
-"""What training minimises, in the units of the papers: pure functions of tensors.
+"""The terms that training minimises, in the units of the papers, and the adversarial ones.
 
-Errors are summed over a frame's values and averaged over frames, the divergence is summed over a
-clip and averaged over clips, as the authors' trainers do.
+Errors are summed over a frame's values and averaged over frames. The divergence is summed over a
+clip and averaged over clips. The authors' trainers do the same.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from accelerate import Accelerator
+from torch import Tensor, nn
 
 from odvae_core.posterior import Posterior
 
-from .config import LossConfig
+from .config import DiscriminatorConfig, LossConfig
 
 SMALLEST_NORM, LARGEST_WEIGHT = 1e-4, 1e4
-"""Of the adaptive weight, as OD-VAE's trainer has them."""
+"""Constants of the adaptive weight, as in OD-VAE's trainer."""
 
 
 def absolute_error(reconstruction: Tensor, video: Tensor) -> Tensor:
@@ -29,25 +32,25 @@ def squared_error(reconstruction: Tensor, video: Tensor) -> Tensor:
 
 
 def sum_over_frame(error: Tensor) -> Tensor:
-    """[B, C, T, H, W] summed over all, divided by the B T frames."""
+    """The sum of [B, C, T, H, W], divided by the B T frames."""
     return error.sum() / (error.shape[0] * error.shape[2])
 
 
 def perceptual_error(distances: Tensor, video: Tensor) -> Tensor:
-    """LPIPS [B, T] of frames, counted once for every value of a frame: a scalar.
+    """Mean of LPIPS [B, T], multiplied by the number of values of a frame: a scalar.
 
-    The authors add it to each pixel's error before they sum.
+    The authors add LPIPS to each pixel's error before they sum.
     """
     return distances.float().mean() * values_of_frame(video)
 
 
 def values_of_frame(video: Tensor) -> int:
-    """C H W."""
+    """The number of values of a frame, C H W."""
     return video[0, :, 0].numel()
 
 
 def weigh_by_variance(error: Tensor, logvar: Tensor, values: int) -> Tensor:
-    """error / exp(logvar) + logvar for each of `values` values: a Laplacian's likelihood."""
+    """error / exp(logvar) + `values` * logvar: the likelihood of a Laplacian over `values`."""
     return error * torch.exp(-logvar) + values * logvar
 
 
@@ -57,34 +60,14 @@ def divergence(posterior: Posterior) -> Tensor:
 
 
 def clamp_posterior(mean: Tensor, logvar: Tensor, bounds: tuple[float, float]) -> Posterior:
-    """A float32 posterior whose log variance can't run away: early spikes reach e^10 otherwise."""
+    """A float32 posterior with a clamped log variance. Without it early spikes reach e^10."""
     return Posterior(mean.float(), logvar.float().clamp(*bounds))
-
-
-def fool(logits: Tensor) -> Tensor:
-    """The generator's side: minus the mean of what the discriminator says of its frames."""
-    return -logits.float().mean()
-
-
-def tell_apart(real: Tensor, fake: Tensor, kind: str) -> Tensor:
-    """The discriminator's side, "hinge" or "vanilla": a scalar."""
-    bend = {"hinge": lambda x: F.relu(1 + x), "vanilla": F.softplus}[kind]
-    return 0.5 * (bend(-real.float()).mean() + bend(fake.float()).mean())
-
-
-def adaptive_weight(reconstruction_gradient: Tensor, adversarial_gradient: Tensor) -> Tensor:
-    """How strong the adversarial term must be to pull on the last layer as the others do.
-
-    The ratio of both gradients' norms, at most 10^4 (VQGAN, eq. 7).
-    """
-    ratio = reconstruction_gradient.norm() / (adversarial_gradient.norm() + SMALLEST_NORM)
-    return ratio.clamp(0, LARGEST_WEIGHT).detach()
 
 
 def reconstruction_errors(
     reconstruction: Tensor, video: Tensor, distances: Tensor | None, weights: LossConfig
 ) -> dict[str, tuple[float, Tensor]]:
-    """The errors that count, by name: weight and error. `distances` is LPIPS [B, T]."""
+    """The errors with a weight, by name: weight and error. `distances` is LPIPS [B, T]."""
     errors = {}
     if weights.l1:
         errors["l1"] = weights.l1, absolute_error(reconstruction, video)
@@ -93,3 +76,72 @@ def reconstruction_errors(
     if distances is not None:
         errors["perceptual"] = weights.perceptual_weight, perceptual_error(distances, video)
     return errors
+
+
+def generator_loss(logits: Tensor) -> Tensor:
+    """The adversarial loss of the VAE: minus the mean logit of the reconstructions."""
+    return -logits.float().mean()
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, kind: str) -> Tensor:
+    """The discriminator's own loss from both logits, "hinge" or "vanilla": a scalar."""
+    activation = {"hinge": lambda x: F.relu(1 + x), "vanilla": F.softplus}[kind]
+    return 0.5 * (activation(-real.float()).mean() + activation(fake.float()).mean())
+
+
+class DiscriminatorOutput(NamedTuple):
+    """What one pass of the discriminator gives for a batch.
+
+    `gradient` is that of `generator_loss` with respect to the reconstruction;
+    `discriminator_loss` still has its graph; the logits are means.
+    """
+
+    gradient: Tensor
+    generator_loss: Tensor
+    discriminator_loss: Tensor
+    logits_real: Tensor
+    logits_fake: Tensor
+
+
+def run_discriminator(
+    discriminator: nn.Module, reconstruction: Tensor, video: Tensor, config: DiscriminatorConfig
+) -> DiscriminatorOutput:
+    """Both adversarial losses from one forward pass; no gradient is left in the discriminator.
+
+    `reconstruction`, a leaf that requires gradients, and `video` are [B, 3, T, H, W].
+    """
+    real, fake = discriminator(torch.cat([video, reconstruction])).chunk(2)
+    loss = generator_loss(fake)
+    (gradient,) = torch.autograd.grad(loss, reconstruction, retain_graph=True)
+    own_loss = discriminator_loss(real, fake, config.loss)
+    means = real.detach().mean(), fake.detach().mean()
+    return DiscriminatorOutput(gradient, loss.detach(), own_loss, *means)
+
+
+def adaptive_weight(reconstruction_gradient: Tensor, adversarial_gradient: Tensor) -> Tensor:
+    """The ratio of the gradients' norms, at most 10^4 (VQGAN, eq. 7).
+
+    With this weight the adversarial loss and the others change the last layer equally.
+    """
+    ratio = reconstruction_gradient.norm() / (adversarial_gradient.norm() + SMALLEST_NORM)
+    return ratio.clamp(0, LARGEST_WEIGHT).detach()
+
+
+def adaptive_weight_of_layer(
+    accelerator: Accelerator,
+    reconstruction: Tensor,
+    weights: list[nn.Parameter],
+    error_gradient: Tensor,
+    adversarial_gradient: Tensor,
+) -> Tensor:
+    """The adaptive weight from two gradients with respect to the reconstruction: a scalar.
+
+    Each is propagated to the last layer's `weights` only. With several processes the gradients are
+    averaged before their norms are taken, which gives the weight of the whole batch.
+    """
+    joined = []
+    for gradient in (error_gradient, adversarial_gradient):
+        parts = torch.autograd.grad(reconstruction, weights, gradient, retain_graph=True)
+        flat = torch.cat([part.flatten().float() for part in parts])
+        joined.append(accelerator.reduce(flat, "mean"))
+    return adaptive_weight(joined[0], joined[1])

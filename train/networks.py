@@ -1,4 +1,4 @@
-"""The network that a run trains: a preset, its 2D parent, an inflated one, or a checkpoint."""
+"""The network of a run: a preset, its 2D parent, an inflated 2D checkpoint, or a checkpoint."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LOGVAR_BIASES = (
     ("encoder.conv_out.bias",),
     ("encoder.conv_out.conv.bias",),
 )
-"""Of the layer that makes the moments, in each family: the first of these that a VAE has. Their
-second halves belong to the log variances (IV-VAE's once for each branch)."""
-HOT = 1e-4
-"""Adam's rate above which a pretrained VAE was seen to lose what it knew."""
+"""The biases of the layer that computes the moments; of the rows the first that a VAE has is used.
+Their second halves are those of the log variances (IV-VAE has two branches)."""
+HIGH_LEARNING_RATE = 1e-4
+"""With Adam at a constant rate above this, pretrained VAEs got worse."""
 
 
 def choose_preset(config: ModelConfig) -> Any:
-    """The preset's configuration with `overrides`. Raises ConfigError on an unknown name."""
+    """The preset's configuration with `overrides`. Raises ConfigError for an unknown name."""
     try:
         preset = read_config(config.preset)
         if not config.overrides:
@@ -52,14 +52,16 @@ def make_vae(config: ModelConfig) -> VideoVAE:
         if config.parent:
             vae = odvae_core.inflate(Path(config.parent), preset, mode=config.inflation)
             return vae.train().requires_grad_(True)
-        return quieten(odvae_core.build(image_parent(preset) if config.images else preset))
+        return reduce_posterior_noise(
+            odvae_core.build(image_parent(preset) if config.images else preset)
+        )
     except (ValueError, OSError) as error:
         raise ConfigError(f"model: {error}") from error
 
 
 @torch.no_grad()
-def quieten(vae: VideoVAE) -> VideoVAE:
-    """Start with little posterior noise: at random weights it would drown what the encoder says."""
+def reduce_posterior_noise(vae: VideoVAE) -> VideoVAE:
+    """Set a small initial posterior variance; with random weights the noise hides the latent."""
     weights = dict(vae.named_parameters())
     names = next(names for names in LOGVAR_BIASES if names[0] in weights)
     for bias in (weights[name] for name in names if name in weights):
@@ -67,24 +69,24 @@ def quieten(vae: VideoVAE) -> VideoVAE:
     return vae
 
 
-def warn_of_heat(config: Config) -> bool:
-    """Say so where a VAE that has learnt already would be trained too fast; whether it was said."""
+def warn_of_high_learning_rate(config: Config) -> bool:
+    """Warn of a high constant learning rate for a pretrained VAE; whether a warning was logged."""
     settings = config.optimiser
     pretrained = config.model.parent or config.model.start
-    hot = settings.name != "muon" and settings.learning_rate > HOT
-    if pretrained and hot and settings.schedule == "constant":
+    is_high = settings.name != "muon" and settings.learning_rate > HIGH_LEARNING_RATE
+    if pretrained and is_high and settings.schedule == "constant":
         log.warning(
-            "optimiser.learning_rate is %g, constant, on a pretrained VAE: above %g it was seen to "
-            "forget; lower it, or let it fall with optimiser.schedule=cosine",
+            "optimiser.learning_rate is %g, constant, for a pretrained VAE; above %g pretrained "
+            "VAEs got worse: lower it, or set optimiser.schedule=cosine",
             settings.learning_rate,
-            HOT,
+            HIGH_LEARNING_RATE,
         )
         return True
     return False
 
 
-def freeze(vae: VideoVAE, frozen: tuple[str, ...]) -> None:
-    """Let all learn but the parts named. Raises ConfigError on a name that the VAE hasn't."""
+def freeze_parts(vae: VideoVAE, frozen: tuple[str, ...]) -> None:
+    """Train all parts but those named. Raises ConfigError for a name that the VAE doesn't have."""
     vae.requires_grad_(True)
     for name in frozen:
         try:

@@ -1,4 +1,4 @@
-"""The VAE as training runs it: one forward, so that a distributed wrapper sees every weight."""
+"""The forward pass of training: the VAE in one module call, as a distributed wrapper requires."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .config import LossConfig
 from .losses import clamp_posterior
 
 
-class Coded(NamedTuple):
+class VaeOutput(NamedTuple):
     """A batch after the VAE.
 
-    `reconstruction` [B', 3, T, H, W]; `mean`, `logvar`, `latent` [B, C, T', h, w], the last a
-    sample; `variances`, the learnt log variances of the losses, scalars by name.
+    `reconstruction` [B', 3, T, H, W]; `mean`, `logvar` and `latent`, a sample, [B, C, T', h, w];
+    `variances`: the losses' log variances, scalars by name.
     """
 
     reconstruction: Tensor
@@ -29,12 +29,12 @@ class Coded(NamedTuple):
 
 
 class Objective(nn.Module):
-    """A VAE, and the log variances that its losses are weighed with."""
+    """A VAE, and the log variances that weigh its losses."""
 
     def __init__(
         self, vae: VideoVAE, loss: LossConfig, variances: tuple[str, ...], recompute: bool
     ):
-        """`variances` names the losses that have a log variance, learnt or not."""
+        """`variances` names the losses that have a log variance, learnt or constant."""
         super().__init__()
         self.vae, self.loss, self.schedule = vae, loss, Whole(recompute=recompute)
         self.variances = nn.ParameterDict(
@@ -44,22 +44,24 @@ class Objective(nn.Module):
             }
         )
 
-    def forward(self, video: Tensor, noise: Tensor, others: Tensor | None = None) -> Coded:
-        """Encode, sample with `noise` and decode; `others` are latents to decode beside these.
+    def forward(
+        self, video: Tensor, noise: Tensor, image_latents: Tensor | None = None
+    ) -> VaeOutput:
+        """Encode, sample with `noise`, and decode; `image_latents` are decoded in the same batch.
 
-        video [B, 3, T, H, W]; noise and others [B, C, T', h, w]. With others the reconstruction has
-        2 B clips.
+        video [B, 3, T, H, W]; noise and image_latents [B, C, T', h, w]. With image_latents the
+        reconstruction has 2 B clips.
         """
         moments = self.vae.encode(video, schedule=self.schedule)
         posterior = clamp_posterior(moments.mean, moments.logvar, self.loss.logvar_range)
         latent = posterior.mean + posterior.std * noise
-        both = latent if others is None else torch.cat([latent, others])
-        reconstruction = self.vae.decode(both.to(video), schedule=self.schedule)
+        latents = latent if image_latents is None else torch.cat([latent, image_latents])
+        reconstruction = self.vae.decode(latents.to(video), schedule=self.schedule)
         variances = {name: weight.clone() for name, weight in self.variances.items()}
-        return Coded(reconstruction, posterior.mean, posterior.logvar, latent, variances)
+        return VaeOutput(reconstruction, posterior.mean, posterior.logvar, latent, variances)
 
     def last_weights(self) -> list[nn.Parameter]:
-        """The kernels of the decoder's last layer, which the adaptive weight looks at."""
+        """The kernels of the decoder's last layer, of which the adaptive weight is computed."""
         decoder = self.vae.get_submodule("decoder")
         last = decoder.get_submodule(decoder.order[-1])  # pyright: ignore
         return [weight for weight in last.parameters() if weight.ndim > 1]

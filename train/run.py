@@ -1,4 +1,4 @@
-"""All that a run holds, its steps, evaluations and checkpoints."""
+"""The state of a run, and what changes it: training steps, evaluations and checkpoints."""
 
 from __future__ import annotations
 
@@ -9,35 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 
 import odvae_core
-from odvae_core.metrics.perceptual import load_lpips
 
-from .accelerators import make_accelerator
-from .checkpoints import Checkpoints, Kept
+from .checkpoints import Checkpoints, Retention
 from .config import Config, OptimiserConfig, Phase
-from .dice import Dice
 from .discriminator import Discriminator
 from .ema import Ema
-from .image_space import ImageSpace
-from .journal import Journal
-from .networks import freeze, make_vae, warn_of_heat
+from .evaluation import draw_held_out, evaluate_vae
+from .keyed_random import KeyedRandom
+from .networks import freeze_parts, make_vae, warn_of_high_learning_rate
 from .objective import Objective
 from .optimisers import learning_rate, make_optimiser
-from .steps import Judges, Player, Stepper, name_culprits
-from .trackers import check_trackers, start_trackers
-from .watch import measure, show
+from .run_log import RunLog, check_trackers, start_trackers
+from .step import ModuleWithOptimiser, StepRunner, load_loss_networks, name_non_finite
 
 log = logging.getLogger(__name__)
 
-NOISE, MAPPING = -1, -2
-"""The last numbers in the keys of posterior noise and of CV-VAE's mapping."""
+NOISE_KEY, MAPPING_KEY = -1, -2
+"""The last numbers of the random keys of posterior noise and of CV-VAE's mapping."""
 
 
 class Run:
-    """Networks, optimisers, average, step: all that a checkpoint keeps, and what moves it on."""
+    """The networks, optimisers, moving average and step of a run: the content of a checkpoint."""
 
     def __init__(self, config: Config):
         check_trackers(config.run.trackers)
@@ -49,144 +46,137 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.accelerator = make_accelerator(config)
         self.vae = make_vae(config.model)
-        warn_of_heat(config)
-        self.objective, self.discriminator = self.make_players()
+        warn_of_high_learning_rate(config)
+        self.objective, self.discriminator = self.make_trained_modules()
         self.ema = Ema(self.vae, config.ema)
-        self.stepper = Stepper(
-            self.accelerator, self.objective, self.discriminator, self.make_judges(), config
+        loss_networks = load_loss_networks(config, self.vae, self.accelerator.device)
+        self.step_runner = StepRunner(
+            self.accelerator, self.objective, self.discriminator, loss_networks, config
         )
         self.frozen: tuple[str, ...] = ()
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", Kept(config.run.keep))
+        self.checkpoints = Checkpoints(self.folder / "checkpoints", Retention(config.run.keep))
         track = self.accelerator.log if config.run.trackers else None
-        self.journal = Journal(self.folder / "log.jsonl", self.is_main, track)
+        self.run_log = RunLog(self.folder / "log.jsonl", self.is_main, track)
 
     @property
     def is_main(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process writes the files."""
         return self.accelerator.is_main_process
 
-    def agree(self, flag: bool) -> bool:
-        """Whether any process says so: all of them go on alike."""
+    def any_process(self, flag: bool) -> bool:
+        """Whether the flag is true in any process; the same result in all of them."""
         if self.accelerator.num_processes == 1:
             return flag
         return bool(
             self.accelerator.gather(torch.tensor([flag], device=self.accelerator.device)).any()
         )
 
-    def describe(self) -> dict[str, Any]:
-        """What of a run its configuration doesn't say."""
-        facts: dict[str, Any] = {"processes": self.accelerator.num_processes}
-        perceptual = self.stepper.judges.perceptual
+    def log_start(self, facts: dict[str, Any]) -> None:
+        """Log the start event. `facts`, the processes and LPIPS' hash go into checkpoints too."""
+        facts["processes"] = self.accelerator.num_processes
+        perceptual = self.step_runner.loss_networks.perceptual
         if perceptual is not None:
             facts |= {"perceptual": perceptual.network, "perceptual_sha256": perceptual.sha256}
-        return facts
-
-    def begin(self, facts: dict[str, Any]) -> None:
-        """Write the log's first line; every checkpoint has these facts too."""
         self.facts = facts
         if self.config.run.trackers:
             start_trackers(self.accelerator, self.folder.name, facts["config"])
-        self.journal.write("start", step=self.step, **facts)
+        self.run_log.write("start", step=self.step, **facts)
 
-    def make_players(self) -> tuple[Player, Player | None]:
-        """The VAE and, where a phase asks for one, the discriminator, with their optimisers."""
+    def make_trained_modules(self) -> tuple[ModuleWithOptimiser, ModuleWithOptimiser | None]:
+        """The VAE and, if a phase uses one, the discriminator, with their optimisers."""
         config = self.config
         variances = ("video", "image") if config.image_space.vae else ("video",)
         objective = Objective(self.vae, config.loss, variances, config.model.recompute)
-        players = self.prepare(objective, config.optimiser)
+        prepared = self.prepare_module(objective, config.optimiser)
         if not config.is_adversarial:
-            return players, None
+            return prepared, None
         discriminator = Discriminator(config.discriminator)
-        return players, self.prepare(discriminator, config.discriminator.optimiser)
+        return prepared, self.prepare_module(discriminator, config.discriminator.optimiser)
 
-    def prepare(self, module: nn.Module, settings: OptimiserConfig) -> Player:
-        """Hand a module and its optimiser to accelerate."""
+    def prepare_module(self, module: nn.Module, settings: OptimiserConfig) -> ModuleWithOptimiser:
+        """Make a module's optimiser, and wrap both with accelerate."""
         optimiser = make_optimiser(module.parameters(), settings)
-        return Player(*self.accelerator.prepare(module, optimiser), settings)
+        return ModuleWithOptimiser(*self.accelerator.prepare(module, optimiser), settings)
 
-    def make_judges(self) -> Judges:
-        """Load what is frozen. Raises where a file doesn't fit, before anything is trained."""
-        loss, space, device = self.config.loss, self.config.image_space, self.accelerator.device
-        perceptual = None
-        if loss.perceptual != "none":
-            perceptual = load_lpips(loss.perceptual, Path(loss.perceptual_file)).to(device)
-        return Judges(perceptual, ImageSpace(space, self.vae, device) if space.vae else None)
-
-    def enter(self, phase: Phase) -> None:
-        """Freeze what the phase freezes; a distributed wrapper must be made anew for that."""
+    def enter_phase(self, phase: Phase) -> None:
+        """Freeze the parts that the phase names; the distributed wrapper is then made again."""
         if phase.frozen == self.frozen:
             return
-        bare = self.accelerator.unwrap_model(self.objective.module, keep_fp32_wrapper=False)
-        freeze(self.vae, phase.frozen)
-        self.objective.module = self.accelerator.prepare_model(bare)
+        module = self.accelerator.unwrap_model(self.objective.module, keep_fp32_wrapper=False)
+        freeze_parts(self.vae, phase.frozen)
+        self.objective.module = self.accelerator.prepare_model(module)
         self.frozen = phase.frozen
 
-    def advance(self, video: Tensor, indices: range) -> dict[str, float]:
-        """Take the next step on this process's share [B, 3, T, H, W] of the global batch."""
+    def train_step(self, video: Tensor, indices: range) -> dict[str, float]:
+        """Run the next step on this process's part [B, 3, T, H, W] of the global batch.
+
+        `indices` are the samples' positions in the global batch. The values to log are returned.
+        """
         start, config = time.monotonic(), self.config
         phase = config.phase_at(self.step)
-        self.enter(phase)
-        rate = self.set_rates()
+        self.enter_phase(phase)
+        rate = self.set_learning_rates()
         noise = self.draw_noise(video, indices)
         device = self.accelerator.device
-        dice = Dice(config.run.seed, self.step, MAPPING)
-        values = self.stepper.take(
-            video.to(device), noise.to(device), config.losses_of(phase), dice
+        rng = KeyedRandom(config.run.seed, self.step, MAPPING_KEY)
+        values = self.step_runner.run_step(
+            video.to(device), noise.to(device), config.losses_of(phase), rng
         )
         if values.pop("skipped"):
             self.skipped += 1
-            self.journal.write("skip", step=self.step, terms=name_culprits(values))
+            self.run_log.write("skip", step=self.step, terms=name_non_finite(values))
         else:
             self.ema.update(self.vae)
         self.step += 1
         seconds = round(time.monotonic() - start, 3)
         return {**values, "rate": rate, "skipped": self.skipped, "seconds_per_step": seconds}
 
-    def set_rates(self) -> float:
-        """Give every optimiser its learning rate for this step; the VAE's is returned."""
-        for player in (self.discriminator, self.objective):
-            if player is not None:
-                rate = learning_rate(player.settings, self.step, self.config.steps)
-                for group in player.optimiser.param_groups:
+    def set_learning_rates(self) -> float:
+        """Set every optimiser's learning rate for this step; the VAE's is returned."""
+        for trained in (self.discriminator, self.objective):
+            if trained is not None:
+                rate = learning_rate(trained.settings, self.step, self.config.steps)
+                for group in trained.optimiser.param_groups:
                     group["lr"] = rate
         return rate
 
     def draw_noise(self, video: Tensor, indices: range) -> Tensor:
-        """The posterior noise of each sample, whichever process has it: like its latent."""
+        """The posterior noise of each sample, shaped like its latent; the same in any process."""
         vae, (frames, height, width) = self.vae, video.shape[2:]
         time, space = vae.temporal_compression, vae.spatial_compression
         shape = (vae.latent_channels, 1 + (frames - 1) // time, height // space, width // space)
-        keys = [(self.config.run.seed, self.step, index, NOISE) for index in indices]
-        return torch.stack([torch.randn(shape, generator=Dice(*key).generator) for key in keys])
+        keys = [(self.config.run.seed, self.step, index, NOISE_KEY) for index in indices]
+        generators = [KeyedRandom(*key).generator for key in keys]
+        return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
 
     def evaluate(self, crops: dict[int, Tensor]) -> bool:
-        """Measure, draw and export the averaged weights; whether they are the best so far.
+        """Evaluate and export the averaged weights; whether they are the best so far.
 
-        `crops` {short side: [N, 3, T, H, W]}, on the main process.
+        `crops` {short side: [N, 3, T, H, W]} are needed on the main process only.
         """
         best = False
         if self.is_main:
             with self.ema.swapped_in(self.vae), self.accelerator.autocast():
-                best = bool(crops) and self.note_quality(crops)
-                self.export()
-        return self.agree(best)
+                best = bool(crops) and self.log_evaluation(crops)
+                self.export_weights()
+        return self.any_process(best)
 
-    def export(self) -> None:
-        """Write the weights in place as `ema.safetensors`; a disk that refuses ends no run."""
+    def export_weights(self) -> None:
+        """Write the current weights as `ema.safetensors`; a failed write gives a warning."""
         path = self.folder / "ema.safetensors"
         try:
             odvae_core.save(self.vae, path, dtype=torch.float32, step=str(self.step))
         except odvae_core.CheckpointError as error:
-            log.warning("%s; the run goes on and the next evaluation tries again", error)
+            log.warning("%s; the run continues and the next evaluation tries again", error)
 
-    def note_quality(self, crops: dict[int, Tensor]) -> bool:
-        """Log the figures of the weights in place, draw the sheet; whether they are the best."""
-        values, sheet = measure(self.vae, crops), Path("sheets") / f"step-{self.step:06d}.png"
+    def log_evaluation(self, crops: dict[int, Tensor]) -> bool:
+        """Log metrics of the current weights and draw them; whether they are the best so far."""
+        values, sheet = evaluate_vae(self.vae, crops), Path("sheets") / f"step-{self.step:06d}.png"
         try:
-            show(self.vae, crops, self.folder / sheet)
+            draw_held_out(self.vae, crops, self.folder / sheet)
         except OSError as error:
-            log.warning("%s could not be drawn (%s); the run goes on: make room", sheet, error)
-        self.journal.write(
+            log.warning("%s can't be written (%s); the run continues: make room", sheet, error)
+        self.run_log.write(
             "evaluation", step=self.step, weights="ema", sheet=sheet.as_posix(), **values
         )
         best = math.isfinite(values["psnr"]) and (self.best is None or values["psnr"] > self.best)
@@ -194,56 +184,67 @@ class Run:
         return best
 
     def save(self, best: bool = False) -> None:
-        """Write a checkpoint; all processes wait, so that none runs ahead."""
-        self.write(best)
+        """Write a checkpoint; all processes wait for it."""
+        self.write_checkpoint(best)
         self.accelerator.wait_for_everyone()
 
-    def write(self, best: bool = False) -> None:
-        """Write a checkpoint where this is the main process."""
+    def write_checkpoint(self, best: bool = False) -> None:
+        """Write a checkpoint if this is the main process."""
         if self.is_main:
             facts = {**self.facts, "skipped": self.skipped, "best": self.best}
-            written = self.checkpoints.save(self.step, self.parts(), facts, best)
-            if written is not None:
-                self.journal.write("checkpoint", step=self.step, best=best)
+            parts = {name: part.state_dict() for name, part in self.list_parts().items()}
+            if self.checkpoints.save(self.step, parts, facts, best) is not None:
+                self.run_log.write("checkpoint", step=self.step, best=best)
 
-    def parts(self) -> dict[str, dict]:
-        """The state dicts that make a checkpoint."""
+    def list_parts(self) -> dict[str, Any]:
+        """The objects whose state dicts make a checkpoint, by the name of their part."""
         unwrap = self.accelerator.unwrap_model
         parts = {
-            "objective": unwrap(self.objective.module).state_dict(),
-            "optimiser": self.objective.optimiser.state_dict(),
-            "ema": self.ema.state_dict(),
+            "objective": unwrap(self.objective.module),
+            "optimiser": self.objective.optimiser,
+            "ema": self.ema,
         }
         if self.discriminator is not None:
-            parts["discriminator"] = unwrap(self.discriminator.module).state_dict()
-            parts["discriminator_optimiser"] = self.discriminator.optimiser.state_dict()
+            parts["discriminator"] = unwrap(self.discriminator.module)
+            parts["discriminator_optimiser"] = self.discriminator.optimiser
         if self.accelerator.scaler is not None:
-            parts["scaler"] = self.accelerator.scaler.state_dict()
+            parts["scaler"] = self.accelerator.scaler
         return parts
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint that is whole, if there is one.
+        """Continue from the newest complete checkpoint, if there is one.
 
         Raises CheckpointError where it is of another network.
         """
         checkpoint = self.checkpoints.load_newest()
         if checkpoint is None:
             return
-        unwrap, load = self.accelerator.unwrap_model, checkpoint.load
-        try:
-            unwrap(self.objective.module).load_state_dict(load("objective"))
-        except RuntimeError as error:
-            raise odvae_core.CheckpointError(
-                f"{checkpoint.path} holds another network than model.preset and model.overrides "
-                "make: resume with the configuration that it was saved with, or give this run a "
-                "run.folder of its own"
-            ) from error
-        self.objective.optimiser.load_state_dict(load("optimiser"))
-        self.ema.load_state_dict(load("ema"))
-        if self.discriminator is not None:
-            unwrap(self.discriminator.module).load_state_dict(load("discriminator"))
-            self.discriminator.optimiser.load_state_dict(load("discriminator_optimiser"))
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(load("scaler"))
+        for name, part in self.list_parts().items():
+            try:
+                part.load_state_dict(checkpoint.load(name))
+            except RuntimeError as error:
+                raise odvae_core.CheckpointError(
+                    f"{checkpoint.path} holds another network than model.preset and "
+                    "model.overrides make: resume with the configuration that it was saved with, "
+                    "or give this run a run.folder of its own"
+                ) from error
         facts = checkpoint.facts
         self.step, self.skipped, self.best = checkpoint.step, facts["skipped"], facts["best"]
+
+
+def make_accelerator(config: Config) -> Accelerator:
+    """The processes, device and precision of a run.
+
+    `cpu` is set where there is no GPU: accelerate would otherwise run the processes of a launch
+    independently of each other.
+    """
+    settings = config.run
+    cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
+    return Accelerator(
+        mixed_precision=settings.precision,
+        cpu=cpu,
+        log_with=list(settings.trackers) or None,
+        project_dir=settings.folder,
+        kwargs_handlers=[buffers],
+    )

@@ -13,7 +13,7 @@ from train.config import (
     Phase,
     RunConfig,
 )
-from train.dice import Dice
+from train.keyed_random import KeyedRandom
 
 SMALL = {"width": 8, "norm_groups": 4}
 PHASES = (
@@ -23,7 +23,7 @@ PHASES = (
 
 
 def configure(folder, **changes):
-    """A run of eight steps; the discriminator comes in at step 3."""
+    """A configuration of eight steps; the discriminator starts at step 3."""
     config = Config(
         model=ModelConfig(preset="odvae-tiny", overrides=SMALL),
         loss=LossConfig(adversarial=0.5),
@@ -36,14 +36,15 @@ def configure(folder, **changes):
 
 
 def draw_batch(step, indices, frames=5, size=16):
-    """Clips [B, 3, T, size, size] that follow from the step and their places in the batch."""
-    clips = [Dice(step, index).uniforms(3, frames, size, size) * 2 - 1 for index in indices]
+    """Clips [B, 3, T, size, size] that depend on the step and their indices in the batch."""
+    clips = [KeyedRandom(step, index).uniforms(3, frames, size, size) * 2 - 1 for index in indices]
     return torch.stack(clips)
 
 
-def advance(run, steps, frames=5):
-    """Take steps of a run that has the whole batch to itself; what each logged."""
+def train_steps(run, steps, frames=5):
+    """Run steps with the whole batch in one process; their logged values."""
     batch = run.config.phases[0].batch
     return [
-        run.advance(draw_batch(run.step, range(batch), frames), range(batch)) for _ in range(steps)
+        run.train_step(draw_batch(run.step, range(batch), frames), range(batch))
+        for _ in range(steps)
     ]

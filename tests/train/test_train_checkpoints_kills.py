@@ -1,4 +1,4 @@
-"""Savers killed at any moment: what was acknowledged is never lost."""
+"""Processes killed at any time while saving: an acknowledged step is never lost."""
 
 import os
 import random
@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from train.checkpoints import Checkpoints, Kept
+from train.checkpoints import Checkpoints, Retention
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = Kept(newest=2, every=50)
+KEPT = Retention(newest=2, every=50)
 
 SAVER = """
 import os, sys
 from pathlib import Path
 import torch
-from train.checkpoints import Checkpoints, Kept
+from train.checkpoints import Checkpoints, Retention
 
-checkpoints = Checkpoints(Path(sys.argv[1]), Kept(newest=2, every=50))
+checkpoints = Checkpoints(Path(sys.argv[1]), Retention(newest=2, every=50))
 for line in sys.stdin:  # the last step of the saver before
     child = os.fork()  # importing torch for each would take longer than the rest
     if child:
@@ -41,7 +41,7 @@ for line in sys.stdin:  # the last step of the saver before
 
 
 class Saver:
-    """A process that saves step after step as fast as it can, each time until it is killed."""
+    """A process that saves one step after another until it is killed."""
 
     def __init__(self, folder):
         self.process = subprocess.Popen(
@@ -75,7 +75,7 @@ def saver(tmp_path):
 
 
 def check_whole(checkpoint):
-    """All parts are of one step."""
+    """Check that all parts are of one step."""
     weights = checkpoint.load("vae")["weight"]
     assert torch.equal(weights, torch.full((50_000,), float(checkpoint.step)))
     assert torch.equal(checkpoint.load("optimiser")["state"][0]["mean"], -weights)
@@ -85,9 +85,9 @@ def check_whole(checkpoint):
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL and fork are POSIX's")
 @pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_kill_while_saving_loses_no_acknowledged_step(tmp_path, saver, kills):
-    dice, step, interrupted = random.Random(kills), 0, 0
+    rng, step, interrupted = random.Random(kills), 0, 0
     for _ in range(kills):
-        acknowledged = saver.kill_after(step, dice.uniform(0, 0.1))
+        acknowledged = saver.kill_after(step, rng.uniform(0, 0.1))
         interrupted += any(tmp_path.glob("*.tmp-*"))
         checkpoints = Checkpoints(tmp_path, KEPT)
         checkpoint = checkpoints.load_newest()
@@ -97,4 +97,4 @@ def test_a_kill_while_saving_loses_no_acknowledged_step(tmp_path, saver, kills):
         step = checkpoint.step
         best = tmp_path / f"step-{step // 3 * 3:08d}"
         assert checkpoints.best == (best if step >= 3 else None)
-    assert interrupted or kills < 20, "no kill fell within a save: this showed nothing"
+    assert interrupted or kills < 20, "no kill happened during a save: the test is inconclusive"

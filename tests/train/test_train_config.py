@@ -1,4 +1,4 @@
-"""Configurations of runs, and the command that reads them."""
+"""Configurations of runs, and the command that loads them."""
 
 import subprocess
 import sys
@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from train.config import Config, ConfigError
-from train.settings import build, load_config, override
+from train.config import Config, ConfigError, apply_setting, build_config, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,7 +27,7 @@ def test_every_shipped_configuration_loads(path):
 )
 def test_an_unknown_or_missing_key_is_an_error_that_names_it(table, words):
     with pytest.raises(ConfigError, match=words):
-        build(Config, table)
+        build_config(Config, table)
 
 
 @pytest.mark.parametrize(
@@ -43,14 +42,14 @@ def test_an_unknown_or_missing_key_is_an_error_that_names_it(table, words):
 )
 def test_a_value_of_another_type_is_an_error_that_names_it(table, words):
     with pytest.raises(ConfigError, match=words):
-        build(Config, table)
+        build_config(Config, table)
 
 
-def test_a_whole_number_serves_where_a_fraction_is_wanted():
-    assert build(Config, {"loss": {"l2": 2}}).loss.l2 == 2.0
+def test_an_integer_is_accepted_for_a_float():
+    assert build_config(Config, {"loss": {"l2": 2}}).loss.l2 == 2.0
 
 
-def test_a_setting_is_toml_or_else_plain_text():
+def test_a_setting_is_toml_or_a_string():
     table = {"run": {"seed": 0, "folder": "runs/tiny"}}
     for setting in (
         "run.seed=3",
@@ -59,8 +58,8 @@ def test_a_setting_is_toml_or_else_plain_text():
         "model.overrides.width=32",
         "model.images=true",
     ):
-        override(table, setting)
-    config = build(Config, table)
+        apply_setting(table, setting)
+    config = build_config(Config, table)
     assert (config.run.seed, config.run.folder) == (3, "runs/tiny")
     assert (config.data.path, config.data.held_out) == ("/my clips/a", ("x.mp4",))
     assert config.model.overrides == {"width": 32}
@@ -69,12 +68,12 @@ def test_a_setting_is_toml_or_else_plain_text():
 
 def test_a_setting_without_a_value_is_an_error():
     with pytest.raises(ConfigError, match=r"section\.key=value"):
-        override({}, "run.seed")
+        apply_setting({}, "run.seed")
 
 
 def test_a_setting_inside_a_list_is_an_error():
     with pytest.raises(ConfigError, match="phases is no section"):
-        override({"phases": [{}]}, "phases.until_step=3")
+        apply_setting({"phases": [{}]}, "phases.until_step=3")
 
 
 def test_a_file_that_is_no_toml_is_an_error(tmp_path):
@@ -93,14 +92,14 @@ def test_a_file_that_is_no_toml_is_an_error(tmp_path):
             "data.augment is 'wild'; it is one of none, mirror, strong",
         ),
         ({"run": {"trackers": ["comet"]}}, "run.trackers is 'comet'"),
-        ({"model": {"parent": "a", "start": "b"}}, "three ways to begin"),
-        ({"loss": {"perceptual": "vgg"}}, "name its trunk's weights"),
-        ({"loss": {"l1": 0.0}}, "weighs no error"),
+        ({"model": {"parent": "a", "start": "b"}}, "exclude each other"),
+        ({"loss": {"perceptual": "vgg"}}, "give the weights of its convolutions"),
+        ({"loss": {"l1": 0.0}}, "has no reconstruction error"),
     ],
 )
-def test_settings_that_do_not_go_together_are_an_error(table, words):
+def test_settings_that_exclude_each_other_are_an_error(table, words):
     with pytest.raises(ConfigError, match=words):
-        build(Config, table)
+        build_config(Config, table)
 
 
 @pytest.mark.parametrize(
@@ -110,18 +109,18 @@ def test_settings_that_do_not_go_together_are_an_error(table, words):
         ({"losses": {"logvar": 1.0}}, "phases.0.losses has 'logvar'"),
         ({"image_share": 0.5}, "set its image_batch too"),
         ({"losses": {"adversarial": 0.5}, "frozen": ["decoder"]}, "freezes the decoder"),
-        ({"losses": {"l1": 0.0}}, "phases.0 weighs no error"),
+        ({"losses": {"l1": 0.0}}, "phases.0 has no reconstruction error"),
     ],
 )
-def test_a_phase_that_can_not_be_is_an_error(phase, words):
+def test_an_invalid_phase_is_an_error(phase, words):
     shape = {"until_step": 5, "batch": 1, "frames": 1, "size": 16}
     with pytest.raises(ConfigError, match=words):
-        build(Config, {"phases": [shape | phase]})
+        build_config(Config, {"phases": [shape | phase]})
 
 
 def test_a_phase_replaces_weights_of_the_losses():
     shape = {"until_step": 5, "batch": 1, "frames": 1, "size": 16}
-    config = build(Config, {"loss": {"kl": 2.0}, "phases": [shape | {"losses": {"l2": 3}}]})
+    config = build_config(Config, {"loss": {"kl": 2.0}, "phases": [shape | {"losses": {"l2": 3}}]})
     losses = config.losses_of(config.phases[0])
     assert (losses.kl, losses.l2, config.is_adversarial) == (2.0, 3.0, False)
 
@@ -129,19 +128,19 @@ def test_a_phase_replaces_weights_of_the_losses():
 def test_phases_that_end_before_their_predecessors_are_an_error():
     phase = {"batch": 1, "frames": 1, "size": 16}
     with pytest.raises(ConfigError, match=r"phases end at steps \[5, 5\]"):
-        build(Config, {"phases": [phase | {"until_step": 5}, phase | {"until_step": 5}]})
+        build_config(Config, {"phases": [phase | {"until_step": 5}, phase | {"until_step": 5}]})
 
 
 def test_a_step_belongs_to_the_first_phase_that_has_not_ended():
     phases = [{"until_step": end, "batch": end, "frames": 1, "size": 16} for end in (2, 5)]
-    config = build(Config, {"phases": phases})
+    config = build_config(Config, {"phases": phases})
     assert [config.phase_at(step).batch for step in range(5)] == [2, 2, 5, 5, 5]
 
 
 def test_help_and_configuration_need_no_torch():
     code = (
         "import sys, train.__main__ as command\n"
-        "from train.settings import load_config\n"
+        "from train.config import load_config\n"
         "load_config(command.Path('train/configs/tiny.toml'), [])\n"
         "assert 'torch' not in sys.modules and 'odvae_core' not in sys.modules\n"
         "command.main(['--help'])\n"
@@ -151,7 +150,7 @@ def test_help_and_configuration_need_no_torch():
     assert "--config" in result.stdout
 
 
-def test_a_bad_configuration_ends_the_command_with_a_sentence():
+def test_an_invalid_configuration_ends_the_command_with_one_line():
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""Batches in order: the same for any workers, processes and starts; what breaks is named once."""
+"""Batches don't depend on workers, processes or the first step; skipped clips are named once."""
 
 import os
 import pickle
@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from tests.media import draw_noise, draw_numbers, make_clip
-from train.config import ConfigError, Shape
-from train.config_data import DataConfig
-from train.data import BrokenDataError, Samples, load_samples, make_batches
+from train.config import ConfigError, DataConfig, Shape
+from train.data import BrokenDataError, TrainingSet, load_training_set, make_batches
 
 STEPS = 4
 
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:Deprecati
 
 @dataclass(frozen=True)
 class Alternating:
-    """Clips and pictures in turn."""
+    """A schedule of alternating clips and pictures."""
 
     batch: int = 4
     clip_frames: int = 5
@@ -46,7 +45,7 @@ class Killed:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A schedule that notes in a folder which steps a worker has begun."""
+    """A schedule that records in a folder the steps that a worker has started."""
 
     folder: Path
     main: int
@@ -67,33 +66,33 @@ def folder(tmp_path):
 
 def load(folder, **settings):
     config = DataConfig(path=str(folder), rendered=0.3, crop="random", augment="strong")
-    return load_samples(replace(config, **settings), 0, folder / "clips.json")
+    return load_training_set(replace(config, **settings), 0, folder / "clips.json")
 
 
-def collect(samples, first=0, **settings):
-    return list(make_batches(samples, first, STEPS, Alternating(), **settings))
+def collect(training_set, first=0, **settings):
+    return list(make_batches(training_set, first, STEPS, Alternating(), **settings))
 
 
 @pytest.mark.parametrize("cache", [False, True])
 def test_two_workers_give_what_none_gives_bit_for_bit(folder, cache):
-    samples = load(folder, cache=cache)
-    plain, ahead = collect(samples), collect(samples, workers=2)
+    training_set = load(folder, cache=cache)
+    plain, ahead = collect(training_set), collect(training_set, workers=2)
     assert [batch.step for batch in ahead] == list(range(STEPS))
     assert [batch.video.shape[2] for batch in ahead] == [5, 1, 5, 1]
     assert all(torch.equal(a.video, b.video) for a, b in zip(plain, ahead, strict=True))
 
 
-def test_samples_that_travelled_to_another_process_give_the_same(folder):
-    samples = load(folder)
-    travelled = pickle.loads(pickle.dumps(samples))
-    batch = samples.batch(0, range(3), 5, 16)
-    assert torch.equal(travelled.batch(0, range(3), 5, 16).video, batch.video)
+def test_a_pickled_training_set_gives_the_same_samples(folder):
+    training_set = load(folder)
+    travelled = pickle.loads(pickle.dumps(training_set))
+    batch = training_set.draw_batch(0, range(3), 5, 16)
+    assert torch.equal(travelled.draw_batch(0, range(3), 5, 16).video, batch.video)
 
 
-def test_two_processes_have_the_batches_of_one_between_them(folder):
-    samples = load(folder)
-    whole = collect(samples)
-    halves = [collect(samples, rank=rank, world=2) for rank in range(2)]
+def test_two_processes_share_the_batches_of_one(folder):
+    training_set = load(folder)
+    whole = collect(training_set)
+    halves = [collect(training_set, rank=rank, world=2) for rank in range(2)]
     for batch, even, odd in zip(whole, *halves, strict=True):
         assert (even.indices, odd.indices) == (range(0, 4, 2), range(1, 4, 2))
         joined = torch.stack([even.video, odd.video], dim=1).flatten(0, 1)
@@ -102,13 +101,13 @@ def test_two_processes_have_the_batches_of_one_between_them(folder):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_later_start_gives_the_same_steps(folder, workers):
-    samples = load(folder)
-    whole, later = collect(samples), collect(samples, first=3, workers=workers)
+    training_set = load(folder)
+    whole, later = collect(training_set), collect(training_set, first=3, workers=workers)
     assert [batch.step for batch in later] == [3]
     assert torch.equal(later[0].video, whole[3].video)
 
 
-def test_the_callers_own_random_numbers_are_left_alone(folder):
+def test_the_global_random_state_is_not_changed(folder):
     before = torch.random.get_rng_state()
     collect(load(folder))
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -125,7 +124,7 @@ def test_a_shape_that_only_a_later_step_has_is_checked_at_the_start(folder):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_each_clip_that_is_left_out_is_named_once(folder, workers, caplog):
+def test_each_skipped_clip_is_named_once(folder, workers, caplog):
     make_clip(folder / "short.mp4", draw_numbers(3))
     (folder / "empty.mp4").touch()
     batches = collect(load(folder, broken_limit=0.5), workers=workers)
@@ -135,14 +134,16 @@ def test_each_clip_that_is_left_out_is_named_once(folder, workers, caplog):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_clips_that_break_later_are_named_once_and_count_towards_the_limit(folder, workers):
-    samples = load(folder, rendered=0.0, broken_limit=0.4)
+def test_clips_that_become_unreadable_are_named_once_and_count_towards_the_limit(folder, workers):
+    training_set = load(folder, rendered=0.0, broken_limit=0.4)
     (folder / "b.mp4").write_bytes(b"")
-    named = [skip.name for batch in collect(samples, workers=workers) for skip in batch.skipped]
+    named = [
+        skip.name for batch in collect(training_set, workers=workers) for skip in batch.skipped
+    ]
     assert named == ["b.mp4"]
-    also = replace(samples.config, broken_limit=0.3)
+    also = replace(training_set.config, broken_limit=0.3)
     with pytest.raises(BrokenDataError, match=r"1 of 3 clips .*broken_limit is 0.3: b.mp4 \("):
-        collect(Samples(samples.sources, also, 0), workers=workers)
+        collect(TrainingSet(training_set.sources, also, 0), workers=workers)
 
 
 def test_a_worker_that_dies_is_an_error_with_a_remedy(folder):
@@ -163,7 +164,7 @@ def test_a_worker_makes_two_batches_ahead_and_ends_with_the_reader(folder, tmp_p
     assert torch.multiprocessing.active_children() == []
 
 
-def test_a_signal_to_all_processes_leaves_the_workers_at_work(folder):
+def test_workers_ignore_a_signal_to_all_processes(folder):
     batches = make_batches(load(folder), 0, STEPS, Alternating(), workers=1)
     next(batches)
     (worker,) = torch.multiprocessing.active_children()

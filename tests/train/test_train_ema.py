@@ -24,7 +24,7 @@ def test_the_average_follows_its_closed_form():
     torch.testing.assert_close(ema.shadow["weight"], expected)
 
 
-def test_with_a_warm_up_the_first_updates_count_for_more():
+def test_with_a_warm_up_the_first_updates_have_more_weight():
     model = make_model(0.0)
     ema = Ema(model, EmaConfig(decay=0.3, warm_up=True))
     expected = 0.0
@@ -36,7 +36,7 @@ def test_with_a_warm_up_the_first_updates_count_for_more():
     torch.testing.assert_close(ema.shadow["weight"], torch.full((1, 2), expected))
 
 
-def test_weights_come_back_after_a_swap_even_when_it_fails():
+def test_weights_are_restored_after_a_swap_even_when_it_fails():
     model = make_model(1.0)
     ema = Ema(model, EmaConfig(decay=0.5))
     nn.init.constant_(model.weight, 5.0)
@@ -51,7 +51,7 @@ def test_weights_come_back_after_a_swap_even_when_it_fails():
     assert torch.equal(model.weight, torch.full((1, 2), 5.0))
 
 
-def test_a_loaded_average_goes_on_like_the_saved_one():
+def test_a_loaded_average_continues_like_the_saved_one():
     model, other = make_model(2.0), make_model(0.0)
     ema, loaded = Ema(model, EmaConfig()), Ema(other, EmaConfig())
     ema.update(model)

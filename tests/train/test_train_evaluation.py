@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from tests.media import draw_numbers, make_clip, read_numbers
-from train.config import ConfigError, EvaluationConfig
-from train.config_data import DataConfig
+from train.config import ConfigError, DataConfig, EvaluationConfig
 from train.evaluation import cut_crops, cut_held_out
 
 CROPS = EvaluationConfig(sides=(32,), per_clip=2, frames=5, size=16, stride=2)
@@ -37,7 +36,7 @@ def test_held_out_clips_are_cut_at_every_side_with_the_stride(tmp_path):
 
 def test_a_held_out_clip_is_not_enlarged(tmp_path):
     make_clip(tmp_path / "a.mkv", draw_numbers(10), codec="ffv1")
-    with pytest.raises(ConfigError, match=r"short side of 32; evaluation\.sides asks 64"):
+    with pytest.raises(ConfigError, match=r"short side of 32, evaluation\.sides has 64"):
         cut_held_out(DataConfig(str(tmp_path), held_out=("a.mkv",)), EvaluationConfig(sides=(64,)))
 
 

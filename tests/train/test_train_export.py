@@ -1,4 +1,4 @@
-"""What a run publishes: a file that explains itself, its card, normalised latents."""
+"""Exported files: metadata, model card, and normalised latents."""
 
 import json
 from dataclasses import replace
@@ -9,19 +9,19 @@ import torch
 import odvae_core
 from odvae_core.families.odvae_config import SD_VAE
 from odvae_core.registry import read_config
-from train.checkpoints import Checkpoints, Kept
+from train.checkpoints import Checkpoints, Retention
 from train.config import Config, ModelConfig
-from train.export import export, main
-from train.journal import Journal, describe, read_events
-from train.normalise import normalise_latents
-from train.rescale import rescale_activations
+from train.export.__main__ import export_run, main
+from train.export.normalise import normalise_latents
+from train.export.rescale import rescale_activations
+from train.run_log import RunLog, describe_run, read_events
 
 MEAN, STD = [0.5, -1.0, 2.0, 0.0], [2.0, 0.5, 1.5, 3.0]
 CONFIG = Config(model=ModelConfig(preset="odvae-tiny"))
 
 
 def move_weights(vae, seed):
-    """Random biases too, so that no term of the folding is zero."""
+    """Draw random weights, biases included, so that no term of the folding is zero."""
     generator = torch.Generator().manual_seed(seed)
     for weight in vae.parameters():
         weight.data += 0.1 * torch.randn(weight.shape, generator=generator).to(weight)
@@ -36,19 +36,19 @@ def vae():
 
 @pytest.fixture
 def run(tmp_path, vae):
-    """A run's folder after its last evaluation, at step 7."""
+    """A run folder after its last evaluation, at step 7."""
     folder = tmp_path / "run"
     folder.mkdir()
     odvae_core.save(vae, folder / "ema.safetensors")
-    journal = Journal(folder / "log.jsonl", active=True)
-    journal.write("start", step=0, **describe(CONFIG, vae), data="c0ffee", processes=2)
+    run_log = RunLog(folder / "log.jsonl", active=True)
+    run_log.write("start", step=0, **describe_run(CONFIG, vae), data="c0ffee", processes=2)
     values = {"psnr": 21.456, "144": 20.0, "positions": [22.0, 21.0, 20.5, 20.0]}
-    journal.write("evaluation", step=7, **values, latent_mean=MEAN, latent_std=STD, weights="ema")
+    run_log.write("evaluation", step=7, **values, latent_mean=MEAN, latent_std=STD, weights="ema")
     return folder
 
 
-def test_an_exported_file_loads_and_says_how_it_was_made(run, tmp_path, vae):
-    export(run, tmp_path / "model.safetensors", title="A test.")
+def test_an_exported_file_loads_with_the_metadata_of_its_training(run, tmp_path, vae):
+    export_run(run, tmp_path / "model.safetensors", title="A test.")
     loaded = odvae_core.load(tmp_path / "model.safetensors")
     facts = loaded.provenance.metadata
     assert facts["training_steps"] == "7"
@@ -59,8 +59,8 @@ def test_an_exported_file_loads_and_says_how_it_was_made(run, tmp_path, vae):
         torch.testing.assert_close(loaded.state_dict()[name], weight.half().float())
 
 
-def test_the_card_says_data_configuration_measures_and_protocol(run, tmp_path):
-    export(run, tmp_path / "model.safetensors", title="A test", data="Clips of my own, CC0.")
+def test_the_card_has_data_configuration_metrics_and_protocol(run, tmp_path):
+    export_run(run, tmp_path / "model.safetensors", title="A test", data="Clips of my own, CC0.")
     card = (tmp_path / "model.md").read_text()
     sha256 = odvae_core.load(tmp_path / "model.safetensors").provenance.sha256
     for line in (
@@ -84,9 +84,9 @@ def test_the_card_says_data_configuration_measures_and_protocol(run, tmp_path):
 def test_raw_weights_are_those_of_the_newest_checkpoint(run, tmp_path, vae):
     raw = move_weights(odvae_core.build("odvae-tiny"), seed=1)
     state = {f"vae.{name}": weight for name, weight in raw.state_dict().items()}
-    checkpoints = Checkpoints(run / "checkpoints", Kept())
+    checkpoints = Checkpoints(run / "checkpoints", Retention())
     checkpoints.save(8, {"objective": {**state, "logvar": torch.zeros(())}}, {})
-    export(run, tmp_path / "raw.safetensors", weights="raw", dtype="float32")
+    export_run(run, tmp_path / "raw.safetensors", weights="raw", dtype="float32")
     loaded = odvae_core.load(tmp_path / "raw.safetensors")
     assert loaded.provenance.metadata["training_steps"] == "8"
     assert "held_out_psnr" not in loaded.provenance.metadata
@@ -95,10 +95,10 @@ def test_raw_weights_are_those_of_the_newest_checkpoint(run, tmp_path, vae):
         assert torch.equal(loaded.state_dict()[name], weight), name
 
 
-def test_the_measures_are_those_of_the_step_that_the_averaged_weights_are_of(run, tmp_path, vae):
+def test_the_metrics_are_those_of_the_step_of_the_averaged_weights(run, tmp_path, vae):
     odvae_core.save(vae, run / "ema.safetensors", step="7")
-    Journal(run / "log.jsonl", active=True).write("evaluation", step=9, psnr=30.0, weights="ema")
-    export(run, tmp_path / "model.safetensors")
+    RunLog(run / "log.jsonl", active=True).write("evaluation", step=9, psnr=30.0, weights="ema")
+    export_run(run, tmp_path / "model.safetensors")
     facts = odvae_core.load(tmp_path / "model.safetensors").provenance.metadata
     assert (facts["training_steps"], facts["held_out_psnr"]) == ("7", "21.46")
 
@@ -127,10 +127,10 @@ def test_the_file_of_a_normalised_vae_carries_latents_of_mean_0_and_deviation_1(
     dims = (0, 2, 3, 4)
     values = {"latent_mean": latent.mean(dims).tolist(), "latent_std": latent.std(dims).tolist()}
     odvae_core.save(vae, tmp_path / "ema.safetensors")
-    journal = Journal(tmp_path / "log.jsonl", active=True)
-    journal.write("start", step=0, **describe(CONFIG, vae))
-    journal.write("evaluation", step=7, psnr=20.0, **values, weights="ema")
-    export(tmp_path, tmp_path / "model.safetensors", dtype="float32", normalise=True)
+    run_log = RunLog(tmp_path / "log.jsonl", active=True)
+    run_log.write("start", step=0, **describe_run(CONFIG, vae))
+    run_log.write("evaluation", step=7, psnr=20.0, **values, weights="ema")
+    export_run(tmp_path, tmp_path / "model.safetensors", dtype="float32", normalise=True)
     loaded = odvae_core.load(tmp_path / "model.safetensors")
     with torch.no_grad():
         latent = loaded.encode(video).mode().double()
@@ -150,12 +150,12 @@ def test_a_vae_without_quant_convs_is_refused():
 
 
 @pytest.mark.parametrize(("mean", "std"), [(MEAN[:3], STD[:3]), (MEAN, [1.0, 1.0, 0.0, 1.0])])
-def test_figures_that_do_not_fit_the_latents_are_refused(vae, mean, std):
-    with pytest.raises(ValueError, match="latents of 4 channels have as many of both"):
+def test_statistics_that_do_not_fit_the_latents_are_refused(vae, mean, std):
+    with pytest.raises(ValueError, match="latents of 4 channels need as many of both"):
         normalise_latents(vae, mean, std)
 
 
-def test_normalising_unmeasured_latents_is_refused(run, tmp_path, capsys):
+def test_normalising_without_latent_statistics_is_refused(run, tmp_path, capsys):
     events = [event for event in read_events(run / "log.jsonl") if event["event"] == "start"]
     (run / "log.jsonl").write_text("\n".join(map(json.dumps, events)))
     assert main([str(run), str(tmp_path / "model.safetensors"), "--normalise"]) == 1

@@ -9,14 +9,14 @@ import odvae_core
 from odvae_core.families.cvvae_config import CVVAE_SD3
 from tests.checkpoints import build_image_vae, write_diffusers_folder
 from train.config import ConfigError, ImageSpaceConfig
-from train.dice import Dice
 from train.image_space import ImageSpace, map_frames
+from train.keyed_random import KeyedRandom
 
 CPU = torch.device("cpu")
 
 
 def count_frames(frames=9):
-    """A clip whose frames hold their own numbers."""
+    """A clip whose frames have their number as value."""
     return torch.arange(float(frames)).view(1, 1, frames, 1, 1).expand(2, 3, frames, 2, 2)
 
 
@@ -25,28 +25,32 @@ def read_numbers(video):
 
 
 def test_a_slice_is_every_fourth_frame():
-    assert read_numbers(map_frames(count_frames(), "slice", 4, Dice(0))) == [0, 4, 8]
+    assert read_numbers(map_frames(count_frames(), "slice", 4, KeyedRandom(0))) == [0, 4, 8]
 
 
 def test_a_mean_is_over_each_group_after_the_first_frame():
-    assert read_numbers(map_frames(count_frames(), "mean", 4, Dice(0))) == [0, 2.5, 6.5]
+    assert read_numbers(map_frames(count_frames(), "mean", 4, KeyedRandom(0))) == [0, 2.5, 6.5]
 
 
 def test_a_random_frame_comes_from_its_own_group():
-    seen = [read_numbers(map_frames(count_frames(), "random", 4, Dice(i))) for i in range(60)]
+    seen = [
+        read_numbers(map_frames(count_frames(), "random", 4, KeyedRandom(i))) for i in range(60)
+    ]
     assert {first for first, _, _ in seen} == {0}
     assert {second for _, second, _ in seen} == {1, 2, 3, 4}
     assert {third for _, _, third in seen} == {5, 6, 7, 8}
 
 
-def test_the_same_dice_pick_the_same_frames():
-    pick = [read_numbers(map_frames(count_frames(33), "random", 4, Dice(7))) for _ in range(2)]
+def test_the_same_key_selects_the_same_frames():
+    pick = [
+        read_numbers(map_frames(count_frames(33), "random", 4, KeyedRandom(7))) for _ in range(2)
+    ]
     assert pick[0] == pick[1]
 
 
 @pytest.mark.parametrize("mapping", ["slice", "mean", "random"])
-def test_a_picture_stands_for_itself(mapping):
-    assert read_numbers(map_frames(count_frames(1), mapping, 4, Dice(0))) == [0]
+def test_a_picture_is_mapped_to_itself(mapping):
+    assert read_numbers(map_frames(count_frames(1), mapping, 4, KeyedRandom(0))) == [0]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,7 @@ def write_bare(image, folder):
 
 
 @pytest.mark.parametrize("write", [write_ldm, write_bare, write_diffusers_folder])
-def test_the_2d_vae_may_lie_in_any_published_layout(vae, tmp_path, write):
+def test_the_2d_vae_is_loaded_from_any_published_layout(vae, tmp_path, write):
     path = write(build_image_vae(), tmp_path)
     space = ImageSpace(ImageSpaceConfig(vae=str(path)), vae, CPU)
     assert (space.vae.temporal_compression, space.vae.latent_channels) == (1, 4)
@@ -89,11 +93,11 @@ def test_the_2d_vae_of_sd3_is_that_of_a_video_vae_of_16_channels(tmp_path):
     assert space.vae.latent_channels == 16
 
 
-def test_the_decoder_s_error_teaches_the_latent_and_not_the_2d_vae(vae, image_file):
+def test_the_decoder_s_error_has_a_gradient_for_the_latent_and_none_for_the_2d_vae(vae, image_file):
     space = ImageSpace(ImageSpaceConfig(vae=str(image_file)), vae, CPU)
     video = torch.rand(1, 3, 5, 16, 16) * 2 - 1
     latent = torch.randn(1, 4, 2, 2, 2, requires_grad=True)
-    space.error(latent, video, Dice(0)).backward()
+    space.error(latent, video, KeyedRandom(0)).backward()
     assert latent.grad.abs().min() > 0
     assert all(weight.grad is None for weight in space.vae.parameters())
 
@@ -107,7 +111,7 @@ def test_the_encoder_s_latents_are_those_of_every_fourth_frame(vae, image_file):
     assert not latent.requires_grad
 
 
-def test_without_encode_there_are_no_other_latents(vae, image_file):
+def test_without_encode_there_are_no_image_latents(vae, image_file):
     space = ImageSpace(ImageSpaceConfig(vae=str(image_file)), vae, CPU)
     assert space.encode(torch.zeros(1, 3, 5, 16, 16), torch.zeros(1, 4, 2, 2, 2)) is None
 

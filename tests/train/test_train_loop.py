@@ -1,4 +1,4 @@
-"""Whole runs from files: they log, evaluate, export, save, stop at a signal and go on."""
+"""Whole runs from files: they log, evaluate, export, save, stop at a signal and resume."""
 
 import json
 import os
@@ -14,13 +14,12 @@ import torch
 import odvae_core
 from tests.media import draw_noise, make_clip
 from tests.train.small_runs import PHASES, configure
-from train.checkpoints import Checkpoints, Kept
-from train.config import Config, EvaluationConfig, Phase
-from train.config_data import DataConfig
+from train.checkpoints import Checkpoints, Retention
+from train.config import Config, DataConfig, EvaluationConfig, Phase
 from train.data import BrokenDataError
-from train.journal import read_events
 from train.loop import choose_shape, train
 from train.run import Run
+from train.run_log import read_events
 
 ROOT = Path(__file__).resolve().parents[2]
 EVALUATION = EvaluationConfig(sides=(32,), frames=5, size=32, stride=1)
@@ -41,7 +40,7 @@ def configure_files(folder, clips, **run):
 
 
 def load_newest(folder):
-    return Checkpoints(folder / "checkpoints", Kept()).load_newest()
+    return Checkpoints(folder / "checkpoints", Retention()).load_newest()
 
 
 def collect(checkpoint):
@@ -91,16 +90,16 @@ def test_the_best_weights_are_kept(tmp_path, clips):
         if event["event"] == "evaluation"
     }
     assert run.best == max(figures.values())
-    best = Checkpoints(tmp_path / "checkpoints", Kept()).best
+    best = Checkpoints(tmp_path / "checkpoints", Retention()).best
     assert best.name == f"step-{max(figures, key=figures.__getitem__):08d}"
 
 
 @pytest.mark.parametrize(("workers", "cut"), [(0, 3), (2, 5)])
-def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, clips, workers, cut, monkeypatch):
+def test_a_stopped_run_resumes_bit_for_bit(tmp_path, clips, workers, cut, monkeypatch):
     train(configure_files(tmp_path / "whole", clips))
     config = configure_files(tmp_path / "cut", clips, workers=workers)
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "agree", lambda self, flag: flag or self.step == cut)
+        patch.setattr(Run, "any_process", lambda self, flag: flag or self.step == cut)
         assert train(config).step == cut
     resumed = train(config)
     assert resumed.step == 8
@@ -112,14 +111,14 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, clips, workers, cut, monkey
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_run_after_its_step_and_saves_it(tmp_path, clips, number, monkeypatch):
-    advance = Run.advance
+    train_step = Run.train_step
 
-    def advance_and_be_told(self, video, indices):
+    def step_with_signal(self, video, indices):
         if self.step == 2:
             os.kill(os.getpid(), number)
-        return advance(self, video, indices)
+        return train_step(self, video, indices)
 
-    monkeypatch.setattr(Run, "advance", advance_and_be_told)
+    monkeypatch.setattr(Run, "train_step", step_with_signal)
     before = signal.getsignal(number)
     config = configure_files(tmp_path, clips)
     assert train(config).step == 3
@@ -128,13 +127,13 @@ def test_a_signal_ends_a_run_after_its_step_and_saves_it(tmp_path, clips, number
     assert signal.getsignal(number) is before
 
 
-def test_data_that_breaks_on_the_way_ends_a_run_with_its_steps_saved(tmp_path, clips, monkeypatch):
+def test_unreadable_data_end_a_run_with_its_steps_saved(tmp_path, clips, monkeypatch):
     import train.loop as loop
 
     opened = loop.open_batches
 
-    def open_and_break(run, samples):
-        for batch in opened(run, samples):
+    def open_and_break(run, training_set):
+        for batch in opened(run, training_set):
             if batch.step == 2:
                 raise BrokenDataError("the disk was pulled out")
             yield batch
@@ -146,19 +145,13 @@ def test_data_that_breaks_on_the_way_ends_a_run_with_its_steps_saved(tmp_path, c
 
 
 def test_a_run_without_held_out_clips_still_exports(tmp_path, clips):
-    train(
-        configure_files(tmp_path, clips)
-        if False
-        else replace(
-            configure_files(tmp_path, replace(clips, held_out=())),
-            phases=(replace(PHASES[0], until_step=1),),
-        )
-    )
+    config = configure_files(tmp_path, replace(clips, held_out=()))
+    train(replace(config, phases=(replace(PHASES[0], until_step=1),)))
     assert (tmp_path / "ema.safetensors").exists()
     assert "evaluation" not in {event["event"] for event in read_events(tmp_path / "log.jsonl")}
 
 
-def test_a_part_of_the_steps_takes_pictures():
+def test_a_part_of_the_steps_uses_pictures():
     phase = Phase(until_step=400, batch=2, frames=5, size=16, image_share=0.5, image_batch=6)
     shapes = [choose_shape(Config(phases=(phase,)), step) for step in range(400)]
     pictures = [shape for shape in shapes if shape.frames == 1]
@@ -170,13 +163,13 @@ LAUNCH = """
 import json, sys
 from train.config import Config
 from train.loop import train
-from train.settings import build
-train(build(Config, json.loads(sys.argv[1])))
+from train.config import build_config
+train(build_config(Config, json.loads(sys.argv[1])))
 """
 
 
 def launch(config, processes, script):
-    """A run in processes of its own, and what its last checkpoint holds."""
+    """Run in new processes; the tensors of the last checkpoint."""
     script.write_text(LAUNCH)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc_per_node", str(processes), str(script), json.dumps(asdict(config))]
@@ -215,7 +208,7 @@ def test_two_processes_equal_one(tmp_path, clips):
 
 
 def find_key_biases(state):
-    """What attention doesn't feel: its gradient, and Adam's moments, are rounding alone."""
+    """The keys' biases, which don't change attention: their gradients and moments are rounding."""
     weights = [name for name in state if name.startswith("objective.")]
     biases = [i for i, name in enumerate(weights) if name.endswith("k.conv.bias")]
     names = {weights[i].replace("objective.vae", "ema.shadow") for i in biases}

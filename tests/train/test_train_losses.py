@@ -1,4 +1,4 @@
-"""The losses by hand, in the units of the papers."""
+"""The losses, compared with values by hand, in the units of the papers."""
 
 import math
 
@@ -12,12 +12,12 @@ from train.losses import (
     absolute_error,
     adaptive_weight,
     clamp_posterior,
+    discriminator_loss,
     divergence,
-    fool,
+    generator_loss,
     perceptual_error,
     reconstruction_errors,
     squared_error,
-    tell_apart,
     values_of_frame,
     weigh_by_variance,
 )
@@ -39,7 +39,7 @@ def test_squared_error_is_summed_over_a_frame_and_averaged_over_frames():
     assert squared_error(*make_pair()) == pytest.approx(0.0625 * VALUES)
 
 
-def test_one_wrong_value_counts_for_its_frame_of_ten():
+def test_one_wrong_value_counts_for_one_frame_of_ten():
     video = torch.zeros(SHAPE)
     wrong = video.clone()
     wrong[1, 2, 3, 4, 5] = 3.0
@@ -78,7 +78,7 @@ def test_the_divergence_is_summed_over_a_clip_and_averaged_over_clips():
     torch.testing.assert_close(divergence(Posterior(mean, logvar)), expected)
 
 
-def test_a_standard_normal_diverges_by_nothing():
+def test_a_standard_normal_has_no_divergence():
     zeros = torch.zeros(1, 4, 2, 3, 3)
     assert divergence(Posterior(zeros, zeros)) == 0
 
@@ -89,18 +89,18 @@ def test_the_log_variance_is_clamped_for_training():
     assert posterior.logvar.flatten().tolist() == [-20.0, 0.0, 4.0]
 
 
-def test_the_hinge_asks_for_a_margin_of_one():
+def test_the_hinge_loss_has_a_margin_of_one():
     real, fake = torch.tensor([0.5, 2.0]), torch.tensor([-0.5, -2.0])
-    assert tell_apart(real, fake, "hinge") == pytest.approx(0.5 * (0.25 + 0.25))
+    assert discriminator_loss(real, fake, "hinge") == pytest.approx(0.5 * (0.25 + 0.25))
 
 
 def test_the_vanilla_loss_is_the_softplus():
     zero = torch.zeros(3)
-    assert tell_apart(zero, zero, "vanilla") == pytest.approx(math.log(2))
+    assert discriminator_loss(zero, zero, "vanilla") == pytest.approx(math.log(2))
 
 
-def test_the_generator_wants_high_logits():
-    assert fool(torch.tensor([1.0, 3.0])) == -2.0
+def test_the_generator_loss_falls_with_higher_logits():
+    assert generator_loss(torch.tensor([1.0, 3.0])) == -2.0
 
 
 def test_the_adaptive_weight_is_the_ratio_of_norms():
@@ -108,12 +108,12 @@ def test_the_adaptive_weight_is_the_ratio_of_norms():
     assert adaptive_weight(strong, weak) == pytest.approx(5 / 0.5001)
 
 
-def test_the_adaptive_weight_is_bounded_where_the_adversary_is_silent():
+def test_the_adaptive_weight_is_bounded_where_the_adversarial_gradient_is_zero():
     weight = adaptive_weight(torch.tensor([3.0, 4.0]), torch.zeros(2))
     assert weight == 1e4
 
 
-def test_only_terms_that_weigh_something_are_computed():
+def test_only_terms_with_a_weight_are_computed():
     reconstruction, video = make_pair()
     errors = reconstruction_errors(reconstruction, video, None, LossConfig(l1=0.0, l2=2.0))
     assert list(errors) == ["l2"]

@@ -1,4 +1,4 @@
-"""Which network a run trains, and what it is told about how it starts."""
+"""The network of a run, its initial weights, and the warning about its learning rate."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ import odvae_core
 from odvae_core.inflation import image_parent
 from tests.train.small_runs import SMALL, configure
 from train.config import ConfigError, ModelConfig, OptimiserConfig
-from train.networks import choose_preset, freeze, make_vae, warn_of_heat
+from train.networks import choose_preset, freeze_parts, make_vae, warn_of_high_learning_rate
 
 TINY = ModelConfig(preset="odvae-tiny", overrides=SMALL)
 
@@ -35,12 +35,12 @@ def test_overrides_change_fields_of_the_preset():
         (ModelConfig(preset="cvvae", images=True), "can't be inflated"),
     ],
 )
-def test_a_network_that_can_not_be_made_is_a_sentence(model, words):
+def test_a_network_that_can_not_be_made_is_an_error(model, words):
     with pytest.raises(ConfigError, match=words):
         make_vae(model)
 
 
-def test_a_parent_is_inflated_and_learns(parent):
+def test_a_parent_is_inflated_and_trainable(parent):
     vae = make_vae(ModelConfig(preset="odvae-tiny", overrides=SMALL, parent=parent))
     assert vae.inflation.mode == "tail"
     assert vae.temporal_compression == 4
@@ -52,7 +52,7 @@ def test_images_builds_the_2d_parent():
     assert (vae.temporal_compression, vae.config.width) == (1, 8)
 
 
-def test_a_start_goes_on_as_it_is_whatever_the_preset(parent):
+def test_a_start_checkpoint_replaces_the_preset(parent):
     vae = make_vae(ModelConfig(preset="odvae-v1.2", start=parent))
     assert vae.temporal_compression == 1
     saved = odvae_core.load(parent).state_dict()
@@ -77,11 +77,11 @@ def test_random_weights_start_with_little_posterior_noise(preset):
     assert posterior.logvar.mean() < -4
 
 
-def test_a_pretrained_vae_at_a_high_constant_rate_is_warned_about(tmp_path, caplog):
-    hot = OptimiserConfig(learning_rate=5e-4)
+def test_a_high_constant_learning_rate_of_a_pretrained_vae_gives_a_warning(tmp_path, caplog):
+    high = OptimiserConfig(learning_rate=5e-4)
     model = ModelConfig(parent="sd.safetensors")
-    assert warn_of_heat(configure(tmp_path, model=model, optimiser=hot))
-    assert "lower it, or let it fall" in caplog.text
+    assert warn_of_high_learning_rate(configure(tmp_path, model=model, optimiser=high))
+    assert "lower it, or set optimiser.schedule=cosine" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ def test_a_pretrained_vae_at_a_high_constant_rate_is_warned_about(tmp_path, capl
         ("sd.safetensors", OptimiserConfig("muon", learning_rate=3e-3)),
     ],
 )
-def test_other_rates_are_not(tmp_path, parent, optimiser):
+def test_other_learning_rates_give_no_warning(tmp_path, parent, optimiser):
     config = configure(tmp_path, model=ModelConfig(parent=parent), optimiser=optimiser)
-    assert not warn_of_heat(config)
+    assert not warn_of_high_learning_rate(config)
 
 
-def test_what_is_frozen_is_named_by_its_part():
+def test_the_named_parts_are_frozen():
     vae = make_vae(TINY)
-    freeze(vae, ("encoder",))
+    freeze_parts(vae, ("encoder",))
     assert not any(weight.requires_grad for weight in vae.get_submodule("encoder").parameters())
     assert all(weight.requires_grad for weight in vae.get_submodule("decoder").parameters())
     with pytest.raises(ConfigError, match=r"'coder'; the parts are encoder, decoder"):
-        freeze(vae, ("coder",))
+        freeze_parts(vae, ("coder",))

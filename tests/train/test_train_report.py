@@ -1,4 +1,4 @@
-"""A report: what it reads of a log, what it draws, and that the page needs nothing beside it."""
+"""Reports: the values from a log, the plots, and the self-contained page."""
 
 import re
 from io import BytesIO
@@ -9,30 +9,30 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from train.journal import Journal
-from train.report.__main__ import main, parse, write_report
-from train.report.figure import draw_figure, smooth
+from train.contact_sheet import draw_contact_sheet
+from train.report.__main__ import main, parse_arguments, write_report
+from train.report.figure import draw_figure, running_mean
 from train.report.history import read_histories
 from train.report.panels import Line, find_panels
-from train.sheet import draw_sheet
+from train.run_log import RunLog
 
 LOGS = Path(__file__).parents[2] / "docs" / "default-model"
 CONFIG = {"model": {"preset": "odvae-tiny"}, "phases": [{"until_step": 60}], "run": {"seed": 0}}
 
 
 def log_run(folder, steps=60, seed=0, **step_values):
-    """A run's folder with a log of a step, an evaluation and a sheet every 20 steps."""
+    """Write a run folder with a log of a step, an evaluation and a sheet every 20 steps."""
     folder.mkdir()
-    journal = Journal(folder / "log.jsonl", active=True)
+    run_log = RunLog(folder / "log.jsonl", active=True)
     config = CONFIG | {"run": {"seed": seed}}
-    journal.write("start", step=0, config=config, commit="c0ffee", torch="2.13", data=None)
+    run_log.write("start", step=0, config=config, commit="c0ffee", torch="2.13", data=None)
     for step in range(20, steps + 1, 20):
-        journal.write("step", step=step, total=100 / step, rate=1e-5, skipped=0, **step_values)
+        run_log.write("step", step=step, total=100 / step, rate=1e-5, skipped=0, **step_values)
         values = {"psnr": 20 + step / 20, "144": 19.0, "positions": [22.0, 21.0, None, 20.0]}
         sheet = f"sheets/step-{step:06d}.png"
-        journal.write("evaluation", step=step, **values, weights="ema", sheet=sheet)
+        run_log.write("evaluation", step=step, **values, weights="ema", sheet=sheet)
         clip = torch.full((1, 3, 1, 16, 16), step / 100)
-        draw_sheet(clip, clip, folder / sheet)
+        draw_contact_sheet(clip, clip, folder / sheet)
     return folder
 
 
@@ -57,7 +57,7 @@ def test_only_what_was_logged_is_drawn(tmp_path):
     }
 
 
-def test_runs_are_drawn_over_one_another_in_a_colour_each(tmp_path):
+def test_runs_share_a_plot_with_a_colour_for_each(tmp_path):
     runs = [log_run(tmp_path / "a"), log_run(tmp_path / "b", steps=40)]
     psnr = draw_figure(read_histories(runs)).axes[0]
     assert [line.get_label() for line in psnr.lines] == ["a", "b"]
@@ -65,25 +65,25 @@ def test_runs_are_drawn_over_one_another_in_a_colour_each(tmp_path):
     assert len({line.get_color() for line in psnr.lines}) == 2
 
 
-def test_a_place_in_the_group_without_a_figure_is_left_out(tmp_path):
-    places = draw_figure(read_histories([log_run(tmp_path / "run")])).axes[2].lines[0]
-    assert list(places.get_xdata()) == [0, 1, 3]
-    assert list(places.get_ydata()) == [22.0, 21.0, 20.0]
+def test_a_position_in_the_group_without_a_value_is_not_drawn(tmp_path):
+    line = draw_figure(read_histories([log_run(tmp_path / "run")])).axes[2].lines[0]
+    assert list(line.get_xdata()) == [0, 1, 3]
+    assert list(line.get_ydata()) == [22.0, 21.0, 20.0]
 
 
 def test_a_loss_has_a_logarithmic_axis_unless_it_is_negative_somewhere(tmp_path):
     positive, negative = log_run(tmp_path / "a"), log_run(tmp_path / "b")
-    Journal(negative / "log.jsonl", active=True).write("step", step=80, total=-1.0)
+    RunLog(negative / "log.jsonl", active=True).write("step", step=80, total=-1.0)
     scales = [
         draw_figure(read_histories([run])).axes[3].get_yscale() for run in (positive, negative)
     ]
     assert scales == ["log", "linear"]
 
 
-def test_baselines_that_an_evaluation_names_are_level_lines(tmp_path):
+def test_baselines_of_an_evaluation_are_horizontal_lines(tmp_path):
     run = log_run(tmp_path / "run")
-    journal = Journal(run / "log.jsonl", active=True)
-    journal.write("evaluation", step=80, psnr=24.0, baselines={"bicubic": 20.5})
+    run_log = RunLog(run / "log.jsonl", active=True)
+    run_log.write("evaluation", step=80, psnr=24.0, baselines={"bicubic": 20.5})
     axes = draw_figure(read_histories([run])).axes[0]
     assert list(axes.lines[-1].get_ydata()) == [20.5, 20.5]
     assert [text.get_text() for text in axes.texts] == ["bicubic"]
@@ -91,17 +91,17 @@ def test_baselines_that_an_evaluation_names_are_level_lines(tmp_path):
 
 def test_a_noisy_line_is_drawn_with_its_running_mean():
     values = np.arange(40.0)
-    x, y = smooth(Line("", values, values % 2, 0, 0))
+    x, y = running_mean(Line("", values, values % 2, 0, 0))
     assert (x[0], x[-1], len(x)) == (0.5, 38.5, 39)
     assert y.tolist() == [0.5] * 39
 
 
 def test_the_page_has_pictures_settings_and_everything_inside(tmp_path):
     run = log_run(tmp_path / "run")
-    journal = Journal(run / "log.jsonl", active=True)
-    journal.write("skip", step=61, terms=["kl"])
-    journal.write("clip", name="<script>.mp4", reason="2 frames, 9 are needed")
-    journal.write("stop", step=60, reason="end")
+    run_log = RunLog(run / "log.jsonl", active=True)
+    run_log.write("skip", step=61, terms=["kl"])
+    run_log.write("clip", name="<script>.mp4", reason="2 frames, 9 are needed")
+    run_log.write("stop", step=60, reason="end")
     page = write_report([run]).read_text()
     assert (run / "report.html").exists()
     for words in (
@@ -138,25 +138,25 @@ def test_a_png_has_the_plots_above_the_last_sheet(tmp_path):
     assert report.shape[0] > 500
 
 
-def test_a_run_that_was_interrupted_says_so(tmp_path):
+def test_a_run_without_a_stop_event_is_described_as_running_or_interrupted(tmp_path):
     run = log_run(tmp_path / "run", steps=40)
     with (run / "log.jsonl").open("a") as file:
         file.write('{"event": "step", "st')
     (history,) = read_histories([run])
-    assert history.describe() == (
-        "At step 40 of 60; it runs still, or was interrupted: no stop was logged."
+    assert history.describe_state() == (
+        "At step 40 of 60; it is still running, or was interrupted: no stop was logged."
     )
 
 
-def test_a_resumed_run_says_how_often(tmp_path):
+def test_the_number_of_resumptions_is_reported(tmp_path):
     run = log_run(tmp_path / "run", steps=40)
-    Journal(run / "log.jsonl", active=True).write("start", step=40, config=CONFIG)
+    RunLog(run / "log.jsonl", active=True).write("start", step=40, config=CONFIG)
     (history,) = read_histories([run])
-    assert history.describe().startswith("At step 40 of 60, resumed 1x;")
+    assert history.describe_state().startswith("At step 40 of 60, resumed 1x;")
 
 
 @pytest.mark.parametrize("suffix", ["html", "png"])
-def test_a_run_that_logged_nothing_yet_is_a_sentence(tmp_path, suffix):
+def test_a_run_without_events_is_reported(tmp_path, suffix):
     (tmp_path / "run").mkdir()
     report = write_report([tmp_path / "run"], tmp_path / f"report.{suffix}")
     if suffix == "html":
@@ -166,7 +166,7 @@ def test_a_run_that_logged_nothing_yet_is_a_sentence(tmp_path, suffix):
         assert imread(report)[..., :3].min() < 0.5
 
 
-def test_logs_of_the_first_runs_are_drawn_without_what_they_lack():
+def test_logs_of_the_first_runs_are_drawn_without_the_missing_values():
     runs = [LOGS / "log.jsonl", LOGS / "log-parent.jsonl"]
     assert [history.name for history in read_histories(runs)] == ["default-model", "log-parent"]
     found = titles(*runs)
@@ -174,11 +174,11 @@ def test_logs_of_the_first_runs_are_drawn_without_what_they_lack():
     assert "seconds a step" not in found
 
 
-def test_runs_of_one_name_are_told_apart_by_their_places(tmp_path):
+def test_runs_with_the_same_name_are_named_by_their_paths(tmp_path):
     for parent in ("a", "b"):
         (tmp_path / parent / "run").mkdir(parents=True)
-    places = [tmp_path / parent / "run" for parent in ("a", "b")]
-    assert [history.name for history in read_histories(places)] == list(map(str, places))
+    paths = [tmp_path / parent / "run" for parent in ("a", "b")]
+    assert [history.name for history in read_histories(paths)] == list(map(str, paths))
 
 
 def test_a_run_that_is_not_there_is_refused_in_one_line(tmp_path, capsys):
@@ -188,5 +188,5 @@ def test_a_run_that_is_not_there_is_refused_in_one_line(tmp_path, capsys):
 
 def test_an_output_of_another_kind_is_refused(capsys):
     with pytest.raises(SystemExit):
-        parse(["run", "--output", "report.pdf"])
+        parse_arguments(["run", "--output", "report.pdf"])
     assert "end it in .html or .png" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The papers' findings in small: experiments run, report, and say when something wasn't shown."""
+"""The command `train.reproduce`: experiments run, write a report, and name failed checks."""
 
 import json
 import math
@@ -14,17 +14,16 @@ import torch
 from tests.media import make_clip
 from train.config import EvaluationConfig, ModelConfig, OptimiserConfig, Phase
 from train.reproduce import __main__ as command
-from train.reproduce import course, performing
+from train.reproduce import experiments, training
 from train.reproduce.clips import prepare_clips
-from train.reproduce.finding import Check, Finding
-from train.reproduce.scene import SIDE, Scene
+from train.reproduce.experiment import SIDE, Check, Experiment, ExperimentResult
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ModelConfig("odvae-tiny", {"width": 8, "norm_groups": 4})
 
 
 def draw_waves(seed, frames=70):
-    """Waves that run over the picture, uint8 [144, 192, 3] each."""
+    """Moving waves, uint8 [144, 192, 3] each."""
     y, x = np.mgrid[:144, :192] / 144
     for t in range(frames):
         waves = [np.sin(9 * x + (4 + c + seed) * y - (0.1 + 0.1 * seed) * t) for c in range(3)]
@@ -32,7 +31,7 @@ def draw_waves(seed, frames=70):
 
 
 def call(*words):
-    """The command's status; it computes with as many threads as the other tests."""
+    """The exit status of the command, with the threads of the other tests."""
     return command.main([*map(str, words), "--threads", str(torch.get_num_threads())])
 
 
@@ -46,8 +45,8 @@ def given(tmp_path_factory):
 
 
 @pytest.fixture
-def scene(given, tmp_path):
-    return Scene(prepare_clips(given, [], tmp_path)[0], tmp_path, steps_factor=0.001)
+def experiment(given, tmp_path):
+    return Experiment(prepare_clips(given, [], tmp_path)[0], tmp_path, steps_factor=0.001)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +62,8 @@ def claim(monkeypatch, given, tmp_path):
 
     def run(*passed):
         checks = [Check(f"claim {number}", each) for number, each in enumerate(passed)]
-        finding = Finding("A claim", "It is tried.", [], [], checks)
-        monkeypatch.setattr(performing, "EXPERIMENTS", {"claim": lambda scene: finding})
+        result = ExperimentResult("A claim", "It is tried.", [], [], checks)
+        monkeypatch.setattr(experiments, "EXPERIMENTS", {"claim": lambda experiment: result})
         return call(given, "--output", tmp_path)
 
     return run
@@ -80,16 +79,16 @@ def test_every_experiment_is_in_the_report(reproduced):
         "## Table 3",
         "## Figure 4",
     ]
-    assert "seed 0, 1 of 3 clips held out, trainings 0.001 times as long as meant" in page
+    assert "seed 0, 1 of 3 clips held out, trainings 0.001 times as long as the default" in page
     assert f"torch {torch.__version__}" in page
 
 
 def test_the_report_has_every_number_as_json_too(reproduced):
     _, folder = reproduced
-    findings = json.loads((folder / "report.json").read_text())["findings"]
-    assert list(findings) == list(performing.EXPERIMENTS)
-    for finding in findings.values():
-        for table in finding["tables"]:
+    results = json.loads((folder / "report.json").read_text())["findings"]
+    assert list(results) == list(experiments.EXPERIMENTS)
+    for result in results.values():
+        for table in result["tables"]:
             assert {len(row) for row in table["rows"]} == {len(table["header"])}
             numbers = [cell for row in table["rows"] for cell in row[1:]]
             assert all(math.isfinite(number) for number in numbers)
@@ -103,11 +102,11 @@ def test_the_figures_lie_beside_the_report(reproduced):
     assert all(f"]({name})" in page for name in names)
 
 
-def test_the_status_and_the_page_say_what_was_shown(reproduced):
+def test_the_status_and_the_page_agree_on_failed_checks(reproduced):
     status, folder = reproduced
     page = (folder / "report.md").read_text()
-    findings = json.loads((folder / "report.json").read_text())["findings"].values()
-    checks = [check for finding in findings for check in finding["checks"]]
+    results = json.loads((folder / "report.json").read_text())["findings"].values()
+    checks = [check for result in results for check in result["checks"]]
     assert status == int(not all(check["passed"] for check in checks))
     for check in checks:
         assert f"* {'shown' if check['passed'] else '**not shown**'}: {check['sentence']}" in page
@@ -131,15 +130,15 @@ def test_all_checks_passed_is_status_0_and_one_failed_is_1(claim, capsys):
     ("words", "error"),
     [
         (["--only", "figure-5"], "--only got 'figure-5'; the experiments are figure-4, table-4"),
-        (["--held-out", "street-*"], "--held-out street-* names none of waves-0.mp4"),
+        (["--held-out", "street-*"], "--held-out street-* matches none of waves-0.mp4"),
     ],
 )
-def test_a_wrong_call_is_status_2(given, tmp_path, capsys, words, error):
+def test_an_invalid_call_is_status_2(given, tmp_path, capsys, words, error):
     assert call(given, "--output", tmp_path, *words) == 2
     assert error in capsys.readouterr().err
 
 
-def test_without_clips_the_call_asks_for_them(monkeypatch, tmp_path, capsys):
+def test_without_clips_the_error_names_the_argument(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(command, "CLIPS", tmp_path / "none")
     assert call("--output", tmp_path) == 2
     assert "name a folder with clips" in capsys.readouterr().err
@@ -157,36 +156,36 @@ def test_help_needs_no_torch():
     assert "--held-out" in run.stdout
 
 
-def configure(scene):
+def configure_training(experiment):
     phase = Phase(until_step=4, batch=2, frames=5, size=16)
     small = EvaluationConfig(sides=(SIDE,), frames=5, size=16)
     optimiser = OptimiserConfig(learning_rate=1e-3)
-    whole = replace(scene, steps_factor=1)
-    return course.configure(whole, "small", TINY, phase, optimiser, 2, evaluation=small)
+    whole = replace(experiment, steps_factor=1)
+    return training.configure_training(whole, "small", TINY, phase, optimiser, 2, evaluation=small)
 
 
-def test_a_course_has_the_start_and_every_evaluation(scene):
-    followed = course.follow(configure(scene))
+def test_a_training_result_has_the_start_and_every_evaluation(experiment):
+    followed = training.train_to_end(configure_training(experiment))
     assert list(followed.evaluations) == [0, 2, 4]
     assert followed.last == followed.evaluations[4]
-    assert followed.trace() == ([0, 2, 4], [followed.evaluations[n]["psnr"] for n in (0, 2, 4)])
+    assert followed.curve() == ([0, 2, 4], [followed.evaluations[n]["psnr"] for n in (0, 2, 4)])
     assert followed.weights.exists()
 
 
-def test_a_finished_course_is_not_trained_again(scene, monkeypatch):
-    config = configure(scene)
-    before = course.follow(config)
-    monkeypatch.delattr(course, "carry_out")
-    assert course.follow(config) == before
+def test_a_finished_training_is_not_trained_again(experiment, monkeypatch):
+    config = configure_training(experiment)
+    before = training.train_to_end(config)
+    monkeypatch.delattr(training, "train_run")
+    assert training.train_to_end(config) == before
 
 
-def test_a_course_that_a_signal_ended_early_stops_the_experiment(scene, monkeypatch):
-    monkeypatch.setattr(course, "carry_out", lambda run: run)
+def test_a_training_that_a_signal_ended_early_stops_the_experiment(experiment, monkeypatch):
+    monkeypatch.setattr(training, "train_run", lambda run: run)
     with pytest.raises(KeyboardInterrupt):
-        course.follow(configure(scene))
+        training.train_to_end(configure_training(experiment))
 
 
-def test_other_settings_are_another_folder(scene):
-    folder = configure(scene).run.folder
-    assert configure(scene).run.folder == folder
-    assert configure(replace(scene, seed=1)).run.folder != folder
+def test_other_settings_are_another_folder(experiment):
+    folder = configure_training(experiment).run.folder
+    assert configure_training(experiment).run.folder == folder
+    assert configure_training(replace(experiment, seed=1)).run.folder != folder

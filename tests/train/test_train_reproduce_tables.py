@@ -1,4 +1,4 @@
-"""Figures and tables of the reproduction: what is counted, what is compared, when it is shown."""
+"""Figure 4 and tables 3 and 4: counted operations, compared schedules, and checks."""
 
 from dataclasses import replace
 
@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from odvae_core import build
-from train.reproduce import figure_4, table_3, table_4, variants
-from train.reproduce.finding import Table
-from train.reproduce.report import draw_table
+from train.reproduce import figure_4, table_3, table_4
+from train.reproduce.experiment import Table
+from train.reproduce.report import format_table
 
 
 @pytest.mark.parametrize(("lead", "passed"), [(0.5, True), (0.49, False)])
@@ -26,12 +26,12 @@ def test_tail_must_be_a_decibel_ahead_of_random(random, passed):
 
 @pytest.mark.parametrize(("psnr", "passed"), [(21.71, True), (21.69, False)])
 def test_variant_4_must_be_near_variant_1(psnr, passed):
-    assert variants.check_choice(22.0, psnr).passed is passed
+    assert figure_4.check_choice(22.0, psnr).passed is passed
 
 
 @torch.no_grad()
 def count_by_layers(vae, video, latent):
-    """Multiply-adds of encoder and decoder, from the sizes of what each convolution gives."""
+    """Multiply-adds of encoder and decoder, from the output size of each convolution."""
     counts = []
 
     def note(conv, inputs, output):
@@ -50,7 +50,7 @@ def count_by_layers(vae, video, latent):
 
 
 @pytest.mark.parametrize("preset", table_3.VARIANTS.values())
-def test_the_counter_sees_every_multiply_add_of_every_convolution(preset):
+def test_every_multiply_add_of_every_convolution_is_counted(preset):
     with torch.device("meta"):
         vae = build(preset)
         video, latent = torch.empty(1, 3, 25, 256, 256), torch.empty(1, 4, 7, 32, 32)
@@ -71,19 +71,19 @@ def test_a_sweep_is_equal_and_windows_differ_on_random_weights():
     torch.manual_seed(0)
     vae = build(replace(build("odvae-v1.2").config, width=8, blocks=1, norm_groups=4)).eval()
     crops = torch.rand(1, 3, 33, 16, 16) * 2 - 1
-    cuts = table_4.measure_all(vae, crops)
-    assert cuts["Whole()"].difference == 0
-    assert table_4.check_equal("it", "Sweep(9)", cuts).passed
-    assert not table_4.check_equal("it", "Windows(9)", cuts).passed
+    metrics = table_4.measure_schedules(vae, crops)
+    assert metrics["Whole()"].difference == 0
+    assert table_4.check_equal("it", "Sweep(9)", metrics).passed
+    assert not table_4.check_equal("it", "Windows(9)", metrics).passed
 
 
-def test_whole_costs_nothing_and_a_lost_decibel_is_too_much():
-    cut = table_4.Cut(20.0, 0.0, 0.1, 0.1, 1.0)
-    cuts = {"Whole()": cut, "Windows(9)": replace(cut, psnr=19.0)}
-    assert table_4.check_cost("Whole()", cuts).passed
-    assert not table_4.check_cost("Windows(9)", cuts).passed
+def test_whole_loses_no_psnr_and_a_loss_of_one_decibel_fails():
+    row = table_4.ScheduleMetrics(20.0, 0.0, 0.1, 0.1, 1.0)
+    metrics = {"Whole()": row, "Windows(9)": replace(row, psnr=19.0)}
+    assert table_4.check_cost("Whole()", metrics).passed
+    assert not table_4.check_cost("Windows(9)", metrics).passed
 
 
-def test_a_table_is_written_with_its_digits():
+def test_a_table_is_written_with_its_number_of_decimals():
     table = Table("t", ("a", "b", "c"), [("x", 1.0, 3)], digits=1)
-    assert draw_table(table) == "| a | b | c |\n|---|---|---|\n| x | 1.0 | 3 |"
+    assert format_table(table) == "| a | b | c |\n|---|---|---|\n| x | 1.0 | 3 |"

@@ -1,4 +1,4 @@
-"""Runs in memory: what learns, what doesn't, and that a resumed run is the same run."""
+"""Runs in memory: which weights change, and that a resumed run equals an uninterrupted one."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,7 @@ import torch
 import odvae_core
 from odvae_core.inflation import image_parent
 from odvae_core.metrics.perceptual import random_lpips
-from tests.train.small_runs import PHASES, SMALL, advance, configure, draw_batch
+from tests.train.small_runs import PHASES, SMALL, configure, draw_batch, train_steps
 from train.config import (
     EmaConfig,
     ImageSpaceConfig,
@@ -21,11 +21,11 @@ from train.config import (
 )
 from train.networks import choose_preset
 from train.run import Run
-from train.steps import DivergedError, Judges
+from train.step import DivergedError, LossNetworks
 
 
 def collect_state(run):
-    """Every tensor that a run's future depends on, by name."""
+    """All tensors of a run's checkpoint, by name."""
     found = {}
 
     def walk(name, value):
@@ -35,7 +35,7 @@ def collect_state(run):
             for key, item in value.items():
                 walk(f"{name}.{key}", item)
 
-    walk("", run.parts())
+    walk("", {name: part.state_dict() for name, part in run.list_parts().items()})
     return found
 
 
@@ -46,7 +46,7 @@ def assert_same(one, other):
         assert torch.equal(value, other[name]), name
 
 
-def test_one_batch_is_learnt_by_heart(tmp_path):
+def test_a_network_overfits_one_batch(tmp_path):
     steps = 80
     run = Run(
         configure(
@@ -58,20 +58,20 @@ def test_one_batch_is_learnt_by_heart(tmp_path):
         )
     )
     video = draw_batch(0, range(2), 1)
-    errors = [run.advance(video, range(2))["l1"] for _ in range(steps)]
+    errors = [run.train_step(video, range(2))["l1"] for _ in range(steps)]
     assert errors[-1] < errors[0] / 5
 
 
 @pytest.mark.parametrize("cut", [1, 3, 5])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, cut):
     whole, first = Run(configure(tmp_path / "whole")), Run(configure(tmp_path / "cut"))
-    advance(whole, 8)
-    advance(first, cut)
+    train_steps(whole, 8)
+    train_steps(first, cut)
     first.save()
     second = Run(configure(tmp_path / "cut"))
     second.resume()
     assert second.step == cut
-    advance(second, 8 - cut)
+    train_steps(second, 8 - cut)
     assert_same(whole, second)
 
 
@@ -88,35 +88,35 @@ def test_without_a_checkpoint_a_run_starts_at_step_0(tmp_path):
     assert run.step == 0
 
 
-def test_the_adversary_comes_with_its_phase(tmp_path):
-    values = advance(Run(configure(tmp_path)), 5)
+def test_the_adversarial_loss_starts_with_its_phase(tmp_path):
+    values = train_steps(Run(configure(tmp_path)), 5)
     assert ["adaptive_weight" in step for step in values] == [False] * 3 + [True] * 2
     assert all(math.isfinite(number) for step in values for number in step.values())
 
 
-def test_a_step_moves_every_weight_of_the_vae(tmp_path):
+def test_a_step_changes_every_weight_of_the_vae(tmp_path):
     run = Run(configure(tmp_path))
     before = {name: weight.clone() for name, weight in run.vae.named_parameters()}
-    advance(run, 2)
+    train_steps(run, 2)
     still = [name for name, w in run.vae.named_parameters() if torch.equal(w, before[name])]
     assert still == []
 
 
-def test_the_discriminator_moves_only_in_its_phase(tmp_path):
+def test_the_discriminator_changes_only_in_its_phase(tmp_path):
     run = Run(configure(tmp_path))
     weight = next(iter(run.discriminator.module.parameters()))
     before = weight.clone()
-    advance(run, 3)
+    train_steps(run, 3)
     assert torch.equal(weight, before)
-    advance(run, 1)
+    train_steps(run, 1)
     assert not torch.equal(weight, before)
 
 
-def test_what_a_phase_freezes_stays_and_the_rest_moves(tmp_path):
+def test_parts_frozen_in_a_phase_do_not_change_and_the_others_do(tmp_path):
     phases = (replace(PHASES[0], frozen=("encoder", "quant_conv")),)
     run = Run(configure(tmp_path, phases=phases))
     before = {name: weight.clone() for name, weight in run.vae.named_parameters()}
-    advance(run, 2)
+    train_steps(run, 2)
     moved = {
         name.split(".")[0]
         for name, w in run.vae.named_parameters()
@@ -131,13 +131,13 @@ def test_pieces_of_a_batch_add_up_to_the_batch(tmp_path):
     whole = Run(configure(tmp_path / "whole", phases=phases))
     cut = replace(whole.config.run, folder=str(tmp_path / "cut"), accumulate=2)
     pieces = Run(configure(tmp_path / "cut", phases=phases, run=cut))
-    advance(whole, 1)
-    advance(pieces, 1)
+    train_steps(whole, 1)
+    train_steps(pieces, 1)
     states = [run.objective.optimiser.state_dict()["state"] for run in (whole, pieces)]
     names = [name for name, _ in whole.objective.module.named_parameters()]
     assert len(states[0]) > 100
     for number, state in states[0].items():
-        # Attention doesn't feel the bias of its keys: that one's gradient is rounding alone.
+        # The bias of keys does not change attention: its gradient is rounding.
         if not names[number].endswith("k.conv.bias"):
             difference = (state["exp_avg"] - states[1][number]["exp_avg"]).norm()
             assert difference <= 1e-4 * state["exp_avg"].norm(), names[number]
@@ -147,57 +147,57 @@ def test_recomputed_activations_give_the_same_step(tmp_path):
     plain = Run(configure(tmp_path / "plain"))
     model = replace(plain.config.model, recompute=True)
     lean = Run(configure(tmp_path / "lean", model=model))
-    advance(plain, 4)
-    advance(lean, 4)
+    train_steps(plain, 4)
+    train_steps(lean, 4)
     for one, other in zip(plain.vae.parameters(), lean.vae.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(tmp_path):
     run = Run(configure(tmp_path))
-    advance(run, 1)
+    train_steps(run, 1)
     before = collect_state(run)
     bad = draw_batch(1, range(2))
     bad[0, 0, 0, 0, 0] = float("nan")
-    values = run.advance(bad, range(2))
+    values = run.train_step(bad, range(2))
     assert (values["skipped"], run.step) == (1, 2)
     after = collect_state(run)
     assert all(torch.equal(value, after[name]) for name, value in before.items())
-    assert '"skip"' in run.journal.path.read_text()
-    assert '"l1"' in run.journal.path.read_text()
+    assert '"skip"' in run.run_log.path.read_text()
+    assert '"l1"' in run.run_log.path.read_text()
 
 
 def test_too_many_steps_in_a_row_that_are_not_finite_end_the_run(tmp_path):
     run = Run(configure(tmp_path, run=RunConfig(str(tmp_path), precision="no", skip_limit=2)))
     bad = torch.full((2, 3, 5, 16, 16), float("nan"))
-    run.advance(bad, range(2))
+    run.train_step(bad, range(2))
     with pytest.raises(DivergedError, match="2 steps in a row were not finite"):
-        run.advance(bad, range(2))
+        run.train_step(bad, range(2))
 
 
-def test_lpips_counts_where_it_weighs(tmp_path):
+def test_lpips_is_added_with_its_weight(tmp_path):
     run = Run(configure(tmp_path, loss=LossConfig(perceptual_weight=2.0)))
-    run.stepper.judges = Judges(perceptual=random_lpips("alex", 0))
+    run.step_runner.loss_networks = LossNetworks(perceptual=random_lpips("alex", 0))
     video = draw_batch(0, range(2), 1, 64)
-    values = run.advance(video, range(2))
+    values = run.train_step(video, range(2))
     assert values["total"] == pytest.approx(values["l1"] + 2 * values["perceptual"], rel=1e-4)
 
 
-def test_a_learnt_log_variance_learns(tmp_path):
+def test_a_learnt_log_variance_changes(tmp_path):
     run = Run(configure(tmp_path, loss=LossConfig(learn_logvar=True)))
     variance = run.objective.module.variances["video"]
     assert variance.requires_grad
-    advance(run, 2)
+    train_steps(run, 2)
     assert variance != 0
 
 
-def test_the_frozen_2d_vae_teaches_the_encoder(tmp_path):
+def test_the_loss_of_the_frozen_2d_vae_changes_the_encoder(tmp_path):
     preset = choose_preset(ModelConfig(preset="odvae-tiny", overrides=SMALL))
     odvae_core.save(odvae_core.build(image_parent(preset)), tmp_path / "image.safetensors")
     space = ImageSpaceConfig(vae=str(tmp_path / "image.safetensors"), encode=True)
     run = Run(configure(tmp_path, image_space=space))
     before = [weight.clone() for weight in run.vae.get_submodule("encoder").parameters()]
-    values = advance(run, 5)
+    values = train_steps(run, 5)
     assert all(step["image"] > 0 for step in values)
     moved = run.vae.get_submodule("encoder").parameters()
     assert not any(torch.equal(a, b) for a, b in zip(before, moved, strict=True))
@@ -206,39 +206,39 @@ def test_the_frozen_2d_vae_teaches_the_encoder(tmp_path):
 def test_the_average_starts_at_the_first_weights(tmp_path):
     run = Run(configure(tmp_path, ema=EmaConfig(decay=1.0)))
     before = {name: weight.clone() for name, weight in run.vae.named_parameters()}
-    advance(run, 2)
+    train_steps(run, 2)
     assert all(torch.equal(run.ema.shadow[name], weight) for name, weight in before.items())
 
 
-def test_the_noise_of_a_sample_depends_on_its_place_alone(tmp_path):
+def test_the_noise_of_a_sample_depends_only_on_its_index(tmp_path):
     run = Run(configure(tmp_path))
     video = draw_batch(0, range(4))
     whole = run.draw_noise(video, range(4))
     assert torch.equal(run.draw_noise(video[1::2], range(1, 4, 2)), whole[1::2])
 
 
-def test_in_bf16_every_step_counts_and_no_scaler_is_needed(tmp_path):
+def test_in_bf16_no_step_is_skipped_and_no_scaler_is_needed(tmp_path):
     run = Run(configure(tmp_path, run=RunConfig(str(tmp_path), precision="bf16")))
     assert run.accelerator.scaler is None
-    values = advance(run, 6)
+    values = train_steps(run, 6)
     assert values[-1]["skipped"] == 0
     assert all(math.isfinite(step["gradient"]) for step in values)
 
 
-def test_a_disk_that_refuses_does_not_end_a_run(tmp_path, monkeypatch, caplog):
+def test_a_failing_disk_does_not_end_a_run(tmp_path, monkeypatch, caplog):
     run = Run(configure(tmp_path))
-    advance(run, 1)
+    train_steps(run, 1)
 
     def refuse(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("train.run.show", refuse)
+    monkeypatch.setattr("train.run.draw_held_out", refuse)
     monkeypatch.setattr("odvae_core.files.tensorfile.save_file", refuse)
     monkeypatch.setattr("train.checkpoint_files.torch.save", refuse)
     crops = {16: draw_batch(0, range(1))}
     run.evaluate(crops)
     run.save(best=True)
-    advance(run, 1)
+    train_steps(run, 1)
     assert run.step == 2
     messages = [record.getMessage() for record in caplog.records]
     assert [("No space left" in message) for message in messages] == [True] * 3

@@ -1,17 +1,16 @@
-"""Training data: from files and rendered motion to batches that depend on their key alone."""
+"""Training data: from files and rendered motion to batches that depend only on their key."""
 
 from .batches import make_batches
-from .clips import Skip
-from .listing import list_held_out
-from .loading import load_samples
-from .samples import Batch, BrokenDataError, Samples
+from .clips import SkippedClip
+from .loading import list_held_out, load_training_set
+from .training_set import Batch, BrokenDataError, TrainingSet
 
 __all__ = [
     "Batch",
     "BrokenDataError",
-    "Samples",
-    "Skip",
+    "SkippedClip",
+    "TrainingSet",
     "list_held_out",
-    "load_samples",
+    "load_training_set",
     "make_batches",
 ]

@@ -1,4 +1,4 @@
-"""Batches in the order of steps, made ahead by worker processes where there are any."""
+"""Batches in the order of steps; worker processes, if any, prepare them ahead."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..config import ConfigError, Shape
-from .clips import Skip
-from .pools import describe
-from .samples import Batch, BrokenDataError, Samples
+from .clips import SkippedClip
+from .pools import describe_skipped
+from .training_set import Batch, BrokenDataError, TrainingSet
 
 log = logging.getLogger(__name__)
 
 Schedule = Callable[[int], Shape]
-"""What a step's batch looks like. It travels to the workers: no lambda, no local function."""
+"""The shape of a step's batch. It is pickled for the workers: no lambda, no local function."""
 
 
-class Steps(Dataset):
-    """A process's batches by their step."""
+class BatchDataset(Dataset):
+    """A process's batches, indexed by step."""
 
-    def __init__(self, samples: Samples, schedule: Schedule, rank: int, world: int):
-        self.samples, self.schedule, self.rank, self.world = samples, schedule, rank, world
+    def __init__(self, training_set: TrainingSet, schedule: Schedule, rank: int, world: int):
+        self.training_set, self.schedule = training_set, schedule
+        self.rank, self.world = rank, world
 
     def __getitem__(self, step: int) -> Batch:
-        """The part of a step's global batch that belongs to this process."""
+        """This process's part of a step's global batch."""
         shape = self.schedule(step)
         indices = range(self.rank, shape.batch, self.world)
-        return self.samples.batch(step, indices, shape.frames, shape.size)
+        return self.training_set.draw_batch(step, indices, shape.frames, shape.size)
 
 
 def make_batches(
-    samples: Samples,
+    training_set: TrainingSet,
     first_step: int,
     steps: int,
     schedule: Schedule,
@@ -47,11 +48,11 @@ def make_batches(
 ) -> Iterator[Batch]:
     """The batches of this process for the steps from `first_step` up to `steps`.
 
-    They are the same for any number of workers, and together for any number of processes. Each clip
-    that is left out is named once, in the log and in `Batch.skipped`. Raises ConfigError before
-    anything is read: a batch isn't divisible by the processes, or no clip fits a shape. While
-    reading: BrokenDataError, more clips than `data.broken_limit` allows are unreadable, or a worker
-    died.
+    They don't depend on the number of workers; the batches of all processes together don't depend
+    on the number of processes. Each skipped clip is named once, in the log and in `Batch.skipped`.
+    Raises ConfigError before anything is read: a batch isn't divisible by the processes, or no clip
+    fits a shape. While reading it raises BrokenDataError: more clips than `data.broken_limit`
+    allows are unreadable, or a worker died.
     """
     for shape in dict.fromkeys(schedule(step) for step in range(first_step, steps)):
         if shape.batch % world:
@@ -59,47 +60,49 @@ def make_batches(
                 f"a batch of {shape.batch} can't be shared by {world} processes; "
                 f"set it to a multiple of {world}"
             )
-        if samples.config.rendered < 1:
-            samples.pool(shape.frames, shape.size)
-    ahead: dict[str, Any] = {"worker_init_fn": ignore_signals} if workers else {}
+        if training_set.config.rendered < 1:
+            training_set.pool_for(shape.frames, shape.size)
+    worker_options: dict[str, Any] = {"worker_init_fn": ignore_signals} if workers else {}
     loader = DataLoader(
-        Steps(samples, schedule, rank, world),
+        BatchDataset(training_set, schedule, rank, world),
         batch_size=None,
         sampler=range(first_step, steps),
         num_workers=workers,
-        generator=torch.Generator(),  # else the loader would draw its seed from everybody's
-        **ahead,
+        generator=torch.Generator(),  # otherwise the loader draws from torch's global generator
+        **worker_options,
     )
-    return follow(loader, samples, schedule)
+    return report_skipped(loader, training_set, schedule)
 
 
 def ignore_signals(worker: int) -> None:
-    """Let the main process finish its step when a terminal or a scheduler signals all at once."""
+    """Ignore signals in a worker: only the main process stops, after its step."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
-def follow(loader: DataLoader, samples: Samples, schedule: Schedule) -> Iterator[Batch]:
-    """Hand the batches out, and keep count of the clips that are left out."""
+def report_skipped(
+    loader: DataLoader, training_set: TrainingSet, schedule: Schedule
+) -> Iterator[Batch]:
+    """The loader's batches with the clips that are skipped for the first time."""
     named: set[str] = set()
-    broken = {skip.name: skip for skip in samples.broken}
-    for batch in watch(loader):
+    broken = {skip.name: skip for skip in training_set.broken}
+    for batch in catch_dead_workers(loader):
         shape = schedule(batch.step)
-        pool = samples.pools.get((shape.frames, shape.size))
+        pool = training_set.pools.get((shape.frames, shape.size))
         unfit = pool.skipped if pool else ()
-        fresh = [s for s in (*samples.broken, *unfit, *batch.skipped) if s.name not in named]
+        fresh = [s for s in (*training_set.broken, *unfit, *batch.skipped) if s.name not in named]
         for skip in fresh:
             named.add(skip.name)
             log.warning("left out: %s: %s", skip.name, skip.reason)
         broken |= {skip.name: skip for skip in batch.skipped}
-        check_broken(samples, list(broken.values()))
+        check_broken_limit(training_set, list(broken.values()))
         yield replace(batch, skipped=tuple(fresh))
 
 
-def watch(loader: DataLoader) -> Iterator[Batch]:
-    """The loader's batches; BrokenDataError, with the remedy, when a worker is gone."""
+def catch_dead_workers(loader: DataLoader) -> Iterator[Batch]:
+    """The loader's batches; raises BrokenDataError, with the remedy, where a worker died."""
     try:
-        yield from start(loader)
+        yield from start_workers(loader)
     except (ConnectionError, EOFError, RuntimeError) as error:  # a dead worker's pipe breaks too
         if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
             raise
@@ -109,25 +112,25 @@ def watch(loader: DataLoader) -> Iterator[Batch]:
         ) from error
 
 
-def start(loader: DataLoader) -> Iterator[Batch]:
-    """Start the workers, if any. One that dies is then found where its batch is waited for.
+def start_workers(loader: DataLoader) -> Iterator[Batch]:
+    """The loader's iterator, without torch's SIGCHLD handler.
 
-    Torch would raise wherever the main process is when it hears of it, in the middle of a
-    checkpoint too.
+    The handler raises at any point of the main process, for example while a checkpoint is written.
+    Without it a dead worker is detected where its batch is waited for.
     """
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() != threading.main_thread():
-        return iter(loader)  # here torch sets no handler
+        return iter(loader)  # torch sets no handler here
     before = signal.getsignal(signal.SIGCHLD)
     batches = iter(loader)
     signal.signal(signal.SIGCHLD, before)
     return batches
 
 
-def check_broken(samples: Samples, broken: list[Skip]) -> None:
-    """Raise BrokenDataError where more clips broke than the configuration allows."""
-    read = sum(len(source.clips) for source in samples.sources) + len(samples.broken)
-    if len(broken) > samples.config.broken_limit * read:
+def check_broken_limit(training_set: TrainingSet, broken: list[SkippedClip]) -> None:
+    """Raise BrokenDataError where more clips are unreadable than the configuration allows."""
+    count = sum(len(source.clips) for source in training_set.sources) + len(training_set.broken)
+    if len(broken) > training_set.config.broken_limit * count:
         raise BrokenDataError(
-            f"{len(broken)} of {read} clips can't be read, data.broken_limit is "
-            f"{samples.config.broken_limit}: {describe(broken)}; mend or remove them"
+            f"{len(broken)} of {count} clips can't be read, data.broken_limit is "
+            f"{training_set.config.broken_limit}: {describe_skipped(broken)}; repair or remove them"
         )

@@ -1,74 +1,138 @@
-"""From the configuration to samples: files are listed, probed, and those in use opened."""
+"""From a configuration to a training set: files are listed, matched with patterns, and probed."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from odvae_core.video import ListedClip, VideoError
+from odvae_core.video import ListedClip, ListingError, VideoError, list_place
 
-from ..config import ConfigError
-from ..config_data import DataConfig
-from .clips import BrokenClipError, Clip, FiledClip, Skip, explain, keep_clip
-from .facts import Facts
-from .listing import hash_entries, list_entries
-from .pools import Source, describe
-from .probing import probe_entries
-from .samples import Samples
+from ..config import ConfigError, DataConfig
+from ..config_sections import SourceConfig
+from .clips import BrokenClipError, Clip, FileClip, SkippedClip, cache_clip, strip_path
+from .pools import Source, describe_skipped
+from .probing import ClipFacts, probe_entries
+from .training_set import TrainingSet
 
 log = logging.getLogger(__name__)
 
 
-def load_samples(config: DataConfig, seed: int, memory: Path) -> Samples:
-    """Find all clips and look at each; `memory` is a JSON file that spares the next start that.
+def load_training_set(config: DataConfig, seed: int, cache_file: Path) -> TrainingSet:
+    """List and probe all clips; `cache_file` is a JSON file with the facts of those probed before.
 
-    Raises ConfigError: the configuration can't be met, or too many clips are unreadable.
+    Raises ConfigError where a value is invalid, or too many clips are unreadable.
     """
-    check_config(config)
+    check_data_config(config)
     listed = list_entries(config)
     entries = [entry for part in listed for entry in part]
     if not entries:
         raise ConfigError(f"all clips of {config.path} are held out; make data.held_out narrower")
-    facts = probe_entries(entries, memory)
-    broken: list[Skip] = []
+    facts = probe_entries(entries, cache_file)
+    broken: list[SkippedClip] = []
     sources = []
     for part, source in zip(listed, config.sources, strict=True):
         clips = [open_clip(entry, facts[entry.file], config) for entry in part]
-        broken += [clip for clip in clips if isinstance(clip, Skip)]
-        sources.append(Source(source.weight, [c for c in clips if not isinstance(c, Skip)]))
+        broken += [clip for clip in clips if isinstance(clip, SkippedClip)]
+        sources.append(Source(source.weight, [c for c in clips if not isinstance(c, SkippedClip)]))
     if len(broken) > config.broken_limit * len(entries) or len(broken) == len(entries):
         raise ConfigError(
             f"{len(broken)} of {len(entries)} clips can't be read, data.broken_limit is "
-            f"{config.broken_limit}: {describe(broken)}; mend or remove them"
+            f"{config.broken_limit}: {describe_skipped(broken)}; repair or remove them"
         )
     log.info("%d clips to train on, %d can't be read", len(entries) - len(broken), len(broken))
-    return Samples(sources, config, seed, broken, hash_entries(entries))
+    return TrainingSet(sources, config, seed, broken, hash_entries(entries))
 
 
-def open_clip(entry: ListedClip, facts: Facts | VideoError, config: DataConfig) -> Clip | Skip:
-    """The part of a file that an entry means, decoded where the configuration keeps clips."""
+def open_clip(
+    entry: ListedClip, facts: ClipFacts | VideoError, config: DataConfig
+) -> Clip | SkippedClip:
+    """The part of a file that an entry names; with `data.cache` it is decoded now."""
     if isinstance(facts, VideoError):
-        return Skip(entry.name, explain(facts, entry.file))
+        return SkippedClip(entry.name, strip_path(facts, entry.file))
     first = facts.count_before(entry.start)
     end = facts.frames if entry.end is None else facts.count_before(entry.end)
     if end <= first:
         until = "its end" if entry.end is None else f"{entry.end} s"
-        return Skip(entry.name, f"has no frame from {entry.start} s to {until}")
-    clip = FiledClip(entry.name, entry.file, facts, first, end - first)
+        return SkippedClip(entry.name, f"has no frame from {entry.start} s to {until}")
+    clip = FileClip(entry.name, entry.file, facts, first, end - first)
     try:
-        return keep_clip(clip, config.kept_sides) if config.cache else clip
+        return cache_clip(clip, config.kept_sides) if config.cache else clip
     except BrokenClipError as error:
         return error.skip
 
 
-def check_config(config: DataConfig) -> None:
-    """Raise ConfigError on numbers that mean nothing."""
+def list_entries(config: DataConfig) -> list[list[ListedClip]]:
+    """The clips of each source to train on, in the order of names, without those held out.
+
+    Raises ConfigError where a source is missing or empty, or a pattern matches no clip.
+    """
+    found = [find_entries(config, source) for source in config.sources]
+    check_patterns("data.held_out", config.held_out, [entry for part in found for entry in part])
+    selected = []
+    for entries, source in zip(found, config.sources, strict=True):
+        check_patterns(f"include of the source {source.place!r}", source.include, entries)
+        included = [entry for entry in entries if matches_any(entry, source.include)]
+        selected.append([entry for entry in included if not matches_any(entry, config.held_out)])
+    return selected
+
+
+def list_held_out(config: DataConfig) -> list[Path]:
+    """The held-out files, in the order of names; `include` doesn't apply to them."""
+    found = [entry for source in config.sources for entry in find_entries(config, source)]
+    check_patterns("data.held_out", config.held_out, found)
+    return list(dict.fromkeys(entry.file for entry in found if matches_any(entry, config.held_out)))
+
+
+def find_entries(config: DataConfig, source: SourceConfig) -> list[ListedClip]:
+    """All clips of a source."""
+    path = Path(config.path, source.place)
+    try:
+        entries = list_place(path)
+    except ListingError as error:
+        raise ConfigError(
+            f"data.path is {config.path!r}, the place of a source {source.place!r}: {error}"
+        ) from error
+    unused = sorted({column for entry in entries for column in entry.columns} - {"sha256"})
+    if unused:
+        log.warning("%s: the columns %s are not used", path, ", ".join(unused))
+    return entries
+
+
+def matches_any(entry: ListedClip, patterns: Iterable[str]) -> bool:
+    """Whether a pattern matches the name of an entry, or the last part of it."""
+    names = (entry.name, entry.file.name)
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def check_patterns(key: str, patterns: Sequence[str], entries: Sequence[ListedClip]) -> None:
+    """Raise ConfigError for a pattern that matches no clip."""
+    for pattern in patterns:
+        if not any(matches_any(entry, [pattern]) for entry in entries):
+            raise ConfigError(
+                f"{key}: {pattern!r} matches none of {len(entries)} clips, of which the first is "
+                f"{entries[0].name!r}; correct or remove it"
+            )
+
+
+def hash_entries(entries: Iterable[ListedClip]) -> str:
+    """The sha256 of a list: names, sizes in bytes (-1: no such file) and seconds."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        size = entry.file.stat().st_size if entry.file.is_file() else -1
+        digest.update(repr((entry.name, size, entry.start, entry.end)).encode())
+    return digest.hexdigest()
+
+
+def check_data_config(config: DataConfig) -> None:
+    """Raise ConfigError for values out of their range."""
     rules = {
         "sources": (len(config.sources) > 0, "one source or more"),
         "sources.weight": (all(s.weight > 0 for s in config.sources), "above 0"),
         "strides": (1 <= config.strides[0] <= config.strides[1], "two strides, 1 or more, rising"),
-        "sides": (is_range(config.sides), "two short sides, rising; 0 is the clip's own"),
+        "sides": (is_side_range(config.sides), "two short sides, rising; 0 is the clip's own"),
         "rendered": (0 <= config.rendered <= 1, "a part, 0 to 1"),
         "broken_limit": (0 <= config.broken_limit <= 1, "a part, 0 to 1"),
         "kept_sides": (min(config.kept_sides, default=0) > 0, "one short side or more, above 0"),
@@ -79,7 +143,7 @@ def check_config(config: DataConfig) -> None:
             raise ConfigError(f"data.{key} is {value!r}; it is {rule}")
 
 
-def is_range(sides: Sequence[int]) -> bool:
-    """Whether two short sides rise, 0 being the largest that a clip has."""
+def is_side_range(sides: Sequence[int]) -> bool:
+    """Whether two short sides rise, where 0 is the clip's own."""
     smallest, largest = sides
     return min(sides) >= 0 and (largest == 0 or 0 < smallest <= largest)

@@ -1,14 +1,15 @@
-"""Looking at every file of a list once, and remembering it beside the run."""
+"""Facts about clips: short side and frame times, found once for every file and cached in JSON."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,54 +17,137 @@ from typing import Any
 from tqdm import tqdm
 
 from odvae_core.files.atomic import replacing
-from odvae_core.video import ListedClip, VideoError
-
-from .facts import Facts, probe
+from odvae_core.files.tensorfile import hash_file
+from odvae_core.video import ListedClip, VideoError, VideoReader
+from odvae_core.video.listing import is_picture
+from odvae_core.video.source import open_media, tick_of
 
 log = logging.getLogger(__name__)
 
 THREADS = 8
+CHUNK = 64
+PREVIEW = (16, 16)  # height and width of frames that are decoded for their times only
+EVENNESS = 0.25  # of a step: the largest deviation of evenly spaced frames
+TOLERANCE = 0.0005  # seconds: times in lists of clips are rounded
 
 
-def probe_entries(entries: Sequence[ListedClip], memory: Path) -> dict[Path, Facts | VideoError]:
-    """The facts of every file, or why it can't be read; `memory` is a JSON file that keeps them.
+@dataclass(frozen=True)
+class ClipFacts:
+    """A file's short side in pixels, as a player shows it, and the times of its frames in seconds.
 
-    A file whose size or time of change is another is probed again, and so is an unreadable one.
+    Frame k is at `first + k * step`, or at `times[k]` where frames are not evenly spaced.
     """
-    remembered = recall(memory)
+
+    side: int
+    frames: int
+    first: float
+    step: float
+    times: tuple[float, ...] = ()
+
+    def time_of(self, frame: int) -> float:
+        """The time of a frame in seconds, to within EVENNESS of a step."""
+        return self.times[frame] if self.times else self.first + frame * self.step
+
+    def time_before(self, frame: int) -> float:
+        """A time between a frame and the one before it: reading from there starts at the frame."""
+        if frame == 0:
+            return 0.0
+        return max(0.0, (self.time_of(frame - 1) + self.time_of(frame)) / 2)
+
+    def count_before(self, seconds: float) -> int:
+        """The number of frames before a time."""
+        return bisect_left(range(self.frames), seconds - TOLERANCE, key=self.time_of)
+
+
+def probe_clip(path: Path) -> ClipFacts:
+    """Read a file's facts. Raises VideoError where it can't be read.
+
+    The frame list of an MP4 is used where it is complete and even; of other files every frame is
+    decoded once, at a small size.
+    """
+    with VideoReader(path) as reader:
+        side, listed = min(reader.size), reader.frame_count
+        first = next(reader.chunks(1)).times[0]
+    if is_picture(path):
+        return ClipFacts(side, 1, float(first), 0.0)
+    if listed:
+        facts = fit_even_times(side, read_index(path, first))
+        if not facts.times:
+            return facts
+    return fit_even_times(side, decode_times(path))
+
+
+def read_index(path: Path, first: Fraction) -> list[Fraction]:
+    """The frame times in the container's list. Raises VideoError on a truncated file."""
+    with open_media(path) as container:
+        stream = container.streams.best("video")
+        assert stream, "it was opened before"
+        entries = [entry for entry in stream.index_entries if not entry.is_discard]
+        ends = max(entry.pos + entry.size for entry in entries)
+        if ends > path.stat().st_size:
+            raise VideoError(
+                f"{path}: has {path.stat().st_size} bytes, its frames end at {ends}; "
+                "download or export it again"
+            )
+        ticks = sorted(entry.timestamp for entry in entries)
+        return [first + (tick - ticks[0]) * tick_of(stream) for tick in ticks]
+
+
+def decode_times(path: Path) -> list[Fraction]:
+    """The frame times of a file, all frames of which are decoded."""
+    with VideoReader(path, size=PREVIEW) as reader:
+        return [time for chunk in reader.chunks(CHUNK) for time in chunk.times]
+
+
+def fit_even_times(side: int, times: Sequence[Fraction]) -> ClipFacts:
+    """Facts with a first time and a step where frames are evenly spaced, else with all times."""
+    first, spans = times[0], len(times) - 1
+    step = (times[-1] - first) / max(1, spans)
+    off = max(abs(time - first - index * step) for index, time in enumerate(times))
+    uneven = () if off < EVENNESS * step or not spans else tuple(float(time) for time in times)
+    return ClipFacts(side, len(times), float(first), float(step), uneven)
+
+
+def probe_entries(
+    entries: Sequence[ListedClip], cache_file: Path
+) -> dict[Path, ClipFacts | VideoError]:
+    """The facts of every file, or its error; `cache_file` is a JSON file with those known.
+
+    A file with another size or time of change is probed again, and so is an unreadable one.
+    """
+    cached = read_records(cache_file)
     digests = {entry.file: read_digest(entry) for entry in entries}  # each file once
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        look = partial(look_at, remembered)
-        probing = pool.map(look, digests, digests.values())
+        probing = pool.map(partial(probe_file, cached), digests, digests.values())
         bar = tqdm(probing, desc="clips", total=len(digests), disable=None)
         records = dict(zip(digests, bar, strict=True))
     known = {str(path): record for path, record in records.items() if isinstance(record, dict)}
-    if known != remembered:
-        remember(known, memory)
+    if known != cached:
+        write_records(known, cache_file)
     return {
-        path: restore(record) if isinstance(record, dict) else record
+        path: restore_facts(record) if isinstance(record, dict) else record
         for path, record in records.items()
     }
 
 
 def read_digest(entry: ListedClip) -> str:
-    """The sha256 that a manifest gives for a file; "" is not checked."""
+    """The sha256 of a file in a list of clips, "" where the list has none."""
     return str(entry.columns.get("sha256", "")).lower()
 
 
-def look_at(
-    remembered: Mapping[str, dict[str, Any]], path: Path, digest: str
+def probe_file(
+    cached: Mapping[str, dict[str, Any]], path: Path, digest: str
 ) -> dict[str, Any] | VideoError:
-    """A file's record: its stamp, its facts, and its sha256 where the list gives one."""
+    """A file's record: size and time of change, facts, and sha256 where the list has one."""
     try:
         stamp = read_stamp(path)
-        old = remembered.get(str(path), {})
+        old = cached.get(str(path), {})
         record = old if all(old.get(key) == value for key, value in stamp.items()) else {}
-        facts = record.get("facts") or asdict(probe(path))
+        facts = record.get("facts") or asdict(probe_clip(path))
         found = record.get("sha256") or (hash_file(path) if digest else "")
         if digest and found != digest:
             raise VideoError(
-                f"{path}: has the sha256 {found}, the list says {digest}; get the file again"
+                f"{path}: has the sha256 {found}, the list has {digest}; get the file again"
             )
         return {**stamp, "sha256": found, "facts": facts}
     except VideoError as error:
@@ -71,7 +155,7 @@ def look_at(
 
 
 def read_stamp(path: Path) -> dict[str, int]:
-    """What tells whether a file is still the same. Raises VideoError: there is none."""
+    """Size and time of change of a file. Raises VideoError where it doesn't exist."""
     try:
         status = path.stat()
     except OSError as error:
@@ -79,37 +163,31 @@ def read_stamp(path: Path) -> dict[str, int]:
     return {"bytes": status.st_size, "changed_ns": status.st_mtime_ns}
 
 
-def hash_file(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def restore(record: Mapping[str, Any]) -> Facts:
+def restore_facts(record: Mapping[str, Any]) -> ClipFacts:
     """The facts in a record."""
     facts = record["facts"]
-    return Facts(**{**facts, "times": tuple(facts["times"])})
+    return ClipFacts(**{**facts, "times": tuple(facts["times"])})
 
 
-def recall(memory: Path) -> dict[str, dict[str, Any]]:
-    """The records of a run's earlier start, none where it has not begun."""
-    if not memory.exists():
+def read_records(cache_file: Path) -> dict[str, dict[str, Any]]:
+    """The cached records, {} where there is no readable file."""
+    if not cache_file.exists():
         return {}
     try:
-        return json.loads(memory.read_text(encoding="utf-8"))
+        return json.loads(cache_file.read_text(encoding="utf-8"))
     except ValueError as error:
-        log.warning("%s can't be read (%s); all clips are probed again", memory, error)
+        log.warning("%s can't be read (%s); all clips are probed again", cache_file, error)
         return {}
 
 
-def remember(records: Mapping[str, dict[str, Any]], memory: Path) -> None:
-    """Write the records; a full disk costs the next start some time, and no more."""
+def write_records(records: Mapping[str, dict[str, Any]], cache_file: Path) -> None:
+    """Write the cache; where that fails, a warning is logged and the next start probes again."""
     try:
-        with replacing(memory) as aside:
-            aside.write_bytes(json.dumps(records).encode())
+        with replacing(cache_file) as temporary:
+            temporary.write_bytes(json.dumps(records).encode())
     except OSError as error:
         log.warning(
             "%s can't be written (%s); the next start probes all clips again",
-            memory,
+            cache_file,
             error.strerror,
         )

@@ -1,1 +1,1 @@
-"""What a run's log tells, drawn: `python -m train.report RUN`."""
+"""Plots of a run's log: `python -m train.report RUN`."""

@@ -1,7 +1,7 @@
 """`python -m train.report RUN [RUN ...]`: losses, PSNR, the last contact sheet and the settings.
 
-One self-contained HTML page, or a PNG; several runs are drawn over one another. A run may go on
-meanwhile.
+One self-contained HTML page, or a PNG; several runs are drawn in the same plots. The runs may still
+be training.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .page import write_page
 SUFFIXES = (".html", ".png")
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m train.report", description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder or log")
@@ -35,22 +35,22 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def write_report(runs: list[Path], output: Path | None = None) -> Path:
-    """Write the report of runs; where it is."""
+    """Write the report of runs; its path is returned."""
     histories = read_histories(runs)
     figure = draw_figure(histories)
     output = output or histories[0].folder / "report.html"
     if output.suffix == ".png":
-        with replacing(output) as aside:
-            aside.write_bytes(render_png(figure, histories))
+        content = render_png(figure, histories)
     else:
-        with replacing(output) as aside:
-            aside.write_bytes(write_page(histories, figure).encode())
+        content = write_page(histories, figure).encode()
+    with replacing(output) as temporary:
+        temporary.write_bytes(content)
     return output
 
 
 def main(arguments: list[str]) -> int:
-    """Write the report and say where."""
-    options = parse(arguments)
+    """Write the report and print its path."""
+    options = parse_arguments(arguments)
     try:
         print(write_report(options.runs, options.output))
     except OSError as error:

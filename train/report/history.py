@@ -1,4 +1,4 @@
-"""A run's log as what a report draws: series over steps, the last sheet, where the run stands."""
+"""A run's log for a report: series over steps, the last contact sheet, the state of the run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..journal import read_events
+from ..run_log import read_events
 
 LOG = "log.jsonl"
 
@@ -17,7 +17,7 @@ Series = tuple[list[int], list[float]]
 
 @dataclass(frozen=True)
 class History:
-    """The events of one run; `folder` is where its sheets are."""
+    """The events of one run; its contact sheets are in `folder`."""
 
     name: str
     folder: Path
@@ -32,7 +32,7 @@ class History:
         return (self.select(kind) or [{}])[-1]
 
     def series(self, kind: str, name: str) -> Series:
-        """The values of one name over the steps; those that weren't finite are left out."""
+        """The values of one name over the steps, without those that weren't finite."""
         found = [event for event in self.select(kind) if event.get(name) is not None]
         return [event["step"] for event in found], [event[name] for event in found]
 
@@ -43,46 +43,47 @@ class History:
 
     @property
     def step(self) -> int:
-        """The last step that the log knows."""
+        """The last step in the log."""
         return max((event.get("step", 0) for event in self.events), default=0)
 
     @property
     def sheet(self) -> Path | None:
-        """The contact sheet of the last evaluation that drew one, where it is still there."""
+        """The last contact sheet that was drawn, None where there is no such file."""
         drawn = [event["sheet"] for event in self.select("evaluation") if event.get("sheet")]
         path = self.folder / "sheets" / Path(drawn[-1]).name if drawn else None
         return path if path is not None and path.is_file() else None
 
     @property
-    def missing(self) -> dict[str, str]:
-        """The clips that were left out, and why."""
+    def skipped_clips(self) -> dict[str, str]:
+        """The skipped clips, with the reasons."""
         return {event["name"]: event["reason"] for event in self.select("clip")}
 
     @property
-    def culprits(self) -> Counter[str]:
-        """How often each term made a step be skipped."""
+    def skip_reasons(self) -> Counter[str]:
+        """The number of skipped steps by the term that was not finite."""
         return Counter(term for event in self.select("skip") for term in event["terms"])
 
-    def describe(self) -> str:
-        """Where the run stands, in a sentence."""
+    def describe_state(self) -> str:
+        """The state of the run in a sentence."""
         if not self.events:
             return "Nothing was logged yet."
         phases = self.config.get("phases")
-        place = f"step {self.step}" + (f" of {phases[-1]['until_step']}" if phases else "")
+        position = f"step {self.step}" + (f" of {phases[-1]['until_step']}" if phases else "")
         resumed = sum(event.get("step", 0) > 0 for event in self.select("start"))
         times = f", resumed {resumed}x" if resumed else ""
         end = self.events[-1]
         if end["event"] != "stop":
-            return f"At {place}{times}; it runs still, or was interrupted: no stop was logged."
+            state = "it is still running, or was interrupted: no stop was logged"
+            return f"At {position}{times}; {state}."
         reason = f" ({end['reason']})" if end.get("reason") else ""
-        return f"Stopped at {place}{times}{reason}."
+        return f"Stopped at {position}{times}{reason}."
 
 
 def read_histories(paths: list[Path]) -> list[History]:
-    """The runs of folders or logs, each under a name of its own.
+    """The histories of run folders or logs, with different names.
 
-    A folder without a log is a run that logged nothing yet. Raises FileNotFoundError where there is
-    neither.
+    A folder without a log is a run that has logged nothing yet. Raises FileNotFoundError where a
+    path doesn't exist.
     """
     names = [name_run(path) for path in paths]
     return [
@@ -92,15 +93,15 @@ def read_histories(paths: list[Path]) -> list[History]:
 
 
 def name_run(path: Path) -> str:
-    """A run is called as its folder, unless its log has a name of its own."""
-    place = path.resolve()
-    if place.is_dir():
-        return place.name
-    return place.parent.name if place.name == LOG else place.stem
+    """The name of a run's folder, or of its log if that isn't called log.jsonl."""
+    resolved = path.resolve()
+    if resolved.is_dir():
+        return resolved.name
+    return resolved.parent.name if resolved.name == LOG else resolved.stem
 
 
 def read_history(path: Path, name: str) -> History:
-    """One run, of its folder or its log."""
+    """The history of a run folder or a log."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such run; give its folder, or its log")
     log = path / LOG if path.is_dir() else path

@@ -1,4 +1,4 @@
-"""What a report draws: panels of lines, found in the histories of runs."""
+"""The panels of a report, and their lines from the histories of runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from .history import History
 
 NOISY, PLAIN, MARKED = "noisy", "plain", "marked"
-"""How a line is drawn: faint beside its running mean; as it is; with a mark at each value."""
+"""How a line is drawn: faint, with its running mean; as it is; with a marker at each value."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One quantity of one run, both counted from 0, which decides on colour and stroke."""
+    """One quantity of one run; the numbers of both, from 0, select colour and line style."""
 
     label: str
     x: Sequence[float]
@@ -24,7 +24,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """A plot of lines; `logarithmic` where all values allow it, else from 0 with `from_zero`."""
+    """A plot of lines. `logarithmic` applies if all values are positive."""
 
     title: str
     lines: list[Line]
@@ -34,8 +34,8 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A panel of some values of one kind of event over the steps."""
+class PanelSpec:
+    """A panel of values of one kind of event over the steps."""
 
     title: str
     kind: str
@@ -45,54 +45,54 @@ class Plan:
     from_zero: bool = False
 
 
-PSNR = Plan("held-out PSNR, dB", "evaluation", ("psnr",), MARKED)
-PLANS = (
-    Plan("held-out SSIM", "evaluation", ("ssim",), MARKED),
-    Plan("held-out flicker", "evaluation", ("flicker",), MARKED),
-    Plan("total loss", "step", ("total",), logarithmic=True),
-    Plan("error of the reconstruction", "step", ("l1", "l2"), logarithmic=True),
-    Plan("perceptual error", "step", ("perceptual",), logarithmic=True),
-    Plan("divergence (KL)", "step", ("kl",), logarithmic=True),
-    Plan("adversarial loss", "step", ("adversarial", "discriminator")),
-    Plan("adaptive weight", "step", ("adaptive_weight",), logarithmic=True),
-    Plan("the discriminator's logits", "step", ("logits_real", "logits_fake")),
-    Plan("gradient norm", "step", ("gradient",), logarithmic=True),
-    Plan("learning rate", "step", ("rate",), PLAIN, logarithmic=True),
-    Plan("skipped steps", "step", ("skipped",), PLAIN, from_zero=True),
-    Plan("seconds a step", "step", ("seconds_per_step",), from_zero=True),
+PSNR = PanelSpec("held-out PSNR, dB", "evaluation", ("psnr",), MARKED)
+PANEL_SPECS = (
+    PanelSpec("held-out SSIM", "evaluation", ("ssim",), MARKED),
+    PanelSpec("held-out flicker", "evaluation", ("flicker",), MARKED),
+    PanelSpec("total loss", "step", ("total",), logarithmic=True),
+    PanelSpec("error of the reconstruction", "step", ("l1", "l2"), logarithmic=True),
+    PanelSpec("perceptual error", "step", ("perceptual",), logarithmic=True),
+    PanelSpec("divergence (KL)", "step", ("kl",), logarithmic=True),
+    PanelSpec("adversarial loss", "step", ("adversarial", "discriminator")),
+    PanelSpec("adaptive weight", "step", ("adaptive_weight",), logarithmic=True),
+    PanelSpec("the discriminator's logits", "step", ("logits_real", "logits_fake")),
+    PanelSpec("gradient norm", "step", ("gradient",), logarithmic=True),
+    PanelSpec("learning rate", "step", ("rate",), PLAIN, logarithmic=True),
+    PanelSpec("skipped steps", "step", ("skipped",), PLAIN, from_zero=True),
+    PanelSpec("seconds a step", "step", ("seconds_per_step",), from_zero=True),
 )
-"""What is drawn beside the PSNR and over the steps, where a run logged it."""
+"""The panels besides PSNR; those without data are not drawn."""
 
 
 def find_panels(histories: list[History]) -> list[Panel]:
-    """All panels that a run has something for."""
+    """All panels with data."""
     panels = [
-        follow(PSNR, histories),
+        make_panel(PSNR, histories),
         Panel("held-out PSNR by short side, dB", find_sides(histories), MARKED),
         Panel(
             "held-out PSNR: frame 0, frames of a group",
-            find_places(histories),
+            find_positions(histories),
             MARKED,
         ),
-        *(follow(plan, histories) for plan in PLANS),
+        *(make_panel(spec, histories) for spec in PANEL_SPECS),
     ]
     return [panel for panel in panels if panel.lines]
 
 
-def follow(plan: Plan, histories: list[History]) -> Panel:
-    """The panel of a plan, with a line for each run and quantity that was logged."""
+def make_panel(spec: PanelSpec, histories: list[History]) -> Panel:
+    """The panel of a spec, with a line for each run and quantity that was logged."""
     lines = []
     for run, history in enumerate(histories):
-        for quantity, name in enumerate(plan.names):
-            steps, values = history.series(plan.kind, name)
-            label = name_line(histories, run, name if len(plan.names) > 1 else "")
+        for quantity, name in enumerate(spec.names):
+            steps, values = history.series(spec.kind, name)
+            label = name_line(histories, run, name if len(spec.names) > 1 else "")
             if steps:
                 lines.append(Line(label, steps, values, run, quantity))
-    return Panel(plan.title, lines, plan.form, plan.logarithmic, plan.from_zero)
+    return Panel(spec.title, lines, spec.form, spec.logarithmic, spec.from_zero)
 
 
 def find_sides(histories: list[History]) -> list[Line]:
-    """PSNR over the steps at each short side that evaluations name."""
+    """PSNR over the steps at each short side of the evaluations."""
     lines = []
     for run, history in enumerate(histories):
         names = {name for event in history.select("evaluation") for name in event}
@@ -102,12 +102,12 @@ def find_sides(histories: list[History]) -> list[Line]:
     return lines
 
 
-def find_places(histories: list[History]) -> list[Line]:
+def find_positions(histories: list[History]) -> list[Line]:
     """PSNR of frame 0, then of the frames 1 to 4 of a group, at each run's last evaluation."""
     lines = []
     for run, history in enumerate(histories):
         values = history.last("evaluation").get("positions", ())
-        known = {place: value for place, value in enumerate(values) if value is not None}
+        known = {position: value for position, value in enumerate(values) if value is not None}
         if known:
             label = name_line(histories, run, "")
             lines.append(Line(label, list(known), list(known.values()), run, 0))
@@ -115,7 +115,7 @@ def find_places(histories: list[History]) -> list[Line]:
 
 
 def find_baselines(histories: list[History]) -> dict[str, float]:
-    """What the last evaluations name as `baselines`: {name: PSNR}."""
+    """The `baselines` of the last evaluations: {name: PSNR}."""
     found: dict[str, float] = {}
     for history in histories:
         found |= history.last("evaluation").get("baselines", {})
@@ -123,6 +123,6 @@ def find_baselines(histories: list[History]) -> dict[str, float]:
 
 
 def name_line(histories: list[History], run: int, quantity: str) -> str:
-    """The run where there are several, and the quantity."""
+    """The label of a line: the run, if there are several, and the quantity."""
     names = [histories[run].name] * (len(histories) > 1) + [quantity]
     return " ".join(filter(None, names))

@@ -1,1 +1,1 @@
-"""The papers' findings in small, on one's own clips: `python -m train.reproduce`."""
+"""Small versions of the papers' experiments, on your own clips: `python -m train.reproduce`."""

@@ -1,4 +1,4 @@
-"""IV-VAE's network with causal convolutions in the place of group causal ones, to compare both."""
+"""IV-VAE's network with causal instead of group causal convolutions, for a comparison."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from odvae_core.layers.separated import SeparatedConv3d
 from odvae_core.vae import VideoVAE
 
 
-class CausalInPlace(GroupCausalConv3d):
-    """Sees the two frames before its own and no later one, with another convolution's weights.
+class CausalReplacement(GroupCausalConv3d):
+    """A causal convolution with the weights of a group causal one.
 
-    For whole clips: before the first frame it is repeated.
+    Its kernel covers the frame and the two before it. It takes whole clips only; the first frame is
+    repeated before the clip.
     """
 
     def __init__(self, grouped: GroupCausalConv3d):
@@ -22,12 +23,12 @@ class CausalInPlace(GroupCausalConv3d):
         self.weight, self.bias = grouped.weight, grouped.bias
 
     def over_groups(self, frames: Tensor, is_first_call: bool) -> Tensor:
-        assert is_first_call, "only whole clips are compared"
+        assert is_first_call, "only whole clips are supported"
         return Conv3d.forward(self, torch.cat([frames[:, :, [0, 0]], frames], dim=2))
 
 
-def list_grouped(vae: VideoVAE) -> list[SeparatedConv3d]:
-    """The layers of an IV-VAE that hold a convolution over groups of frames."""
+def list_group_causal(vae: VideoVAE) -> list[SeparatedConv3d]:
+    """The layers of an IV-VAE that contain a group causal convolution."""
     layers = [layer for layer in vae.modules() if isinstance(layer, SeparatedConv3d)]
     return [
         layer for layer in layers if layer.conv_3d is not None and layer.conv_3d.kernel_size[0] > 1
@@ -35,17 +36,17 @@ def list_grouped(vae: VideoVAE) -> list[SeparatedConv3d]:
 
 
 def make_causal(vae: VideoVAE) -> None:
-    """Let an IV-VAE convolve causally; its weights stay the same objects."""
-    for layer in list_grouped(vae):
-        layer.conv_3d = CausalInPlace(layer.conv_3d)  # pyright: ignore[reportArgumentType]
+    """Replace the group causal convolutions of an IV-VAE; the weights are the same objects."""
+    for layer in list_group_causal(vae):
+        layer.conv_3d = CausalReplacement(layer.conv_3d)  # pyright: ignore[reportArgumentType]
 
 
 @torch.no_grad()
 def delay_kernels(vae: VideoVAE) -> None:
-    """Move what a kernel has for its own frame from the middle, group causal, to the end, causal.
+    """Move the weights of the current frame from the middle (group causal) to the end (causal).
 
-    A network that starts with nothing for other frames computes the same causally after that.
+    If the weights of other frames are 0, the causal network then computes the same.
     """
-    for layer in list_grouped(vae):
+    for layer in list_group_causal(vae):
         weight = layer.conv_3d.weight  # pyright: ignore[reportOptionalMemberAccess]
         weight.copy_(weight.roll(1, dims=2))

@@ -1,4 +1,4 @@
-"""From anybody's clips to a scene's: small, lossless files that every run reads in no time."""
+"""Small, lossless copies of the user's clips, which are fast to read."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from odvae_core.evaluation import list_clips
 from odvae_core.video import VideoError, VideoReader, VideoWriter
 
 from ..config import ConfigError
-from .scene import HELD_OUT, SIDE
+from .experiment import HELD_OUT, SIDE
 
 FEWEST, MOST = 66, 720
-"""Frames that a clip must have (33 at stride 2), and those that are used of it."""
+"""The frames that a clip must have (33 at stride 2), and the largest number that is used."""
 
 FIFTH = 5
 CHUNK = 16
 
 
 def prepare_clips(given: Path, patterns: Sequence[str], output: Path) -> tuple[Path, list[str]]:
-    """Scale all clips of a folder to the short side `SIDE`: their folder, and who was left out.
+    """Scale all clips of a folder to the short side `SIDE`: the new folder, and the skipped clips.
 
-    `patterns` name the clips that are held out; without any, every fifth clip is, in the order of
-    names. What was prepared before is not prepared again. Raises ConfigError where no clip is left
-    to train on, or to evaluate on.
+    `patterns` name the clips that are held out; without patterns every fifth clip is, in the order
+    of names. Existing copies are used again. Raises ConfigError where no clip is left to train on,
+    or to evaluate on.
     """
     clips = list_clips([given])
     held_out = choose_held_out(list(clips), patterns)
-    folder = output / f"clips-{identify(clips, held_out)}"
+    folder = output / f"clips-{hash_choice(clips, held_out)}"
     folder.mkdir(parents=True, exist_ok=True)
     left_out = []
     for number, (name, path) in enumerate(clips.items()):
@@ -37,7 +37,7 @@ def prepare_clips(given: Path, patterns: Sequence[str], output: Path) -> tuple[P
         small = folder / f"{part}{number:03d}-{path.name}.mkv"
         try:
             if not small.exists():
-                shrink(path, small)
+                write_small_clip(path, small)
         except VideoError as error:
             left_out.append(str(error))
     for pattern in ("train-*", HELD_OUT):
@@ -50,28 +50,28 @@ def prepare_clips(given: Path, patterns: Sequence[str], output: Path) -> tuple[P
 
 
 def choose_held_out(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
-    """The names that a pattern fits; without patterns every fifth, and at least the last.
+    """The names that match a pattern; without patterns every fifth, and at least the last.
 
-    Raises ConfigError where patterns fit none.
+    Raises ConfigError where the patterns match none.
     """
     if not patterns:
         return set(names[FIFTH - 1 :: FIFTH] or names[-1:])
     found = {name for name in names for pattern in patterns if fnmatchcase(name, pattern)}
     if not found:
-        raise ConfigError(f"--held-out {' '.join(patterns)} names none of {', '.join(names)}")
+        raise ConfigError(f"--held-out {' '.join(patterns)} matches none of {', '.join(names)}")
     return found
 
 
-def identify(clips: Mapping[str, Path], held_out: set[str]) -> str:
-    """What tells one choice of clips from another."""
+def hash_choice(clips: Mapping[str, Path], held_out: set[str]) -> str:
+    """A hash of the clips and of those held out, for the name of their folder."""
     facts = [(name, path.stat().st_size, name in held_out) for name, path in clips.items()]
     return hashlib.sha256(repr((SIDE, MOST, facts)).encode()).hexdigest()[:8]
 
 
-def shrink(path: Path, small: Path) -> None:
-    """Write a clip's first frames at the short side `SIDE`; the colours alone lose a little.
+def write_small_clip(path: Path, small: Path) -> None:
+    """Write a clip's first frames at the short side `SIDE`, lossless except for the colour space.
 
-    Raises VideoError: unreadable, too small or too short.
+    Raises VideoError where the clip is unreadable, too small or too short.
     """
     with VideoReader(path) as reader:
         if min(reader.size) < SIDE:

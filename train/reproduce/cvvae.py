@@ -1,4 +1,4 @@
-"""CV-VAE's mapping functions: which frame a latent stands for to the frozen 2D VAE."""
+"""CV-VAE's mapping functions: the frame with which the 2D decoder's output is compared."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ import odvae_core
 from odvae_core.metrics import psnr, quantize
 
 from ..config import ImageSpaceConfig, ModelConfig, Phase
-from .course import PROTOCOL, Course, configure, follow
 from .drawing import draw_points
-from .finding import Check, Finding, Table
+from .experiment import Check, Experiment, ExperimentResult, Table
 from .ivvae import train_full_parent
-from .recipe import FRAMES, PARENT_OPTIMISER, SIZE
-from .scene import Scene
+from .training import (
+    FRAMES,
+    PARENT_OPTIMISER,
+    PROTOCOL,
+    SIZE,
+    TrainingResult,
+    configure_training,
+    train_to_end,
+)
 
 LEVELS = [
     {"channels": 16, "down": "joint", "up": ""},
@@ -25,7 +31,7 @@ LEVELS = [
     {"channels": 64, "down": "joint", "up": "space"},
     {"channels": 64, "down": "", "up": "joint"},
 ]
-"""The published ones at an eighth of their width."""
+"""The published levels at an eighth of their width."""
 
 NETWORK = ModelConfig("cvvae", {"levels": LEVELS, "blocks": 1, "norm_groups": 8})
 CLIPS = Phase(until_step=60, batch=4, frames=FRAMES, size=SIZE)
@@ -33,60 +39,62 @@ EVERY = 30
 MAPPINGS = ("slice", "mean", "random")
 NONE = "none"
 TEXT = """\
-CV-VAE learns a video latent that a frozen 2D VAE understands: what the 2D decoder makes of each
-latent frame must be like a frame that stands for its group of four, the last (slice), their mean,
-or a random one. The authors find random best and the latent spaces far apart without that. Here the
-paper's network at an eighth of its width starts from random weights, four times with the same
-samples, noise and steps, beside a 2D VAE of the clips' frames ({parent:.2f} dB). The distance of
-the latent spaces is measured both ways: the frozen 2D decoder on the video encoder's latents,
-against the nearest of the frames that a latent stands for; and the video decoder on the 2D
-encoder's latents of every fourth frame, against all frames. That random frames are best does not
-show in trainings as short as these: they end {lead:+.2f} dB against the better of the others."""
+CV-VAE trains a video latent that a frozen 2D VAE can decode: the 2D decoder's output for each
+latent frame is compared with a frame of its group of four, the last (slice), their mean, or a
+random one. The authors find that random is best, and that the latent spaces differ strongly without
+this loss. Here the paper's network at an eighth of its width is trained from random weights, four
+times with the same samples, noise and steps, with a 2D VAE of the clips' frames ({parent:.2f} dB).
+The distance of the latent spaces is measured in both directions: the frozen 2D decoder on the video
+encoder's latents, against the nearest frame of each group; and the video decoder on the 2D
+encoder's latents of every fourth frame, against all frames. Trainings as short as these don't show
+that random frames are best: they end {lead:+.2f} dB against the better of the others."""
 
 
 @dataclass(frozen=True)
 class Distance:
-    """How well two latent spaces agree, in dB: video latents to pictures, and pictures to video."""
+    """The agreement of two latent spaces: PSNR in dB of each decoder on the other's latents."""
 
     image_decoder: float
     video_decoder: float
 
 
-def compare_mappings(scene: Scene) -> Finding:
-    """Train a CV-VAE with each mapping function, and without any."""
-    parent = train_full_parent(scene)
-    courses = {name: train_cvvae(scene, parent.weights, name) for name in (*MAPPINGS, NONE)}
-    crops = scene.cut_crops(PROTOCOL)
+def compare_mappings(experiment: Experiment) -> ExperimentResult:
+    """Train a CV-VAE with each mapping function, and without."""
+    parent = train_full_parent(experiment)
+    trainings = {name: train_cvvae(experiment, parent.weights, name) for name in (*MAPPINGS, NONE)}
+    crops = experiment.cut_crops(PROTOCOL)
     distances = {
-        name: measure_distance(course.weights, parent.weights, crops)
-        for name, course in courses.items()
+        name: measure_distance(training.weights, parent.weights, crops)
+        for name, training in trainings.items()
     }
-    ends = {name: course.last["psnr"] for name, course in courses.items()}
-    points = {name: (distances[name].image_decoder, ends[name]) for name in courses}
+    ends = {name: training.last["psnr"] for name, training in trainings.items()}
+    points = {name: (distances[name].image_decoder, ends[name]) for name in trainings}
     labels = "2D decoder on video latents, dB", "reconstruction, dB"
-    figure = draw_points(points, labels, scene.folder / "families-mappings.png")
-    return Finding(
+    figure = draw_points(points, labels, experiment.folder / "families-mappings.png")
+    return ExperimentResult(
         "CV-VAE: mapping functions",
         TEXT.format(parent=parent.last["psnr"], lead=find_lead(ends)),
-        [tabulate(ends, distances)],
+        [tabulate_mappings(ends, distances)],
         [figure],
         [check_distances(distances)],
     )
 
 
-def train_cvvae(scene: Scene, image_vae: Path, mapping: str) -> Course:
-    """A CV-VAE that learns its latents beside a frozen 2D VAE's, or alone."""
+def train_cvvae(experiment: Experiment, image_vae: Path, mapping: str) -> TrainingResult:
+    """A CV-VAE, trained with a frozen 2D VAE or without."""
     space = ImageSpaceConfig()
     if mapping != NONE:
         space = ImageSpaceConfig(vae=str(image_vae), mapping=mapping)
     name = f"cvvae-{mapping}"
-    config = configure(scene, name, NETWORK, CLIPS, PARENT_OPTIMISER, EVERY, image_space=space)
-    return follow(config)
+    config = configure_training(
+        experiment, name, NETWORK, CLIPS, PARENT_OPTIMISER, EVERY, image_space=space
+    )
+    return train_to_end(config)
 
 
 @torch.no_grad()
 def measure_distance(video_file: Path, image_file: Path, crops: Tensor) -> Distance:
-    """The frozen 2D VAE's decoder on video latents, and the video decoder on its latents."""
+    """PSNR of the 2D decoder on video latents, and of the video decoder on 2D latents."""
     vae, image_vae = odvae_core.load(video_file), odvae_core.load(image_file)
     group, values = vae.temporal_compression, []
     for crop in crops.split(1):
@@ -100,17 +108,19 @@ def measure_distance(video_file: Path, image_file: Path, crops: Tensor) -> Dista
 
 
 def compare_nearest(pictures: Tensor, video: Tensor, group: int) -> Tensor:
-    """PSNR [B, 1 + k] of pictures against the nearest of the frames each stands for.
+    """PSNR [B, 1 + k] of pictures against the nearest frame of each group.
 
     pictures [B, 3, 1 + k, H, W], video [B, 3, 1 + k group, H, W]: frame 0, then groups.
     """
     video = quantize(video)
-    places = [psnr(pictures[:, :, 1:], video[:, :, 1 + i :: group]) for i in range(group)]
-    return torch.cat([psnr(pictures[:, :, :1], video[:, :, :1]), torch.stack(places).amax(0)], 1)
+    candidates = [psnr(pictures[:, :, 1:], video[:, :, 1 + i :: group]) for i in range(group)]
+    return torch.cat(
+        [psnr(pictures[:, :, :1], video[:, :, :1]), torch.stack(candidates).amax(0)], 1
+    )
 
 
-def tabulate(ends: dict[str, float], distances: dict[str, Distance]) -> Table:
-    """One row a mapping."""
+def tabulate_mappings(ends: dict[str, float], distances: dict[str, Distance]) -> Table:
+    """A row for each mapping."""
     rows = [
         (name, psnr, distances[name].image_decoder, distances[name].video_decoder)
         for name, psnr in ends.items()
@@ -120,16 +130,16 @@ def tabulate(ends: dict[str, float], distances: dict[str, Distance]) -> Table:
 
 
 def find_lead(ends: dict[str, float]) -> float:
-    """By how many dB random frames reconstruct better than the better of the others."""
+    """The lead of random frames over the better of the others, in dB."""
     return ends["random"] - max(ends[name] for name in MAPPINGS if name != "random")
 
 
 def check_distances(distances: dict[str, Distance]) -> Check:
-    """What the regularisation is for, whichever frames it maps to."""
+    """Whether the 2D decoder works better on the latents of every mapping than without."""
     near = min(distances[name].image_decoder for name in MAPPINGS)
     far = distances[NONE].image_decoder
     return Check(
-        f"the 2D decoder understands latents learnt with each mapping better: {near:.2f} dB or "
-        f"more, without {far:.2f} dB",
+        f"the 2D decoder reconstructs latents trained with each mapping better: {near:.2f} dB "
+        f"or more, without {far:.2f} dB",
         near > far,
     )

@@ -1,4 +1,4 @@
-"""Figures of findings."""
+"""Figures of results."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ INCHES, DPI = (6.0, 3.6), 120
 LEAST = 2.0
 
 
-def draw_traces(
-    traces: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+def draw_curves(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     labels: tuple[str, str],
     path: Path,
 ) -> Path:
-    """A line for each named (x, y); `labels` stand along the axes. The path is returned."""
+    """Draw a line for each named (x, y); `labels` are those of the axes. The path is returned."""
     figure = Figure(INCHES, dpi=DPI)
     axes = figure.subplots()
-    for name, (x, y) in traces.items():
+    for name, (x, y) in curves.items():
         axes.plot(x, y, marker="o", label=name)
     return finish(figure, labels, path)
 
@@ -27,7 +27,7 @@ def draw_traces(
 def draw_points(
     points: Mapping[str, tuple[float, float]], labels: tuple[str, str], path: Path
 ) -> Path:
-    """A mark for each named (x, y), over `LEAST` of y or more, lest hundredths look large."""
+    """Draw a marker for each named (x, y); the y axis covers at least `LEAST`."""
     figure = Figure(INCHES, dpi=DPI)
     axes = figure.subplots()
     for name, (x, y) in points.items():

@@ -1,4 +1,4 @@
-"""Table 3 of the OD-VAE paper: what the four variants cost."""
+"""Table 3 of the OD-VAE paper: operations and time of the four variants."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from odvae_core import build
 from odvae_core.registry import read_config
 from odvae_core.vae import VideoVAE
 
-from .finding import Check, Finding, Table
-from .recipe import SMALL
-from .scene import Scene
+from .experiment import Check, Experiment, ExperimentResult, Table
+from .training import SMALL
 
 VARIANTS = {
     "1: all 3D": "odvae-variant-1",
@@ -40,15 +39,15 @@ without computing them. CPU seconds are of networks of width {width} on {timed},
 {rounds} rounds, in the order of the rows in every round."""
 
 
-def compare_operations(scene: Scene) -> Finding:
+def compare_operations(experiment: Experiment) -> ExperimentResult:
     """Count and time encoder and decoder of each variant."""
     counts = {name: count_operations(preset) for name, preset in VARIANTS.items()}
-    seconds = time_variants(scene.seed)
+    seconds = time_variants(experiment.seed)
     text = TEXT.format(width=SMALL["width"], timed="x".join(map(str, TIMED)), rounds=ROUNDS)
-    return Finding(
+    return ExperimentResult(
         "Table 3: operations of the four variants",
         text,
-        [tabulate(counts, seconds)],
+        [tabulate_costs(counts, seconds)],
         [],
         check_costs(*(counts[name] for name in VARIANTS)),
     )
@@ -82,10 +81,10 @@ def count_convolutions(run: Callable[[], object]) -> float:
 
 
 def time_variants(seed: int) -> dict[str, tuple[float, float]]:
-    """CPU seconds that encoder and decoder of each small variant take."""
+    """CPU seconds of encoder and decoder of each small variant."""
     torch.manual_seed(seed)
     video = torch.rand(1, 3, *TIMED) * 2 - 1
-    vaes = {name: build(shrink(preset)).eval() for name, preset in VARIANTS.items()}
+    vaes = {name: build(narrow_preset(preset)).eval() for name, preset in VARIANTS.items()}
     rounds = [{name: time_passes(vae, video) for name, vae in vaes.items()} for _ in range(ROUNDS)]
     return {
         name: (median(each[name][0] for each in rounds), median(each[name][1] for each in rounds))
@@ -93,7 +92,7 @@ def time_variants(seed: int) -> dict[str, tuple[float, float]]:
     }
 
 
-def shrink(preset: str):
+def narrow_preset(preset: str):
     """A preset at the width of the small trainings."""
     return replace(read_config(preset), **SMALL)
 
@@ -108,10 +107,10 @@ def time_passes(vae: VideoVAE, video: torch.Tensor) -> tuple[float, float]:
     return middle - start, time.process_time() - middle
 
 
-def tabulate(
+def tabulate_costs(
     counts: dict[str, tuple[float, float]], seconds: dict[str, tuple[float, float]]
 ) -> Table:
-    """Operations and seconds, and both as parts of the first variant's."""
+    """Operations and seconds, also relative to the first variant."""
     first = next(iter(VARIANTS))
     rows = []
     for name in VARIANTS:
@@ -141,7 +140,7 @@ def check_costs(
     both: tuple[float, float],
     encoder: tuple[float, float],
 ) -> list[Check]:
-    """What the choice of variant 4 rests on."""
+    """The costs that led to the choice of variant 4."""
     part = encoder[0] / whole[0]
     return [
         Check(

@@ -1,4 +1,4 @@
-"""Table 4 of the OD-VAE paper: what cutting a clip in time costs."""
+"""Table 4 of the OD-VAE paper: the quality loss of temporal tiling."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from odvae_core.schedules import Schedule
 from odvae_core.vae import VideoVAE
 
 from ..config import EvaluationConfig
-from .finding import Check, Finding, Table
-from .recipe import SIZE, train_inflated
-from .scene import SIDE, Scene
+from .experiment import SIDE, Check, Experiment, ExperimentResult, Table
+from .training import SIZE, train_inflated
 
 LENGTH = 33
 PROTOCOL = EvaluationConfig(sides=(SIDE,), per_clip=2, frames=LENGTH, size=SIZE, stride=2)
@@ -27,24 +26,24 @@ SCHEDULES: dict[str, tuple[Schedule, int]] = {
     "Sweep(9)": (Sweep(9), 9),
     "Stream(9)": (Stream(9), 9),
 }
-"""What is compared, and the windows at whose borders each is looked at."""
+"""The schedules, and the window length at whose borders the error of each is measured."""
 
 EQUAL = 1e-4
-"""The largest difference, of 2, that rounding explains."""
+"""The largest difference that counts as rounding, for a range of 2."""
 COST = 0.2
-"""What windows may cost here, in dB."""
+"""The largest loss of PSNR by windows, in dB."""
 
 TEXT = """\
-The paper codes long clips in windows that share one frame: temporal tiling. What that costs is
-measured here beside `Sweep` and `Stream`, on {count} held-out crops of {length} frames of
+The paper codes long clips in windows that share one frame: temporal tiling. Its loss of quality is
+measured here together with `Sweep` and `Stream`, on {count} held-out crops of {length} frames of
 {size}x{size}, every second frame of the clip. The error at borders is that of the changes between
-frames, of pixels from 0 to 1, where windows join; for `Whole` it is that at the places where
-`Windows(9)` joins, for comparison."""
+frames, of pixels from 0 to 1, where windows join; for `Whole` it is measured at the borders of
+`Windows(9)`, for comparison."""
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What a schedule made of the crops: PSNR in dB against them, and how far it is from Whole.
+class ScheduleMetrics:
+    """Metrics of a schedule: PSNR in dB against the crops, and the difference from Whole.
 
     `difference` is the largest of a pixel in [-1, 1]; the errors are `border_error`'s.
     """
@@ -56,16 +55,19 @@ class Cut:
     ratio: float
 
 
-def compare_schedules(scene: Scene) -> Finding:
-    """The trained tail model and the embedded one under every schedule."""
-    crops = scene.cut_crops(PROTOCOL)
-    trained = odvae_core.load(train_inflated(scene).weights)
+def compare_schedules(experiment: Experiment) -> ExperimentResult:
+    """Compare all schedules with the tail-inflated model and the embedded one."""
+    crops = experiment.cut_crops(PROTOCOL)
+    trained = odvae_core.load(train_inflated(experiment).weights)
     embedded = odvae_core.load("default")
-    ours, default = (measure_all(vae, crops) for vae in (trained, embedded))
-    return Finding(
+    ours, default = (measure_schedules(vae, crops) for vae in (trained, embedded))
+    return ExperimentResult(
         "Table 4: the cost of temporal tiling",
         TEXT.format(count=len(crops), length=LENGTH, size=SIZE),
-        [tabulate("The tail-inflated model", ours), tabulate("The embedded model", default)],
+        [
+            tabulate_schedules("The tail-inflated model", ours),
+            tabulate_schedules("The embedded model", default),
+        ],
         [],
         [
             check_equal("the tail-inflated model", "Sweep(9)", ours),
@@ -77,37 +79,37 @@ def compare_schedules(scene: Scene) -> Finding:
     )
 
 
-def measure_all(vae: VideoVAE, crops: Tensor) -> dict[str, Cut]:
-    """Every schedule on the same crops [N, 3, T, H, W]."""
+def measure_schedules(vae: VideoVAE, crops: Tensor) -> dict[str, ScheduleMetrics]:
+    """The metrics of every schedule on the same crops [N, 3, T, H, W]."""
     whole = reconstruct(vae, crops, Whole())
     return {
-        name: measure(reconstruct(vae, crops, schedule), whole, crops, window)
+        name: measure_schedule(reconstruct(vae, crops, schedule), whole, crops, window)
         for name, (schedule, window) in SCHEDULES.items()
     }
 
 
 @torch.inference_mode()
 def reconstruct(vae: VideoVAE, crops: Tensor, schedule: Schedule) -> Tensor:
-    """Encode and decode under one schedule, crop by crop."""
+    """Encode and decode every crop with a schedule."""
     return torch.cat(
         [vae.decode(vae.encode(crop, schedule).mode(), schedule) for crop in crops.split(1)]
     )
 
 
-def measure(video: Tensor, whole: Tensor, crops: Tensor, window: int) -> Cut:
-    """The figures of one schedule; the windows of `window` frames share one."""
+def measure_schedule(video: Tensor, whole: Tensor, crops: Tensor, window: int) -> ScheduleMetrics:
+    """The metrics of one schedule; windows of `window` frames share one frame."""
     borders = range(window, crops.shape[2], window - 1)
-    return Cut(
+    return ScheduleMetrics(
         float(psnr(quantize(video), crops).mean()),
         float((video - whole).abs().max()),
         *border_error(video, crops, borders),
     )
 
 
-def tabulate(title: str, cuts: dict[str, Cut]) -> Table:
-    """A row a schedule."""
-    whole = cuts["Whole()"].psnr
-    rows = [(name, cut.psnr, cut.psnr - whole, *astuple(cut)[1:]) for name, cut in cuts.items()]
+def tabulate_schedules(title: str, metrics: dict[str, ScheduleMetrics]) -> Table:
+    """A row for each schedule."""
+    whole = metrics["Whole()"].psnr
+    rows = [(name, row.psnr, row.psnr - whole, *astuple(row)[1:]) for name, row in metrics.items()]
     header = (
         "schedule",
         "PSNR, dB",
@@ -120,16 +122,16 @@ def tabulate(title: str, cuts: dict[str, Cut]) -> Table:
     return Table(title, header, rows, digits=4)
 
 
-def check_equal(model: str, name: str, cuts: dict[str, Cut]) -> Check:
-    """Whether a schedule gives what the whole clip gives."""
-    difference = cuts[name].difference
+def check_equal(model: str, name: str, metrics: dict[str, ScheduleMetrics]) -> Check:
+    """Whether the result of a schedule equals that of the whole clip."""
+    difference = metrics[name].difference
     return Check(
         f"{name} equals Whole() on {model}: the largest difference is {difference:.1e}",
         difference <= EQUAL,
     )
 
 
-def check_cost(name: str, cuts: dict[str, Cut]) -> Check:
-    """Whether windows cost little PSNR."""
-    cost = cuts["Whole()"].psnr - cuts[name].psnr
+def check_cost(name: str, metrics: dict[str, ScheduleMetrics]) -> Check:
+    """Whether windows lose little PSNR."""
+    cost = metrics["Whole()"].psnr - metrics[name].psnr
     return Check(f"{name} costs at most {COST} dB of PSNR: {cost:.3f} dB", cost <= COST)

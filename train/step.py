@@ -1,0 +1,209 @@
+"""One step: the losses of a batch, their gradients, and the steps of both optimisers."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from odvae_core.metrics.perceptual import Lpips, load_lpips
+from odvae_core.posterior import Posterior
+from odvae_core.vae import VideoVAE
+
+from .config import Config, LossConfig, OptimiserConfig
+from .image_space import ImageSpace
+from .keyed_random import KeyedRandom
+from .losses import (
+    DiscriminatorOutput,
+    adaptive_weight_of_layer,
+    divergence,
+    reconstruction_errors,
+    run_discriminator,
+    values_of_frame,
+    weigh_by_variance,
+)
+from .objective import Objective, VaeOutput
+
+
+class DivergedError(RuntimeError):
+    """Too many steps in a row had losses or gradients that were not finite."""
+
+
+@dataclass
+class ModuleWithOptimiser:
+    """A module that is trained, wrapped by accelerate, with its optimiser and settings."""
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    settings: OptimiserConfig
+
+
+@dataclass(frozen=True)
+class LossNetworks:
+    """The frozen networks that losses use."""
+
+    perceptual: Lpips | None = None
+    image_space: ImageSpace | None = None
+
+
+def load_loss_networks(config: Config, vae: VideoVAE, device: torch.device) -> LossNetworks:
+    """Load the frozen networks of a configuration. Raises where a file doesn't fit."""
+    loss, space = config.loss, config.image_space
+    perceptual = None
+    if loss.perceptual != "none":
+        perceptual = load_lpips(loss.perceptual, Path(loss.perceptual_file)).to(device)
+    return LossNetworks(perceptual, ImageSpace(space, vae, device) if space.vae else None)
+
+
+class StepRunner:
+    """Runs training steps; a step that is not finite changes no weight."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        objective: ModuleWithOptimiser,
+        discriminator: ModuleWithOptimiser | None,
+        loss_networks: LossNetworks,
+        config: Config,
+    ):
+        self.accelerator, self.loss_networks, self.config = accelerator, loss_networks, config
+        self.objective, self.discriminator = objective, discriminator
+        self.skipped_in_a_row = 0
+
+    def run_step(
+        self, video: Tensor, noise: Tensor, weights: LossConfig, rng: KeyedRandom
+    ) -> dict[str, float]:
+        """Run one step on this process's part of a batch: the values to log, by name.
+
+        `video` [B, 3, T, H, W], `noise` like its latent. Errors are logged per video value and the
+        divergence per latent value, both without their weights; "skipped" is 0 or 1. Raises
+        DivergedError where `run.skip_limit` steps in a row were not finite.
+        """
+        trained = [self.objective]
+        if weights.adversarial and self.discriminator is not None:
+            trained.append(self.discriminator)
+        count = min(self.config.run.accumulate, len(video))
+        values: dict[str, float] = {}
+        for i, piece in enumerate(zip(video.chunk(count), noise.chunk(count), strict=True)):
+            share = len(piece[0]) / len(video)
+            with ExitStack() as stack:
+                if i < count - 1:  # processes exchange gradients with the last piece only
+                    for one in trained:
+                        stack.enter_context(self.accelerator.no_sync(one.module))
+                for name, value in self.add_gradients(*piece, weights, rng, share).items():
+                    values[name] = values.get(name, 0.0) + share * float(value)
+        return self.step_optimisers(trained, values)
+
+    def add_gradients(
+        self, video: Tensor, noise: Tensor, weights: LossConfig, rng: KeyedRandom, share: float
+    ) -> dict[str, Tensor]:
+        """Forward and backward pass of one piece; its gradients are multiplied by `share`.
+
+        The losses have a graph of their own, from a leaf with the reconstruction's values. Each
+        loss is differentiated with respect to that leaf, and the sum of the gradients goes through
+        the VAE in one backward pass.
+        """
+        space = self.loss_networks.image_space
+        image_latents = space.encode(video, noise) if space else None
+        output: VaeOutput = self.objective.module(video, noise, image_latents)
+        target = video if image_latents is None else torch.cat([video, video])
+        leaf = output.reconstruction.detach().requires_grad_()
+        error, values = self.reconstruction_error(leaf, target, weights)
+        size, logvar = values_of_frame(video), output.variances["video"]
+        (gradient,) = torch.autograd.grad(weigh_by_variance(error, logvar.detach(), size), leaf)
+        if weights.adversarial and self.discriminator is not None:
+            adversarial = run_discriminator(
+                self.discriminator.module, leaf, target, self.config.discriminator
+            )
+            weight = weights.adversarial * self.adaptive_weight(output, gradient, adversarial)
+            self.accelerator.backward(adversarial.discriminator_loss * share)
+            gradient = gradient + weight * adversarial.gradient
+            values |= adversarial_values(adversarial, weight)
+        rest = weigh_by_variance(error.detach(), logvar, size)
+        for name, (loss, value) in self.latent_losses(output, video, weights, rng).items():
+            rest, values[name] = rest + loss, value
+        self.accelerator.backward(((output.reconstruction * gradient).sum() + rest) * share)
+        return {"total": rest.detach() / size, **values}
+
+    def reconstruction_error(
+        self, reconstruction: Tensor, video: Tensor, weights: LossConfig
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the errors, and each error per value without its weight."""
+        distances = None
+        if self.loss_networks.perceptual is not None and weights.perceptual_weight:
+            with self.accelerator.autocast():
+                distances = self.loss_networks.perceptual(reconstruction, video)
+        errors = reconstruction_errors(reconstruction, video, distances, weights)
+        size = values_of_frame(video)
+        total = torch.stack([weight * error for weight, error in errors.values()]).sum()
+        return total, {name: error.detach() / size for name, (_, error) in errors.items()}
+
+    def adaptive_weight(
+        self, output: VaeOutput, gradient: Tensor, adversarial: DiscriminatorOutput
+    ) -> Tensor:
+        """The adaptive weight of this piece."""
+        objective: Objective = self.accelerator.unwrap_model(self.objective.module)
+        weights = objective.last_weights()
+        return adaptive_weight_of_layer(
+            self.accelerator, output.reconstruction, weights, gradient, adversarial.gradient
+        )
+
+    def latent_losses(
+        self, output: VaeOutput, video: Tensor, weights: LossConfig, rng: KeyedRandom
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """The losses of the latent, by name: with its weight, and per value without it."""
+        kl = divergence(Posterior(output.mean, output.logvar))
+        losses = {"kl": (weights.kl * kl, kl.detach() / output.mean[0].numel())}
+        space = self.loss_networks.image_space
+        if space is not None and space.config.decode:
+            with self.accelerator.autocast():
+                error = space.error(output.latent, video, rng)
+            size = values_of_frame(video)
+            weighted = weigh_by_variance(error, output.variances["image"], size)
+            losses["image"] = space.config.decode * weighted, error.detach() / size
+        return losses
+
+    def step_optimisers(
+        self, trained: list[ModuleWithOptimiser], values: dict[str, float]
+    ) -> dict[str, float]:
+        """Step the optimisers if all gradients are finite, and clear the gradients."""
+        norms = [self.clip_gradient(one) for one in trained]
+        finite = all(math.isfinite(norm) for norm in norms)
+        for one in trained:
+            if finite or self.accelerator.scaler is not None:  # a scaler skips the step itself
+                one.optimiser.step()
+            one.optimiser.zero_grad()
+        self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
+        if self.skipped_in_a_row >= self.config.run.skip_limit:
+            raise DivergedError(
+                f"{self.skipped_in_a_row} steps in a row were not finite (the last: {values}); "
+                "the last checkpoint is unchanged: resume with a smaller "
+                "optimiser.learning_rate, or with run.precision=no"
+            )
+        return {**values, "gradient": norms[0], "skipped": int(not finite)}
+
+    def clip_gradient(self, one: ModuleWithOptimiser) -> float:
+        """Clip a module's gradient; its norm before that is returned."""
+        limit = one.settings.clip or math.inf
+        return float(self.accelerator.clip_grad_norm_(one.module.parameters(), limit))
+
+
+def adversarial_values(output: DiscriminatorOutput, weight: Tensor) -> dict[str, Tensor]:
+    """The logged values of a discriminator pass; `weight` includes `loss.adversarial`."""
+    return {
+        "adversarial": output.generator_loss,
+        "adaptive_weight": weight,
+        "discriminator": output.discriminator_loss.detach(),
+        "logits_real": output.logits_real,
+        "logits_fake": output.logits_fake,
+    }
+
+
+def name_non_finite(values: dict[str, float]) -> list[str]:
+    """The names of the values that are not finite."""
+    return [name for name, value in values.items() if not math.isfinite(value)]
