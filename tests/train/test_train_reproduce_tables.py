@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from odvae_core import build
+from odvae_core.layers.fast import plain_path
 from train.reproduce import figure_4, table_3, table_4
 from train.reproduce.experiment import Table
 from train.reproduce.report import format_table
@@ -30,6 +31,7 @@ def test_variant_4_must_be_near_variant_1(psnr, passed):
 
 
 @torch.no_grad()
+@plain_path()
 def count_by_layers(vae, video, latent):
     """Multiply-adds of encoder and decoder, from the output size of each convolution."""
     counts = []
