@@ -36,7 +36,9 @@ class FrameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, state: StreamState | None = None, doubled: bool = False) -> Tensor:
         """With `doubled`, of `x` with height and width doubled (nearest)."""
-        return per_frame(partial(convolve_doubled, self) if doubled else super().forward, x)
+        plain = super().forward
+        run = partial(convolve_doubled, self, plain=plain) if doubled else plain
+        return per_frame(run, x)
 
 
 class Conv3d(nn.Conv3d):

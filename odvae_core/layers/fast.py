@@ -6,7 +6,7 @@ compilation and export.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -116,12 +116,17 @@ def convolve_still(
     return F.conv2d(x, weight, conv.bias, conv.stride[1:], padding)[:, :, None]
 
 
-def convolve_doubled(conv: nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
-    """The convolution of `x` [..., H, W] with height and width doubled (nearest): [..., 2H, 2W]."""
+def convolve_doubled(
+    conv: nn.Conv2d | nn.Conv3d, x: Tensor, plain: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """The convolution of `x` [..., H, W] with height and width doubled (nearest): [..., 2H, 2W].
+
+    `plain` is the convolution itself, by default a call of `conv`.
+    """
     if is_fast(x, conv.weight) and x.numel() >= LEAST_POSITIONS * x.shape[1]:
         return convolve_phases(x, conv.weight, conv.bias, conv.padding_mode)
     doubled = F.interpolate(x, scale_factor=(1, 2, 2)[5 - x.ndim :], mode="nearest")
-    return conv._conv_forward(doubled, conv.weight, conv.bias)
+    return (plain or conv)(doubled)
 
 
 def convolve_phases(x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode: str) -> Tensor:
