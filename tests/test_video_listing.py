@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from odvae_core.video import ListingError, list_place, listing
+from odvae_core.video import ListingError, list_clips, listing
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def folder(tmp_path):
 
 
 def list_names(place):
-    return [clip.name for clip in list_place(place)]
+    return [clip.name for clip in list_clips(place)]
 
 
 def write_lines(path, *lines):
@@ -26,8 +26,8 @@ def write_lines(path, *lines):
 
 def test_a_folder_is_searched_to_its_depths_for_videos_and_pictures(folder):
     assert list_names(folder) == ["a/deep/c.WEBM", "a/still.png", "b.mp4"]
-    assert [clip.is_picture for clip in list_place(folder)] == [False, True, False]
-    assert [clip.file for clip in list_place(folder)][2] == folder / "b.mp4"
+    assert [clip.is_picture for clip in list_clips(folder)] == [False, True, False]
+    assert [clip.file for clip in list_clips(folder)][2] == folder / "b.mp4"
 
 
 def test_a_folder_whose_own_path_is_hidden_is_searched(folder):
@@ -49,29 +49,29 @@ def test_a_folder_that_is_named_like_a_clip_is_none(folder):
 def test_a_folder_without_media_is_refused_with_what_media_are(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ListingError, match=r"lists no video or picture; they end in .*\.mp4"):
-        list_place(tmp_path)
+        list_clips(tmp_path)
 
 
 def test_an_id_depends_on_name_and_stretch_alone(folder, tmp_path):
-    before = {clip.name: clip.id for clip in list_place(folder)}
+    before = {clip.name: clip.id for clip in list_clips(folder)}
     (folder / "0.mp4").touch()
-    after = {clip.name: clip.id for clip in list_place(folder)}
+    after = {clip.name: clip.id for clip in list_clips(folder)}
     assert {name: after[name] for name in before} == before
     assert len(set(after.values())) == 4
     listed = write_lines(tmp_path / "list.csv", "path,start,end", "b.mp4,,", "b.mp4,1,2")
-    whole, part = list_place(listed)
+    whole, part = list_clips(listed)
     assert whole.id == before["b.mp4"]
     assert part.id != whole.id
 
 
 def test_an_id_stays_what_it_was_when_latents_were_made_of_it(tmp_path):
     listed = write_lines(tmp_path / "list.csv", "path,start,end", "a/b.mp4,,", "a/b.mp4,1,2.5")
-    assert [clip.id for clip in list_place(listed)] == ["b-481710f2447cd02e", "b-6ee65b7b5660f935"]
+    assert [clip.id for clip in list_clips(listed)] == ["b-481710f2447cd02e", "b-6ee65b7b5660f935"]
 
 
 def test_an_id_is_a_plain_name_however_a_file_is_called(tmp_path):
     (tmp_path / f"{'ä' * 90} no. 1.x.mp4").touch()
-    (clip,) = list_place(tmp_path)
+    (clip,) = list_clips(tmp_path)
     assert clip.id.replace("-", "_").replace("_", "").isalnum()
     assert clip.id.isascii()
     assert len(clip.id) <= 81
@@ -94,7 +94,7 @@ def test_a_manifest_gives_stretches_and_columns_of_its_own(folder, suffix, mark)
     }
     first, *others = lines[suffix]
     manifest = write_lines(folder / f"list{suffix}", mark + first, *others)
-    first, second = list_place(manifest)
+    first, second = list_clips(manifest)
     assert (first.name, first.start, first.end) == ("b.mp4", 1.5, 4.0)
     assert first.file == folder / "b.mp4"
     assert first.columns == {"caption": "a duck,\u2028swimming"}
@@ -132,29 +132,29 @@ def test_a_manifest_gives_stretches_and_columns_of_its_own(folder, suffix, mark)
 )
 def test_a_bad_manifest_is_refused_with_the_line(folder, name, lines, message):
     with pytest.raises(ListingError, match=message):
-        list_place(write_lines(folder / name, *lines))
+        list_clips(write_lines(folder / name, *lines))
 
 
 def test_a_folder_of_too_many_files_or_too_deep_a_one_is_refused(tmp_path, monkeypatch):
     deep = tmp_path.joinpath(*["d"] * 4)
     deep.mkdir(parents=True)
     (deep / "clip.mp4").touch()
-    assert len(list_place(tmp_path)) == 1
+    assert len(list_clips(tmp_path)) == 1
     monkeypatch.setattr(listing, "DEEPEST_FOLDER", 3)
     with pytest.raises(ListingError, match="lies 3 folders deep and holds more"):
-        list_place(tmp_path)
+        list_clips(tmp_path)
     monkeypatch.setattr(listing, "MOST_FILES", 2)
     with pytest.raises(ListingError, match="holds more than 2 files; give its subfolders"):
-        list_place(tmp_path)
+        list_clips(tmp_path)
 
 
 def test_a_manifest_in_another_encoding_is_refused(folder):
     (folder / "a.csv").write_bytes("path\nä.mp4\n".encode("latin-1"))
     with pytest.raises(ListingError, match=r"a.csv: is not UTF-8 .*; save it as UTF-8"):
-        list_place(folder / "a.csv")
+        list_clips(folder / "a.csv")
 
 
 @pytest.mark.parametrize("name", ["b.mp4", "none.csv", "none"])
 def test_what_is_neither_folder_nor_manifest_is_refused(folder, name):
     with pytest.raises(ListingError, match=f"{name}: neither a folder nor a manifest"):
-        list_place(folder / name)
+        list_clips(folder / name)

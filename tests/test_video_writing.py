@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from odvae_core.video import VideoError, VideoReader, VideoWriter, read_video
-from odvae_core.video.pixels import to_bytes
+from odvae_core.video.chunk import to_bytes
 from tests.media import (
     draw_numbers,
     make_clip,

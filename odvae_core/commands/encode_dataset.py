@@ -13,7 +13,7 @@ from ..dataset import DatasetError, Store
 from ..layers.coder_pass import Coding
 from ..padding import ClipSize
 from ..vae import VideoVAE
-from ..video import ListedClip, VideoError, list_place
+from ..video import ListedClip, VideoError, list_clips
 from .encode_clip import describe_encoding, encode_clip
 from .model import make_request, open_vae, plan_model
 from .result import Result
@@ -28,7 +28,7 @@ def run(options: Namespace) -> Result:
     Raises `DatasetError` where the output holds other latents, or where no clip can be encoded.
     """
     check(options)
-    clips = list_place(options.input)
+    clips = list_clips(options.input)
     worker = find_worker(options.shard)
     options.device = worker.choose_device(options.device)
     vae = open_vae(options)

@@ -19,7 +19,7 @@ from ..evaluation import (
     enter_diffusers,
     enter_vae,
     evaluate,
-    list_clips,
+    list_videos,
     load_metric_networks,
     make_header,
     merge,
@@ -84,7 +84,7 @@ def measure(options: Namespace) -> Journal:
         options.crops,
         options.pieces,
     )
-    clips = list_clips(options.inputs)
+    clips = list_videos(options.inputs)
     share = take_shard(clips, options.shard)
     files = {name: getattr(options, name) for name in WITHOUT if getattr(options, name)}
     networks = load_metric_networks(files, choose_device(options.device))

@@ -9,7 +9,7 @@ summary = summarise(journal)
 
 from .baselines import BASELINES
 from .candidates import Candidate, enter_baseline, enter_vae
-from .crops import cut_crops, list_clips
+from .crops import cut_crops, list_videos
 from .diffusers_vaes import enter_diffusers
 from .engine import evaluate, make_header, take_shard
 from .journal import Journal, JournalError, Line, merge
@@ -38,7 +38,7 @@ __all__ = [
     "enter_vae",
     "evaluate",
     "evaluate_crops",
-    "list_clips",
+    "list_videos",
     "load_metric_networks",
     "make_header",
     "merge",

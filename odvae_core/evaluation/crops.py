@@ -14,7 +14,7 @@ from ..video.listing import VIDEOS, find_clips
 from .protocol import PLACES, Protocol
 
 
-def list_clips(inputs: Iterable[Path]) -> dict[str, Path]:
+def list_videos(inputs: Iterable[Path]) -> dict[str, Path]:
     """Files as they are, and the videos of folders and of the folders in them; {name: path}.
 
     A clip is named by its place below the folder that was given, so that other machines name it
@@ -22,7 +22,7 @@ def list_clips(inputs: Iterable[Path]) -> dict[str, Path]:
     """
     clips: dict[str, Path] = {}
     for path in inputs:
-        for clip in find_videos(path):
+        for clip in list_input(path):
             if clip.name in clips:
                 raise ListingError(
                     f"got {clips[clip.name]} and {clip.file}, two clips named {clip.name}: rename "
@@ -32,7 +32,7 @@ def list_clips(inputs: Iterable[Path]) -> dict[str, Path]:
     return clips
 
 
-def find_videos(path: Path) -> list[ListedClip]:
+def list_input(path: Path) -> list[ListedClip]:
     """One input's clips in the order of their names."""
     if not path.exists():
         raise ListingError(f"{path}: no such file or folder; check the path")

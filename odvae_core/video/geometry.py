@@ -5,12 +5,21 @@ from fractions import Fraction
 
 import numpy as np
 from av import VideoFrame
+from av.video.reformatter import Interpolation
 
 from ..limits import LARGEST_PICTURE, check_picture
 
 Size = tuple[int, int]  # height, width
 
 UPRIGHT = (False, False, False)
+
+# Without FULL_CHR_H_INT swscale turns limited-range white into 253.
+SCALER = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
 
 
 def read_orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:

@@ -57,7 +57,7 @@ def is_picture(file: Path) -> bool:
     return file.suffix.lower() in PICTURES
 
 
-def list_place(place: Path) -> list[ListedClip]:
+def list_clips(place: Path) -> list[ListedClip]:
     """The clips of a folder or of a manifest, in a fixed order.
 
     Raises `ListingError` where there are none, where a row is wrong, or where a clip is listed

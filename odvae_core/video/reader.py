@@ -3,7 +3,6 @@
 import logging
 import weakref
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from math import ceil
@@ -18,9 +17,9 @@ from av.video.reformatter import Colorspace, ColorTrc, VideoReformatter
 from torch import Tensor
 
 from ..limits import LONGEST_CLIP, check_chunk, count_in_flight, largest_picture
+from .chunk import Chunk, to_video
 from .decoding import VideoInfo, decode, inspect
-from .geometry import Size, plan
-from .pixels import SCALER, to_video
+from .geometry import SCALER, Size, plan
 from .source import Source, VideoError, name_of, reason, size_of
 
 log = logging.getLogger(__name__)
@@ -30,14 +29,6 @@ HD_LINES = 720  # untagged pictures of this height are BT.709, smaller ones BT.6
 CHUNK = 64  # frames that read_video converts at a time
 UNKNOWN_LENGTH = Fraction(600)  # seconds that a file is expected to have that states no length
 HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Consecutive frames: video float32 [1, 3, T, H, W] in [-1, 1], and the seconds of each."""
-
-    video: Tensor
-    times: list[Fraction]
 
 
 class VideoReader:

@@ -20,8 +20,8 @@ from torch import Tensor
 from ..files.atomic import BusyError, replacing
 from ..limits import check_picture, check_rate
 from .audio import open_audio
-from .geometry import Size
-from .pixels import SCALER, to_pictures
+from .chunk import to_pictures
+from .geometry import SCALER, Size
 from .source import Source, VideoError, reason
 
 log = logging.getLogger(__name__)

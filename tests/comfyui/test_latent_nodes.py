@@ -47,7 +47,7 @@ def test_frames_and_latent_video_are_each_other_s_inverse(comfy):
 @pytest.mark.parametrize(
     ("kind", "shape", "inputs", "words"),
     [
-        ("ODVAEFramesToLatentVideo", (5, 4, 2, 2), {"clips": 2}, "that clips divides"),
+        ("ODVAEFramesToLatentVideo", (5, 4, 2, 2), {"clips": 2}, "whose number is a multiple of"),
         ("ODVAEFramesToLatentVideo", (1, 4, 5, 2, 2), {"clips": 1}, "needs no conversion"),
         ("ODVAELatentVideoToFrames", (5, 4, 2, 2), {}, "need no conversion"),
     ],

@@ -10,7 +10,7 @@ from odvae_core.evaluation import (
     MetricNetworks,
     Protocol,
     evaluate,
-    list_clips,
+    list_videos,
     make_header,
     summarise,
 )
@@ -59,7 +59,7 @@ def run(
     protocol: Protocol = PROTOCOL,
 ) -> dict:
     """Evaluate a folder's clips, or a share of them; the summary."""
-    clips = list_clips([folder])
+    clips = list_videos([folder])
     journal = Journal(make_header(protocol, candidates, networks or MetricNetworks(), clips), path)
     evaluate(list(clips.items())[share], candidates, protocol, journal, networks)
     return summarise(journal)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from odvae_core.video import ListedClip, ListingError, list_place
+from odvae_core.video import ListedClip, ListingError, list_clips
 
 from ..config import ConfigError
 from ..config_data import DataConfig, SourceConfig
@@ -42,7 +42,7 @@ def find_entries(config: DataConfig, source: SourceConfig) -> list[ListedClip]:
     """Everything in a source's place."""
     place = Path(config.path, source.place)
     try:
-        entries = list_place(place)
+        entries = list_clips(place)
     except ListingError as error:
         raise ConfigError(
             f"data.path is {config.path!r}, the place of a source {source.place!r}: {error}"

@@ -1,5 +1,4 @@
-"""What a running node shows, a progress bar and a line of text on the node and in the log, and how
-it stops when the user cancels."""
+"""Progress bar, status text and cancelling of a running node."""
 
 from __future__ import annotations
 
@@ -16,11 +15,11 @@ log = logging.getLogger(__name__)
 
 
 class CancelCheck(TorchFunctionMode):
-    """Within it, every PyTorch operation of this thread starts with a check whether the user has
-    cancelled, and then raises ComfyUI's interrupt.
+    """Context in which every PyTorch operation of this thread raises ComfyUI's interrupt once the
+    user has cancelled.
 
-    A cancel is thus delayed by one operation at most. Modules keep no hooks. The interrupt is no
-    `Exception` in newer versions of ComfyUI: nothing here catches it.
+    A cancel takes effect before the next operation, and no hooks stay on modules. In newer versions
+    of ComfyUI the interrupt is not an `Exception`; nothing here catches it.
     """
 
     def __torch_function__(
@@ -35,10 +34,10 @@ class CancelCheck(TorchFunctionMode):
 
 
 class Progress:
-    """Moves the running node's bar over `parts` equal parts.
+    """Updates the running node's progress bar over `parts` equal parts.
 
-    Called with the steps done and the steps in all of the part in hand; `total` stands in where the
-    core doesn't know these.
+    Call it with the finished steps and the total steps of the current part. `total` is used where
+    the caller passes None as total.
     """
 
     def __init__(self, parts: int = 1, total: int | None = None):
@@ -49,22 +48,24 @@ class Progress:
         total = total or max(self.total or 0, done + 1)
         self.bar.update_absolute(self.part * total + done, self.parts * total)
 
-    def begin(self, part: int) -> None:
+    def start_part(self, part: int) -> None:
+        """Set the index of the current part."""
         self.part = part
 
 
-def tell(node_id: str | None, text: str) -> None:
-    """Show a text on the node, and log it."""
+def report_on_node(node_id: str | None, text: str) -> None:
+    """Show a text on the node and log it."""
     log.info(text)
-    show(node_id, text)
+    show_on_node(node_id, text)
 
 
-def warn(node_id: str | None, text: str) -> None:
-    """Show a warning on the node, and log it."""
+def warn_on_node(node_id: str | None, text: str) -> None:
+    """Show a warning on the node and log it."""
     log.warning(text)
-    show(node_id, text)
+    show_on_node(node_id, text)
 
 
-def show(node_id: str | None, text: str) -> None:
+def show_on_node(node_id: str | None, text: str) -> None:
+    """Show a text on the node, if ComfyUI passed its id."""
     if node_id is not None:
         PromptServer.instance.send_progress_text(text, node_id)
