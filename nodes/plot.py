@@ -26,7 +26,7 @@ class Curve:
 def draw_plot(curves: Sequence[Curve]) -> Tensor:
     """The curves in panels below each other: IMAGE [1, H, W, 3]."""
     picture = Image.new("RGB", (WIDTH, PANEL * len(curves)), PAPER)
-    draw = ImageDraw.LatentSampler(picture)
+    draw = ImageDraw.Draw(picture)
     for i, curve in enumerate(curves):
         draw_panel(draw, curve, top=i * PANEL)
     return torch.from_numpy(np.asarray(picture).astype(np.float32) / 255).unsqueeze(0)

@@ -1,4 +1,4 @@
-"""Clips listed, and in and out through PyAV, a few frames at a time."""
+"""Listing, reading and writing of clips through PyAV, a few frames at a time."""
 
 from .chunk import Chunk, ChunkRecorder, take_until
 from .listing import ListedClip, ListingError, list_clips

@@ -49,7 +49,7 @@ def test_frames_and_latent_video_are_each_other_s_inverse(comfy):
     [
         ("ODVAEFramesToLatentVideo", (5, 4, 2, 2), {"clips": 2}, "whose number is a multiple of"),
         ("ODVAEFramesToLatentVideo", (1, 4, 5, 2, 2), {"clips": 1}, "needs no conversion"),
-        ("ODVAELatentVideoToFrames", (5, 4, 2, 2), {}, "need no conversion"),
+        ("ODVAELatentVideoToFrames", (5, 4, 2, 2), {}, "needs no conversion"),
     ],
 )
 def test_what_needs_no_conversion_is_refused_in_words(comfy, kind, shape, inputs, words):
