@@ -1,4 +1,4 @@
-"""Encode Video File and Decode to Video File: from and to disk, with times, sound and the graph."""
+"""Encode Video File and Decode to Video File: from and to disk, with times, audio and the graph."""
 
 import json
 from fractions import Fraction

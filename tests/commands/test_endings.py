@@ -1,4 +1,4 @@
-"""How a run of the command ends: by a signal, beside another writer, without a stderr or stdout."""
+"""Signals, concurrent writers, and a closed stderr or stdout."""
 
 import os
 import signal

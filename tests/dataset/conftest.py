@@ -1,4 +1,4 @@
-"""A folder of clips and its latents, made once: tests add manifests to the clips, no more."""
+"""A folder of clips and its latents, written once; tests only add manifests to the clips."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`odvae encode-dataset`: what is taken of the clips."""
+"""`odvae encode-dataset`: the frames of the clips that are encoded."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The folder of shards: killed at any operation on a file, it goes on and loses nothing."""
+"""The folder of shards: a run killed at any file operation is resumed and loses nothing."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""`odvae encode-dataset`: clips and options that can't be."""
+"""`odvae encode-dataset`: broken clips and invalid options."""
 
 import json
 

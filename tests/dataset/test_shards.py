@@ -1,4 +1,4 @@
-"""`odvae encode-dataset`: what is in the shards."""
+"""`odvae encode-dataset`: the content of the shards."""
 
 import json
 import tarfile

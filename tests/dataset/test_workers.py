@@ -1,4 +1,4 @@
-"""`odvae encode-dataset`: going on, and sharing the work."""
+"""`odvae encode-dataset`: resuming, and several workers."""
 
 import io
 import sys

@@ -9,7 +9,7 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from odvae_core.metrics import flicker, psnr, quantize, ssim
+from odvae_core.metrics import MAX_PSNR, MetricCollector, flicker, psnr, quantize, ssim
 
 
 @pytest.fixture
@@ -109,3 +109,21 @@ def test_quantize_rounds_to_the_nearest_of_256_levels_and_clamps():
     nudged = levels + 0.49 / 127.5 * torch.tensor([1.0, -1.0]).repeat(128)
     torch.testing.assert_close(quantize(nudged), levels)
     assert quantize(torch.tensor([-1.7, 1.7])).tolist() == [-1.0, 1.0]
+
+
+def test_a_collector_of_overlapping_chunks_gives_the_metrics_of_the_clip():
+    video, reference = torch.rand(2, 1, 3, 9, 16, 16) * 2 - 1
+    collector = MetricCollector(max_psnr=MAX_PSNR)
+    collector.add(video[:, :, :4], reference[:, :, :4])
+    collector.add(video[:, :, 3:], reference[:, :, 3:], overlap=1)
+    for name, metric in (("psnr", psnr), ("ssim", ssim), ("flicker", flicker)):
+        expected = metric(video, reference)[0]
+        assert collector.per_frame(name) == pytest.approx(expected.tolist())
+        assert collector.means()[name] == pytest.approx(float(expected.mean()))
+
+
+def test_a_collector_measures_the_chosen_metrics_and_clamps_psnr():
+    video = torch.zeros(1, 3, 2, 4, 4)
+    collector = MetricCollector(("psnr",), max_psnr=MAX_PSNR)
+    collector.add(video, video)
+    assert collector.means() == {"psnr": MAX_PSNR}

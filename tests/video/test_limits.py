@@ -1,4 +1,4 @@
-"""What clips may ask for: where they begin, how large they are, what they are called."""
+"""Limits of clips: start times, sizes and names."""
 
 import os
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""What the workflows name, small: a sample clip and the files of Stable Diffusion."""
+"""The files that the workflows need, in small: a sample clip and models of Stable Diffusion."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ CHECKPOINTS = (
 WORKFLOWS = ROOT / "workflows"
 FRAMES, HEIGHT, WIDTH = 13, 48, 64
 SMALL = {"width": WIDTH, "height": HEIGHT, "video_frames": 3, "steps": 2}
-"""What the tests set wherever a workflow has it; the rest runs as it is."""
+"""Input values that the tests replace in the workflows; all others are unchanged."""
 
 
-def furnish(server: Server) -> None:
-    """Put a piece of the sample clip, narrow 2D VAEs and their loaders where ComfyUI looks."""
+def write_workflow_files(server: Server) -> None:
+    """Write a part of the sample clip and narrow 2D VAEs, and link their loaders."""
     clip = read_video(ROOT / "assets/sample.mp4")[:, :, :FRAMES, 72 : 72 + HEIGHT, 96 : 96 + WIDTH]
     with VideoWriter(server.base / SAMPLE, (HEIGHT, WIDTH), Fraction(24)) as writer:
         writer.write(clip)
@@ -49,7 +49,7 @@ def list_workflows() -> list[str]:
 
 
 def read_prompt(name: str) -> dict[str, dict]:
-    """A workflow's API twin, small."""
+    """A workflow in API form, with the values of `SMALL`."""
     prompt = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text())
     for node in prompt.values():
         node["inputs"] |= {key: SMALL[key] for key in SMALL if key in node["inputs"]}

@@ -1,4 +1,4 @@
-"""VAEs that run out of memory or are cancelled, for the tests alone."""
+"""VAEs that run out of memory or are cancelled, for the tests."""
 
 from __future__ import annotations
 

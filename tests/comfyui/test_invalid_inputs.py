@@ -1,10 +1,10 @@
-"""One wrong value of a cut is one error, in the node's words, before anything runs."""
+"""One invalid schedule input gives one error with the node's text, before anything runs."""
 
 import pytest
 
-from tests.comfyui.bench import Bench
 from tests.comfyui.graph import Graph
 from tests.comfyui.tensors import make_latent
+from tests.comfyui.vae_graph import VaeGraph
 
 pytestmark = pytest.mark.comfyui
 WRONG = [
@@ -27,9 +27,9 @@ def list_errors(run):
 
 @pytest.mark.parametrize(("inputs", "words"), WRONG, ids=str)
 def test_one_wrong_value_is_one_error_in_the_node_s_words(comfy, inputs, words):
-    bench = Bench(comfy)
-    bench.decode(make_latent(2), **inputs)
-    (error,) = list_errors(comfy.run(bench.graph))
+    vae_graph = VaeGraph(comfy)
+    vae_graph.decode(make_latent(2), **inputs)
+    (error,) = list_errors(comfy.run(vae_graph.graph))
     assert words in error["details"]
 
 
@@ -44,17 +44,17 @@ def test_an_output_node_gives_one_error_too(comfy):
 
 @pytest.mark.parametrize("name", ["schedule", "frames", "tile", "overlap"])
 def test_a_value_that_is_missing_is_one_error(comfy, name):
-    bench = Bench(comfy)
-    node = bench.decode(make_latent(2))
-    del bench.graph[str(node)]["inputs"][name]
-    (error,) = list_errors(comfy.run(bench.graph))
+    vae_graph = VaeGraph(comfy)
+    node = vae_graph.decode(make_latent(2))
+    del vae_graph.graph[str(node)]["inputs"][name]
+    (error,) = list_errors(comfy.run(vae_graph.graph))
     assert error["type"] == "required_input_missing"
     assert error["details"] == name
 
 
 @pytest.mark.parametrize("name", ["frames", "tile", "overlap"])
 def test_a_value_that_is_no_number_is_one_error(comfy, name):
-    bench = Bench(comfy)
-    bench.decode(make_latent(2), **{name: "many"})
-    (error,) = list_errors(comfy.run(bench.graph))
+    vae_graph = VaeGraph(comfy)
+    vae_graph.decode(make_latent(2), **{name: "many"})
+    (error,) = list_errors(comfy.run(vae_graph.graph))
     assert error["type"] == "invalid_input_type"

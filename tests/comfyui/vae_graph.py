@@ -14,8 +14,8 @@ STREAM, CLIP = "stream.safetensors", "clip.safetensors"
 """A model of per-frame norms, and one of norms over the clip."""
 
 
-class Bench:
-    """A graph with a VAE, to which a test adds nodes whose outputs it takes by name."""
+class VaeGraph:
+    """A graph with a VAE, to which a test adds nodes; their outputs are read by name."""
 
     def __init__(self, comfy: Server, checkpoint: str = STREAM):
         self.comfy, self.graph = comfy, Graph()

@@ -1,4 +1,4 @@
-"""Every node explains itself: tooltips, help pages and both languages, as ComfyUI serves them."""
+"""Tooltips, help pages and both languages of every node, as ComfyUI serves them."""
 
 import json
 import re
@@ -36,8 +36,8 @@ def list_inputs(node):
     return {name: spec for group in groups for name, spec in group.items()}
 
 
-def spell(node):
-    """A node's words as its schema has them, in the form of a locale file."""
+def read_node_texts(node):
+    """A node's texts from its schema, in the form of a locale file."""
     inputs = {
         name: {"name": spec[1].get("display_name", name), "tooltip": spec[1]["tooltip"]}
         for name, spec in list_inputs(node).items()
@@ -91,7 +91,7 @@ def test_the_seed_stays_as_it_is_from_run_to_run(info):
 
 
 def test_the_english_locale_is_what_the_schemas_say(info):
-    assert {name: spell(node) for name, node in info.items()} == {
+    assert {name: read_node_texts(node) for name, node in info.items()} == {
         name: without_options(words) for name, words in read_locale("en").items()
     }
 
