@@ -1,4 +1,5 @@
-"""Files of latents: everything comes back, in pieces too, and a wrong file is refused in words."""
+"""Latent files: everything is restored, also in chunks, and a wrong file raises an error with a
+reason."""
 
 import dataclasses
 from fractions import Fraction

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import odvae_core as odvae
-from tests.commands.clips import TIMES, call, draw_clip, write_clip
+from tests.commands.calls import TIMES, call, draw_clip, write_clip
 
 
 @pytest.fixture(scope="module")

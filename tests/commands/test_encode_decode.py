@@ -8,13 +8,7 @@ import odvae_core as odvae
 from odvae_core.families.odvae_config import PRESETS
 from odvae_core.latents import LatentFile
 from odvae_core.video import read_video
-from tests.commands.clips import (
-    TIMES,
-    call,
-    luma_error,
-    read_times,
-    reconstruct_at_once,
-)
+from tests.commands.calls import TIMES, call, luma_error, read_times, reconstruct_at_once
 
 
 def test_decoding_a_file_of_latents_gives_the_reconstruction(

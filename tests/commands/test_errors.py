@@ -5,7 +5,7 @@ import torch
 
 from odvae_core.commands import model, reconstruct
 from odvae_core.video import read_video
-from tests.commands.clips import call, draw_clip, write_clip
+from tests.commands.calls import call, draw_clip, write_clip
 
 
 @pytest.mark.parametrize(

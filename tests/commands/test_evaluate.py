@@ -13,7 +13,7 @@ from odvae_core.files.tensorfile import hash_file
 from odvae_core.metrics import flicker, psnr, quantize, ssim
 from odvae_core.video import read_video
 from tests.checkpoints import build_image_vae, write_diffusers_folder
-from tests.evaluation.small import without_times, write_clips
+from tests.evaluation.small_evaluation import without_times, write_clips
 
 FEW = ("--frames-per-clip", 5, "--size", 16)
 
@@ -22,15 +22,15 @@ def call(*arguments):
     return cli.main(["evaluate", *(str(argument) for argument in arguments)])
 
 
-def ask(capsys, *arguments):
-    """Run an evaluation that ends well, with --json; return what it says."""
+def call_json(capsys, *arguments):
+    """The JSON result of an evaluation that succeeds."""
     capsys.readouterr()
     assert call(*arguments, "--json") == 0
     return json.loads(capsys.readouterr().out)
 
 
-def refuse(capsys, *arguments):
-    """Run an evaluation that is refused; the last line on stderr."""
+def call_refused(capsys, *arguments):
+    """The last line on stderr of an evaluation that is rejected."""
     capsys.readouterr()
     assert call(*arguments) == 2
     return capsys.readouterr().err.splitlines()[-1]
@@ -54,7 +54,7 @@ def test_it_measures_in_memory_from_the_posteriors_mean_and_rounds_to_8_bits(
 ):
     path = clips / "a.mkv"
     options = ("--frames-per-clip", 5, "--size", 32, "--pieces", 2, "--checkpoint", checkpoint)
-    facts = ask(capsys, path, *options)
+    facts = call_json(capsys, path, *options)
     video, vae = read_video(path)[..., 8:40], odvae.load(checkpoint)
     pieces = [video[:, :, :5], video[:, :, 5:10]]
     pairs = [(quantize(vae.decode(vae.encode(piece).mode())), piece) for piece in pieces]
@@ -66,7 +66,7 @@ def test_it_measures_in_memory_from_the_posteriors_mean_and_rounds_to_8_bits(
 
 
 def test_the_embedded_model_runs_where_nobody_is_named(clips, capsys):
-    facts = ask(capsys, clips, *FEW)
+    facts = call_json(capsys, clips, *FEW)
     assert [row["name"] for row in facts["contenders"]] == ["default"]
     assert facts["contenders"][0]["sha256"] == odvae.load("default").provenance.sha256
     assert [entry["clip"] for entry in facts["clips"]] == ["a.mkv", "b.mkv"]
@@ -75,7 +75,7 @@ def test_the_embedded_model_runs_where_nobody_is_named(clips, capsys):
 
 def test_a_2d_vae_as_published_is_compared_frame_by_frame(clips, tmp_path, capsys):
     folder = write_diffusers_folder(build_image_vae(), tmp_path)
-    facts = ask(capsys, clips / "a.mkv", *FEW, "--checkpoint", folder)
+    facts = call_json(capsys, clips / "a.mkv", *FEW, "--checkpoint", folder)
     (row,) = facts["contenders"]
     assert row["sha256"] == hash_file(folder / "diffusion_pytorch_model.safetensors")
     vae = odvae.load(folder, images=True)
@@ -102,16 +102,18 @@ def test_a_class_of_diffusers_is_asked_for_with_its_folder(clips, capsys, monkey
         return command.make_baseline_candidate("bicubic-mean", size)
 
     monkeypatch.setattr(command, "make_diffusers_candidate", enter)
-    ask(capsys, clips, *FEW, "--diffusers", "VQModel=some/vqgan")
-    ask(capsys, clips, *FEW, "--diffusers", "ours=VQModel=some/vqgan")
+    call_json(capsys, clips, *FEW, "--diffusers", "VQModel=some/vqgan")
+    call_json(capsys, clips, *FEW, "--diffusers", "ours=VQModel=some/vqgan")
     assert asked == [("VQModel", "VQModel", "some/vqgan", 5), ("ours", "VQModel", "some/vqgan", 5)]
-    assert "give CLASS=FOLDER" in refuse(capsys, clips, *FEW, "--diffusers", "VQModel")
+    assert "give CLASS=FOLDER" in call_refused(capsys, clips, *FEW, "--diffusers", "VQModel")
 
 
 def test_windows_have_an_error_at_their_borders(clips, checkpoint, capsys):
     options = ("--frames-per-clip", 11, "--size", 16, "--checkpoint", checkpoint)
-    (windows,) = ask(capsys, clips, *options, "--schedule", "paper", "--frames", 5)["contenders"]
-    (whole,) = ask(capsys, clips, *options, "--schedule", "whole")["contenders"]
+    (windows,) = call_json(capsys, clips, *options, "--schedule", "paper", "--frames", 5)[
+        "contenders"
+    ]
+    (whole,) = call_json(capsys, clips, *options, "--schedule", "whole")["contenders"]
     assert windows["mean"]["border_ratio"] > 0
     assert "border" not in whole["mean"]
 
@@ -120,11 +122,11 @@ def test_results_are_written_as_csv_and_png(clips, tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     table, plot = tmp_path / "results.csv", tmp_path / "psnr.png"
     who = ("--baseline", "bicubic-mean")
-    ask(capsys, clips, *FEW, *who, "--csv", table, "--plot", plot)
+    call_json(capsys, clips, *FEW, *who, "--csv", table, "--plot", plot)
     with table.open(newline="") as file:
         assert [row["clip"] for row in csv.DictReader(file)] == ["a.mkv", "b.mkv", "mean"]
     assert plot.read_bytes().startswith(b"\x89PNG")
-    assert "exists; give another name" in refuse(capsys, clips, *FEW, *who, "--csv", table)
+    assert "exists; give another name" in call_refused(capsys, clips, *FEW, *who, "--csv", table)
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_was(clips, tmp_path, capsys, monkeypatch):
@@ -147,17 +149,17 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(clips, tmp_path, capsys,
         patch.setattr(command, "make_baseline_candidate", interrupt)
         assert call(*options, "--journal", journal) == 130
     assert 1 < len(journal.read_text().splitlines()) < 6
-    resumed = ask(capsys, *options, "--journal", journal)
-    assert without_times(resumed) == without_times(ask(capsys, *options))
+    resumed = call_json(capsys, *options, "--journal", journal)
+    assert without_times(resumed) == without_times(call_json(capsys, *options))
 
 
 def test_shards_are_merged_into_the_whole(clips, tmp_path, capsys):
     paths = [tmp_path / f"{index}.jsonl" for index in (1, 2)]
     options = (clips, *FEW, "--baseline", "bicubic-mean")
     for index, path in enumerate(paths, 1):
-        ask(capsys, *options, "--shard", f"{index}/2", "--journal", path)
-    merged = ask(capsys, "--merge", *paths)
-    assert without_times(merged) == without_times(ask(capsys, *options))
+        call_json(capsys, *options, "--shard", f"{index}/2", "--journal", path)
+    merged = call_json(capsys, "--merge", *paths)
+    assert without_times(merged) == without_times(call_json(capsys, *options))
     assert merged["missing"] == []
 
 
@@ -179,15 +181,15 @@ def test_shards_are_merged_into_the_whole(clips, tmp_path, capsys):
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(clips, capsys, options, message):
-    assert message in refuse(capsys, clips, *FEW, *options)
+    assert message in call_refused(capsys, clips, *FEW, *options)
 
 
 def test_a_call_without_clips_is_refused(capsys):
-    assert "name videos or folders of videos" in refuse(capsys)
+    assert "name videos or folders of videos" in call_refused(capsys)
 
 
 def test_a_clip_that_is_not_there_is_refused(tmp_path, capsys):
-    assert "no.mp4: no such file or folder" in refuse(capsys, tmp_path / "no.mp4")
+    assert "no.mp4: no such file or folder" in call_refused(capsys, tmp_path / "no.mp4")
 
 
 def test_help_names_what_is_not_included(capsys):

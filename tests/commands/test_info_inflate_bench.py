@@ -8,15 +8,12 @@ from safetensors.torch import save_file
 import odvae_core as odvae
 from odvae_core.families.odvae_config import PRESETS
 from tests.checkpoints import build_image_vae, write_diffusers_folder
-from tests.commands.clips import (
-    ask,
-    call,
-)
+from tests.commands.calls import call, call_json
 
 
 def test_bench_measures_every_schedule(checkpoint, capsys):
     options = ("--size", "16x24", "--clip-frames", 9, "--repeats", 1, "--checkpoint", checkpoint)
-    facts = ask(capsys, "bench", *options)
+    facts = call_json(capsys, "bench", *options)
     rows = {row["schedule"]: row for row in facts["schedules"]}
     assert list(rows) == ["whole", "paper", "published", "exact", "stream"]
     assert "published no sizes" in rows.pop("published")["refused"]
@@ -34,7 +31,7 @@ def test_bench_refuses_a_clip_that_the_encoder_does_not_take(checkpoint, capsys)
 
 
 def test_info_tells_what_a_checkpoint_is(checkpoint, vae, capsys):
-    facts = ask(capsys, "info", checkpoint)
+    facts = call_json(capsys, "info", checkpoint)
     assert facts["sha256"] == vae.provenance.sha256
     assert (facts["family"], facts["preset"]) == ("odvae", "odvae-tiny")
     assert (facts["latent_channels"], facts["temporal_compression"]) == (4, 4)
@@ -45,14 +42,14 @@ def test_info_tells_what_a_checkpoint_is(checkpoint, vae, capsys):
 
 def test_info_tells_what_a_2d_vae_is(tmp_path, capsys):
     folder = write_diffusers_folder(build_image_vae(), tmp_path, scaling_factor=0.13025)
-    facts = ask(capsys, "info", folder)
+    facts = call_json(capsys, "info", folder)
     assert (facts["temporal_compression"], facts["latent_scale"]) == (1, 0.13025)
 
 
 def test_info_names_the_vae_of_another_design(tmp_path, capsys):
     weights = {"decoder.middle.0.residual.2.weight": torch.zeros(2, 2, 3, 3, 3)}
     save_file(weights, tmp_path / "wan.safetensors")
-    facts = ask(capsys, "info", tmp_path / "wan.safetensors")
+    facts = call_json(capsys, "info", tmp_path / "wan.safetensors")
     assert facts["model"].startswith(
         "Wan 2.1 (also Qwen-Image) VAE, which this package doesn't support"
     )
@@ -65,7 +62,7 @@ def test_inflate_writes_a_video_vae_and_proves_it(tmp_path, capsys):
     odvae.save(parent, tmp_path / "sd.safetensors")
     output = tmp_path / "video.safetensors"
     options = ("--preset", "odvae-stream", "--mode", "tail")
-    facts = ask(capsys, "inflate", tmp_path / "sd.safetensors", output, *options)
+    facts = call_json(capsys, "inflate", tmp_path / "sd.safetensors", output, *options)
     assert facts["inflated"]
     assert facts["encode_difference"] < 1e-4
     assert odvae.load(output).family == "odvae"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from odvae_core.commands.output import Result, write_result
-from tests.commands.clips import call
+from tests.commands.calls import call
 
 ROOT = Path(__file__).resolve().parents[2]
 

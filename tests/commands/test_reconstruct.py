@@ -11,10 +11,10 @@ from odvae_core.families.odvae_config import PRESETS
 from odvae_core.metrics import psnr, quantize, ssim
 from odvae_core.planning import FreeMemory
 from odvae_core.video import ChunkRecorder, VideoWriter, read_video
-from tests.commands.clips import (
+from tests.commands.calls import (
     TIMES,
-    ask,
     call,
+    call_json,
     draw_clip,
     luma_error,
     read_times,
@@ -28,7 +28,7 @@ def test_every_exact_schedule_gives_the_reconstruction_of_the_whole_clip(
     tmp_path, checkpoint, vae, clip, capsys, schedule
 ):
     output = tmp_path / "out.mp4"
-    facts = ask(
+    facts = call_json(
         capsys, "reconstruct", clip, output, "--checkpoint", checkpoint, "--schedule", schedule
     )
     video = read_video(clip)
@@ -39,7 +39,7 @@ def test_every_exact_schedule_gives_the_reconstruction_of_the_whole_clip(
 
 def test_frames_size_and_varying_times_come_out_as_they_went_in(tmp_path, checkpoint, clip, capsys):
     output = tmp_path / "out.mp4"
-    facts = ask(capsys, "reconstruct", clip, output, "--checkpoint", checkpoint)
+    facts = call_json(capsys, "reconstruct", clip, output, "--checkpoint", checkpoint)
     assert (facts["frames"], facts["size"]) == (7, [20, 36])
     assert read_video(output).shape == (1, 3, 7, 20, 36)
     assert read_times(output) == TIMES
@@ -76,7 +76,7 @@ def test_sound_comes_along(tmp_path, checkpoint):
 def test_options_of_the_clip_choose_what_is_read(tmp_path, checkpoint, clip, capsys):
     output = tmp_path / "out.mp4"
     options = ("--short-side", 16, "--crop", "16x24", "--stride", 2, "--max-frames", 3)
-    facts = ask(capsys, "reconstruct", clip, output, *options, "--checkpoint", checkpoint)
+    facts = call_json(capsys, "reconstruct", clip, output, *options, "--checkpoint", checkpoint)
     assert (facts["frames"], facts["size"]) == (3, [16, 24])
     assert read_times(output) == TIMES[:6:2]
 
@@ -109,7 +109,7 @@ def test_a_stream_never_reads_far_ahead_of_what_is_written(tmp_path, checkpoint,
 def test_frames_too_small_for_ssim_are_reconstructed_without_it(tmp_path, checkpoint, capsys):
     clip = tmp_path / "small.mp4"
     write_clip(clip, draw_clip(1, 2, 4))
-    facts = ask(capsys, "reconstruct", clip, tmp_path / "out.mp4", "--checkpoint", checkpoint)
+    facts = call_json(capsys, "reconstruct", clip, tmp_path / "out.mp4", "--checkpoint", checkpoint)
     assert facts["frames"] == 1
     assert "psnr" in facts
     assert "ssim" not in facts
@@ -121,7 +121,9 @@ def test_auto_takes_a_finer_cut_where_memory_is_short(
     def reconstruct(name, free):
         found = FreeMemory(free, free, shared=True)
         monkeypatch.setattr("odvae_core.commands.model.available_memory", lambda _: found)
-        return ask(capsys, "reconstruct", clip, tmp_path / name, "--checkpoint", checkpoint)["run"]
+        return call_json(capsys, "reconstruct", clip, tmp_path / name, "--checkpoint", checkpoint)[
+            "run"
+        ]
 
     assert "stream, 5 frames at a time, exact" in reconstruct("a.mp4", 2**40)
     with pytest.raises(AssertionError):
@@ -143,7 +145,7 @@ def test_tiles_overlap_by_an_eighth_unless_told(tmp_path, checkpoint, clip, caps
     ):
         output = tmp_path / "out.mp4"
         arguments = (clip, output, "--overwrite", "--checkpoint", checkpoint)
-        assert expected in ask(capsys, "reconstruct", *arguments, *options)["run"]
+        assert expected in call_json(capsys, "reconstruct", *arguments, *options)["run"]
 
 
 def test_a_stream_that_is_approximate_says_so(tmp_path, clip, capsys):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.dataset.small import FRAMES, PICTURE, call
+from tests.dataset.encoding import FRAMES, PICTURE, call
 from tests.media import draw_noise, make_clip
 
 

@@ -25,7 +25,7 @@ def a_fast_disk(monkeypatch):
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: after it, nothing that the process wants to do to a file happens."""
+    """Simulates SIGKILL: after it, the process performs no file operation."""
 
 
 def make_facts(shards="safetensors", **changes):
@@ -40,7 +40,7 @@ def make_facts(shards="safetensors", **changes):
 
 
 def make_sample(clip):
-    """A clip's sample; all clips take as many bytes."""
+    """A clip's sample; all have the same number of bytes."""
     latent = torch.full((4, 2, 3, 3), float(ord(clip)))
     return Sample({"id": clip, "clip": clip, "frames": 5}, latent, latent + 1)
 
@@ -86,7 +86,7 @@ def check_whole(folder, shards):
 
 
 def kill_at(monkeypatch, number):
-    """Kill the process before its n-th operation on a file; writing one is killed half way."""
+    """Kill the process before its n-th file operation; a write leaves half of the file."""
     count = 0
 
     def watch(operation, leave=None):

@@ -88,7 +88,7 @@ def make_clips(folder, count):
 
 
 def run_with_kills(clips, place, kills, shape):
-    """The log's lines, after so many kills and a run to the end."""
+    """The log's lines after this number of kills and a complete run."""
     log = place / "log"
     log.touch()
     arguments = [clips, place / "latents", log, kills, 0, shape]
@@ -105,8 +105,8 @@ def run_with_kills(clips, place, kills, shape):
     return [line.split() for line in log.read_text().splitlines()]
 
 
-def check(lines, latents, clips):
-    """No clip begun again that was kept; every clip there once, and readable."""
+def check_dataset(lines, latents, clips):
+    """No written clip is encoded again; every clip is there once and readable."""
     kept = set()
     for word, clip in lines:
         assert clip not in kept
@@ -126,7 +126,7 @@ def check(lines, latents, clips):
 )
 def test_kills_lose_nothing(tmp_path, kills, clips, shape):
     place = make_clips(tmp_path / "clips", clips)
-    check(run_with_kills(place, tmp_path, kills, shape), tmp_path / "latents", clips)
+    check_dataset(run_with_kills(place, tmp_path, kills, shape), tmp_path / "latents", clips)
 
 
 @pytest.mark.slow

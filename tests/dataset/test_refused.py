@@ -8,7 +8,7 @@ import torch
 import odvae_core as odvae
 from odvae_core.checks import NonFiniteError
 from odvae_core.commands import encode_dataset, encode_dataset_clip
-from tests.dataset.small import ask, call, read_all, read_lines
+from tests.dataset.encoding import call, call_json, read_all, read_lines
 from tests.media import cut, draw_noise, make_clip
 
 
@@ -21,7 +21,7 @@ def test_broken_clips_are_named_counted_and_listed_until_they_are_mended(tmp_pat
     (clips / "empty.mp4").touch()
     cut(make_clip(clips / "cut.mp4", draw_noise(24), movflags="faststart"), 0.8)
     options = (clips, latents, "--frames-per-clip", 5)
-    facts = ask(capsys, *options)
+    facts = call_json(capsys, *options)
     assert (facts["clips"], facts["encoded"]) == (5, 1)
     bad = ["cut.mp4", "empty.mp4", "short.mp4", "text.mp4"]
     assert [clip["path"] for clip in facts["broken"]] == bad
@@ -39,7 +39,7 @@ def test_clips_that_a_manifest_names_but_nobody_has_are_listed(folder, tmp_path,
     manifest = folder / "missing.jsonl"
     lines = [{"path": "none.mp4"}, {"path": "a.mp4"}, {"path": "a.mp4", "end": 0.001, "start": 0}]
     manifest.write_text("\n".join(map(json.dumps, lines)))
-    facts = ask(capsys, manifest, tmp_path / "l")
+    facts = call_json(capsys, manifest, tmp_path / "l")
     reasons = [clip["reason"] for clip in facts["broken"]]
     assert facts["encoded"] == 2  # the frame at 0 s lies before 0.001 s
     assert len(reasons) == 1
@@ -65,7 +65,7 @@ def test_a_clip_that_the_network_fails_at_is_listed_and_the_others_are_encoded(
         return run(clip, vae, options)
 
     monkeypatch.setattr(encode_dataset, "encode_clip", fail)
-    facts = ask(capsys, folder, tmp_path / "l")
+    facts = call_json(capsys, folder, tmp_path / "l")
     assert facts["encoded"] == 3
     assert reason in facts["broken"][0]["reason"]
 

@@ -10,11 +10,11 @@ from safetensors import safe_open
 
 import odvae_core as odvae
 from odvae_core.video import VideoReader
-from tests.dataset.small import (
+from tests.dataset.encoding import (
     FRAMES,
     PICTURE,
-    ask,
     assert_equal,
+    call_json,
     encode_alone,
     read_all,
     read_lines,
@@ -63,7 +63,7 @@ def test_a_shard_is_read_without_this_package(encoded):
 
 
 def test_a_webdataset_has_a_pair_of_files_for_each_sample(folder, encoded, tmp_path, capsys):
-    ask(capsys, folder, tmp_path / "tars", "--format", "webdataset")
+    call_json(capsys, folder, tmp_path / "tars", "--format", "webdataset")
     (shard,) = (tmp_path / "tars").glob("*.tar")
     with tarfile.open(shard) as tar:
         names = tar.getnames()
@@ -83,7 +83,9 @@ def test_a_webdataset_has_a_pair_of_files_for_each_sample(folder, encoded, tmp_p
 
 @pytest.mark.parametrize("form", ["safetensors", "webdataset"])
 def test_the_log_variance_is_kept_where_asked_for(folder, tmp_path, capsys, form):
-    ask(capsys, folder, tmp_path / "l", "--logvar", "--latent-dtype", "fp16", "--format", form)
+    call_json(
+        capsys, folder, tmp_path / "l", "--logvar", "--latent-dtype", "fp16", "--format", form
+    )
     vae = odvae.load("default")
     with VideoReader(folder / "deep/c.mp4") as reader:
         (chunk,) = reader.chunks(5)
@@ -100,7 +102,7 @@ def test_the_log_variance_is_kept_where_asked_for(folder, tmp_path, capsys, form
 def test_random_latents_differ_by_clip_and_each_is_drawn_again_by_its_seed(
     folder, tmp_path, capsys
 ):
-    ask(capsys, folder, tmp_path / "l", "--posterior", "sample", "--seed", 3)
+    call_json(capsys, folder, tmp_path / "l", "--posterior", "sample", "--seed", 3)
     facts = {facts["path"]: facts for _, _, facts in odvae.read_latents(tmp_path / "l")}
     assert len({clip["seed"] for clip in facts.values()}) == 4
     options = ("--posterior", "sample", "--seed", facts["a.mp4"]["seed"])

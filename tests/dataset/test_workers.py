@@ -7,20 +7,20 @@ import torch
 
 from odvae_core.commands import encode_dataset
 from odvae_core.commands.encode_dataset import Worker
-from tests.dataset.small import ask, assert_equal, call, read_all, read_lines
+from tests.dataset.encoding import assert_equal, call, call_json, read_all, read_lines
 from tests.media import draw_noise, make_clip
 
 
 def test_a_second_run_encodes_what_is_new_and_nothing_else(tmp_path, monkeypatch, capsys):
     (tmp_path / "clips").mkdir()
     make_clip(tmp_path / "clips/b.mp4", draw_noise(5, 16, 16))
-    assert ask(capsys, tmp_path / "clips", tmp_path / "l")["encoded"] == 1
+    assert call_json(capsys, tmp_path / "clips", tmp_path / "l")["encoded"] == 1
     before = read_all(tmp_path / "l")
     make_clip(tmp_path / "clips/a.mp4", draw_noise(5, 16, 16))
-    facts = ask(capsys, tmp_path / "clips", tmp_path / "l")
+    facts = call_json(capsys, tmp_path / "clips", tmp_path / "l")
     assert (facts["encoded"], facts["encoded_before"]) == (1, 1)
     monkeypatch.setattr(encode_dataset, "encode_clip", None)
-    facts = ask(capsys, tmp_path / "clips", tmp_path / "l")
+    facts = call_json(capsys, tmp_path / "clips", tmp_path / "l")
     assert (facts["encoded"], facts["encoded_before"]) == (0, 2)
     after = read_all(tmp_path / "l")
     assert torch.equal(after["b.mp4", 0.0], before["b.mp4", 0.0])
@@ -28,12 +28,14 @@ def test_a_second_run_encodes_what_is_new_and_nothing_else(tmp_path, monkeypatch
 
 
 def test_two_shares_are_together_what_one_run_makes(folder, encoded, tmp_path, monkeypatch, capsys):
-    counts = [ask(capsys, folder, tmp_path / "l", "--shard", f"{i}/2")["encoded"] for i in (1, 2)]
+    counts = [
+        call_json(capsys, folder, tmp_path / "l", "--shard", f"{i}/2")["encoded"] for i in (1, 2)
+    ]
     assert counts == [2, 2]
     assert_equal(tmp_path / "l", encoded)
     assert len(read_lines(tmp_path / "l" / "index.jsonl")) == 4
     monkeypatch.setattr(encode_dataset, "encode_clip", None)
-    again = [ask(capsys, folder, tmp_path / "l", "--shard", f"{i}/3") for i in (1, 2, 3)]
+    again = [call_json(capsys, folder, tmp_path / "l", "--shard", f"{i}/3") for i in (1, 2, 3)]
     assert [facts["encoded"] for facts in again] == [0, 0, 0]
 
 
@@ -42,7 +44,7 @@ def test_launched_processes_share_the_work(folder, encoded, tmp_path, monkeypatc
     for rank in ("1", "0"):
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("LOCAL_RANK", rank)
-        assert ask(capsys, folder, tmp_path / "l")["encoded"] == 2
+        assert call_json(capsys, folder, tmp_path / "l")["encoded"] == 2
     assert_equal(tmp_path / "l", encoded)
     names = sorted(path.name for path in (tmp_path / "l").glob("latents-*"))
     assert names == ["latents-1of2-00000.safetensors", "latents-2of2-00000.safetensors"]
@@ -52,8 +54,8 @@ def test_a_process_among_others_ends_well_though_its_clips_are_broken(tmp_path, 
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips/text.mp4").write_text("not a clip")
     options = (tmp_path / "clips", tmp_path / "l")
-    assert len(ask(capsys, *options, "--shard", "1/2")["broken"]) == 1
-    assert ask(capsys, *options, "--shard", "2/2")["clips"] == 0
+    assert len(call_json(capsys, *options, "--shard", "1/2")["broken"]) == 1
+    assert call_json(capsys, *options, "--shard", "2/2")["clips"] == 0
     assert call("encode-dataset", *options, "--device", "cpu") == 2
 
 

@@ -86,7 +86,7 @@ def test_only_windows_join_where_encoder_or_decoder_start_anew(vae, schedule, bo
 
 
 def number_frames(frames):
-    """A clip whose frames hold their own number."""
+    """A clip whose frames have their index as value."""
     return torch.arange(float(frames)).view(1, 1, -1, 1, 1).expand(1, 3, -1, 16, 16)
 
 

@@ -1,4 +1,4 @@
-"""Which clips are found, and what is cut of them."""
+"""The clips of an evaluation, and their crops."""
 
 import pytest
 import torch

@@ -19,7 +19,7 @@ SIZE = ClipSize(5, 16, 16)
 
 @dataclass
 class Encoded:
-    """What encoders give: the mode of a distribution, that nothing may sample."""
+    """The output of encoders: a distribution with a mode, which must not be sampled."""
 
     latent: torch.Tensor
 
@@ -58,7 +58,7 @@ class Pictures(nn.Module):
 
 
 class Quantised(Pictures):
-    """A VQGAN, whose encoder gives the latent itself."""
+    """A VQGAN, whose encoder returns the latent itself."""
 
     def encode(self, pictures):
         return SimpleNamespace(latents=super().encode(pictures).latent)

@@ -9,7 +9,7 @@ import torch
 
 from odvae_core.evaluation import Candidate, JournalError, merge_journals, summarise
 from odvae_core.evaluation import engine as engine_module
-from tests.evaluation.small import (
+from tests.evaluation.small_evaluation import (
     LEVEL,
     PROTOCOL,
     break_on_noise,

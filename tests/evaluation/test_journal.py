@@ -1,4 +1,4 @@
-"""The journal's file: whole lines, one evaluation, no clip twice."""
+"""The journal's file: complete lines, one evaluation, no clip twice."""
 
 import json
 
@@ -91,9 +91,7 @@ def test_merging_refuses_a_clip_that_was_measured_twice(tmp_path):
 def test_merging_refuses_journals_of_two_evaluations(tmp_path):
     first = write(tmp_path / "1.jsonl")
     Journal({**HEADER, "clips": ["a"]}, tmp_path / "2.jsonl")
-    with pytest.raises(
-        JournalError, match=r"2\.jsonl belongs to another .*, its clips differ"
-    ):
+    with pytest.raises(JournalError, match=r"2\.jsonl belongs to another .*, its clips differ"):
         merge_journals([first, tmp_path / "2.jsonl"])
     with pytest.raises(JournalError, match=r"3\.jsonl can't be read"):
         merge_journals([first, tmp_path / "3.jsonl"])

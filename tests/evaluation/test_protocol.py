@@ -1,4 +1,4 @@
-"""The protocol: what it refuses, and what it says."""
+"""The protocol: validation and text."""
 
 import pytest
 

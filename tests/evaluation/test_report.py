@@ -1,4 +1,4 @@
-"""What a person and a spreadsheet see of a summary."""
+"""Text, CSV and plot of a summary."""
 
 import csv
 import sys
@@ -117,7 +117,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 class Unwritable:
-    """A value whose text can't be made."""
+    """A value that can't be converted to text."""
 
     def __str__(self):
         raise RuntimeError

@@ -10,12 +10,12 @@ from odvae_core.metrics import ssim
 
 
 def psnr_of(levels):
-    """PSNR in dB of an error of so many of 255 levels."""
+    """PSNR in dB of an error of this number of 255 levels."""
     return 20 * math.log10(255 / levels)
 
 
 def shift(video, levels):
-    """Frames [1, 3, T, H, W], each made brighter by so many levels."""
+    """Frames [1, 3, T, H, W], each brightened by its number of levels."""
     return video + torch.tensor(levels).view(1, 1, -1, 1, 1) / 127.5
 
 

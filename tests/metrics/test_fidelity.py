@@ -1,4 +1,4 @@
-"""What the figures mean, held against hand values and torchmetrics."""
+"""PSNR, SSIM and flicker, compared with hand-computed values and with torchmetrics."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""odvae_core/video: formats of all kinds, colours, and files that are not what they should be."""
+"""odvae_core/video: formats, colours and invalid files."""
 
 import collections
 import logging
@@ -150,7 +150,7 @@ def test_a_sound_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize("opening", ["#EXTM3U\n#EXTINF:1,\n", "ffconcat version 1.0\nfile "])
 def test_a_playlist_is_refused_and_reaches_no_network(tmp_path, opening):
-    """A file may name addresses; none of them is ever asked."""
+    """A file may contain addresses; none of them is opened."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()

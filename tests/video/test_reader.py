@@ -71,7 +71,7 @@ def test_start_stride_and_frames_choose_the_frames(clip):
 
 @pytest.mark.parametrize("extension", [".mp4", ".mkv", ".ts", ".avi"])
 def test_any_frame_is_found_by_the_time_it_was_read_with(tmp_path, extension):
-    """Seeks land on the keyframe before, never after, whatever the container."""
+    """A seek lands on the keyframe before the time, not after it, in every container."""
     codec = "mpeg4" if extension == ".avi" else "libx264"
     path = make_clip(
         tmp_path / f"clip{extension}", draw_numbers(48), codec=codec, options={"g": "7", "bf": "2"}

@@ -1,4 +1,4 @@
-"""A small folder of clips, and `odvae encode-dataset` called on such in process."""
+"""A small folder of clips, and calls of `odvae encode-dataset` in process."""
 
 import json
 
@@ -17,8 +17,8 @@ def call(*arguments):
     return cli.main([str(argument) for argument in arguments])
 
 
-def ask(capsys, *arguments):
-    """Run encode-dataset, which must end well; return what it says."""
+def call_json(capsys, *arguments):
+    """The JSON result of an encode-dataset that succeeds."""
     capsys.readouterr()
     assert call("encode-dataset", *arguments, "--device", "cpu", "--json") == 0
     return json.loads(capsys.readouterr().out)

@@ -34,7 +34,7 @@ def write_clips(folder: Path) -> Path:
 
 
 def brighten(name: str, levels: float) -> Candidate:
-    """A candidate that makes every frame brighter by so many levels, where that is possible."""
+    """A candidate that brightens every frame by this number of levels, clamped to 255."""
     return Candidate(name, lambda video: video + levels * LEVEL, {"parameters": 0, "vcpr": 1.0})
 
 
@@ -66,7 +66,7 @@ def run(
 
 
 def without_times(summary: dict) -> dict:
-    """All but what no two runs have in common."""
+    """The summary without the measured times, which differ between runs."""
     timed = ("frames_per_second", "speed_ratio")
     rows = [
         {name: value for name, value in row.items() if name not in timed}

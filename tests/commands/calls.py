@@ -13,7 +13,7 @@ TIMES = [Fraction(i, 24) + Fraction(i // 3, 48) for i in range(7)]  # a variable
 
 
 def draw_clip(frames, height, width):
-    """Waves that travel, [1, 3, T, H, W]."""
+    """Moving waves, [1, 3, T, H, W]."""
     t, y, x = torch.meshgrid(
         *(torch.arange(n, dtype=torch.float32) for n in (frames, height, width)), indexing="ij"
     )
@@ -27,7 +27,7 @@ def write_clip(path, video, times=None, **options):
 
 
 def luma_error(video, other):
-    """Mean difference of brightness: files halve the resolution of colour."""
+    """Mean difference of luma; files halve the resolution of chroma."""
     weights = torch.tensor([0.2126, 0.7152, 0.0722]).view(1, 3, 1, 1, 1)
     return float(((video - other) * weights).sum(1).abs().mean())
 
@@ -44,8 +44,8 @@ def call(*arguments):
     return cli.main([str(argument) for argument in arguments])
 
 
-def ask(capsys, *arguments):
-    """Run a command that ends well, with --json; return what it says."""
+def call_json(capsys, *arguments):
+    """The JSON result of a command that succeeds."""
     capsys.readouterr()
     assert call(*arguments, "--json") == 0
     return json.loads(capsys.readouterr().out)
@@ -53,6 +53,6 @@ def ask(capsys, *arguments):
 
 @torch.inference_mode()
 def reconstruct_at_once(vae, video):
-    """What the command must come to, without any file or cut."""
+    """The expected result of the command, without a file and in one piece."""
     decoded = vae.decode(vae.encode(odvae.padding.pad(video, vae)).mode())
     return odvae.padding.crop(decoded, odvae.padding.ClipSize.of(video))
