@@ -88,7 +88,7 @@ def _select_stream(container: InputContainer, source: Source) -> VideoStream:
         raise VideoError(f"{source_name(source)}: has no video (found: {kinds}); give a video file")
     if stream.codec_context is None:
         raise VideoError(
-            f"{source_name(source)}: no decoder for its video; re-encode it, say to H.264"
+            f"{source_name(source)}: no decoder for its video; re-encode it, for example to H.264"
         )
     _check_stream(stream, source)
     stream.thread_type = "SLICE"  # frame threads hide errors and drop frames
