@@ -1,4 +1,4 @@
-"""The ComfyUI nodes: sockets to arguments of `odvae_core`, no networks."""
+"""The ComfyUI nodes: they convert inputs to arguments of `odvae_core` and contain no networks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NODES = [
 
 
 class OdvaeExtension(ComfyExtension):
-    """What ComfyUI asks for the nodes."""
+    """The extension object from which ComfyUI reads the list of nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

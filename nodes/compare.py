@@ -1,4 +1,4 @@
-"""Compare Videos: how far one clip is from another, frame by frame."""
+"""Compare Videos: metrics of a clip against its reference, per frame."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..odvae_core import metrics
+from ..odvae_core.metrics import MAX_PSNR, MetricCollector
 from .convert import check_image, to_video
-from .feedback import CancelCheck, Progress, tell
 from .plot import Curve, draw_plot
+from .progress import CancelCheck, Progress, report_on_node
 from .schema import advanced, make_schema
 
-AT_A_TIME = 16
-"""Frames that are measured at once."""
-
-IDENTICAL = 100.0
-"""PSNR in dB at which frames count as identical; theirs is infinite."""
+CHUNK_FRAMES = 16
+"""Frames that are measured at a time."""
 
 
 class CompareVideos(io.ComfyNode):
-    """Two clips -> PSNR, SSIM and flicker as text and plot, and a picture of the difference."""
+    """Two clips -> PSNR, SSIM and flicker as text and plot, and an image of the difference."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -50,17 +47,17 @@ class CompareVideos(io.ComfyNode):
         check_image(image)
         check_same_size(reference, image)
         with CancelCheck():
-            measures = measure(reference, image)
-        report = measures.describe()
-        tell(cls.hidden.unique_id, report.split("\n", 1)[0])
-        plot = draw_plot(measures.curves())
-        beside = put_beside(reference, image, amplify)
-        shown = ui.PreviewImage(plot, cls=cls).as_dict() | {"text": [report]}
-        return io.NodeOutput(report, plot, beside, measures.mean_psnr, ui=shown)
+            metrics = measure_frames(reference, image)
+        report = metrics.describe()
+        report_on_node(cls.hidden.unique_id, report.split("\n", 1)[0])
+        plot = draw_plot(metrics.curves())
+        side_by_side = draw_side_by_side(reference, image, amplify)
+        preview = ui.PreviewImage(plot, cls=cls).as_dict() | {"text": [report]}
+        return io.NodeOutput(report, plot, side_by_side, metrics.mean_psnr, ui=preview)
 
 
 @dataclass(frozen=True)
-class Measures:
+class FrameMetrics:
     """PSNR in dB, SSIM and flicker of every frame; flicker from the second frame on."""
 
     psnr: list[float]
@@ -69,9 +66,11 @@ class Measures:
 
     @property
     def mean_psnr(self) -> float:
+        """Mean PSNR in dB."""
         return mean(self.psnr)
 
     def curves(self) -> list[Curve]:
+        """One curve for each metric."""
         return [
             Curve("PSNR (dB)", self.psnr),
             Curve("SSIM", self.ssim),
@@ -79,56 +78,53 @@ class Measures:
         ]
 
     def describe(self) -> str:
-        """The means in the first line, then a line for every frame."""
+        """A line with the means, then a line for every frame."""
         lines = [
             f"PSNR {self.mean_psnr:.2f} dB, SSIM {mean(self.ssim):.4f}, "
             f"flicker {mean(self.flicker):.5f} over {len(self.psnr)} frames",
             "frame  PSNR    SSIM    flicker",
         ]
-        for i, (ratio, likeness) in enumerate(zip(self.psnr, self.ssim, strict=True)):
-            change = f"{self.flicker[i - 1]:.5f}" if i else ""
-            lines.append(f"{i:5}  {ratio:6.2f}  {likeness:.4f}  {change}")
+        for i, (psnr, ssim) in enumerate(zip(self.psnr, self.ssim, strict=True)):
+            flicker = f"{self.flicker[i - 1]:.5f}" if i else ""
+            lines.append(f"{i:5}  {psnr:6.2f}  {ssim:.4f}  {flicker}")
         return "\n".join(lines)
 
 
 def mean(values: list[float]) -> float:
-    """The mean; 0 of nothing, as the flicker of one frame."""
+    """The mean; 0 for an empty list, such as the flicker of one frame."""
     return sum(values) / len(values) if values else 0.0
 
 
-def measure(reference: Tensor, image: Tensor) -> Measures:
-    """Two IMAGEs [F, H, W, C] of one size -> their measures, a few frames at a time."""
+def measure_frames(reference: Tensor, image: Tensor) -> FrameMetrics:
+    """The metrics of two IMAGEs [F, H, W, C] of one size, a few frames at a time."""
     progress, frames = Progress(), len(image)
-    psnrs, ssims, flickers = [], [], []
-    for start in range(0, frames, AT_A_TIME):
+    collector = MetricCollector(max_psnr=MAX_PSNR)
+    for start in range(0, frames, CHUNK_FRAMES):
         progress(start, frames)
-        # One frame more at the front, for the change into the first one.
-        piece = slice(max(0, start - 1), start + AT_A_TIME)
-        videos = [to_video(frames_of[piece]) for frames_of in (image, reference)]
-        new = [video[:, :, min(start, 1) :] for video in videos]
-        psnrs += metrics.psnr(*new)[0].clamp(max=IDENTICAL).tolist()
-        ssims += metrics.ssim(*new)[0].tolist()
-        flickers += metrics.flicker(*videos)[0].tolist()
+        overlap = min(start, 1)  # flicker compares the chunk's first frame with the one before
+        chunk = slice(start - overlap, start + CHUNK_FRAMES)
+        collector.add(to_video(image[chunk]), to_video(reference[chunk]), overlap)
     progress(frames, frames)
-    return Measures(psnrs, ssims, flickers)
+    return FrameMetrics(*(collector.per_frame(name) for name in ("psnr", "ssim", "flicker")))
 
 
 def check_same_size(reference: Tensor, image: Tensor) -> None:
-    """Raise `ValueError` unless both have as many frames of the same size."""
+    """Raise `ValueError` unless both have the same number of frames of the same size."""
     if reference.shape[:3] != image.shape[:3]:
         raise ValueError(
-            f"got a reference of {spell(reference)} and an image of {spell(image)}; both need the "
-            "same: decode with Temporal-Tiled Decode, which gives the clip's own size back, or "
-            "trim and scale one"
+            f"got a reference of {format_size(reference)} and an image of {format_size(image)}; "
+            "both need the same: decode with Temporal-Tiled Decode, which restores the clip's own "
+            "size, or trim and scale one"
         )
 
 
-def spell(image: Tensor) -> str:
+def format_size(image: Tensor) -> str:
+    """The frames and size of an IMAGE as text."""
     frames, height, width = image.shape[:3]
     return f"{frames} frames of {width}x{height}"
 
 
-def put_beside(reference: Tensor, image: Tensor, amplify: float) -> Tensor:
+def draw_side_by_side(reference: Tensor, image: Tensor, amplify: float) -> Tensor:
     """Reference, image and their amplified difference, side by side: IMAGE [F, H, 3W, 3]."""
     reference, image = reference[..., :3], image[..., :3]
     difference = (image - reference).abs_().mul_(amplify).clamp_(0, 1)

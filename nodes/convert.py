@@ -1,4 +1,4 @@
-"""Between ComfyUI's IMAGE and LATENT and the core's video: the only file that knows both."""
+"""Conversion between ComfyUI's IMAGE and LATENT and the core's video tensors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 from ..odvae_core.padding import ClipSize
 from ..odvae_core.vae import VideoVAE
 
-KEY = "odvae"
-"""Where the size of a clip rides along in a LATENT, through samplers, but not through files."""
+CLIP_SIZE_KEY = "odvae"
+"""The key under which a LATENT stores the clip's own size; samplers keep it, files don't."""
 
 
 def check_image(image: Tensor, name: str = "image") -> None:
-    """Raise `ValueError` where this is no IMAGE [F, H, W, 3 or 4] with a frame."""
+    """Raise `ValueError` unless this is an IMAGE [F, H, W, 3 or 4] with at least one frame."""
     if image.ndim != 4 or 0 in image.shape:
         raise ValueError(
-            f"got {name} of shape {list(image.shape)}; it takes frames [frames, height, width, "
-            "channels], at least one: check that the node before gives any"
+            f"got {name} of shape {list(image.shape)}; it takes at least one frame, as [frames, "
+            "height, width, channels]: check the output of the node that is connected to it"
         )
     if image.shape[-1] not in (3, 4):
         raise ValueError(
@@ -29,8 +29,7 @@ def check_image(image: Tensor, name: str = "image") -> None:
 
 
 def to_video(image: Tensor) -> Tensor:
-    """IMAGE [F, H, W, C] in [0, 1] -> video [1, 3, F, H, W] in [-1, 1]; a fourth channel is
-    dropped."""
+    """IMAGE [F, H, W, C] in [0, 1] -> video [1, 3, F, H, W] in [-1, 1], without alpha."""
     return image[..., :3].movedim(-1, 0).unsqueeze(0).float() * 2 - 1
 
 
@@ -42,8 +41,8 @@ def to_image(video: Tensor) -> Tensor:
 def to_clips(samples: Tensor, images: bool = False) -> Tensor:
     """The latent's tensor as clips [B, C, T, h, w].
 
-    A batch of frames [T, C, h, w] is one clip, or, with `images`, as many clips of one frame.
-    Raises `ValueError` on any other number of dimensions.
+    A batch of frames [T, C, h, w] is one clip, or, with `images`, T clips of one frame. Raises
+    `ValueError` on any other number of dimensions.
     """
     if getattr(samples, "is_nested", False):
         samples = samples.unbind()[0]
@@ -52,23 +51,23 @@ def to_clips(samples: Tensor, images: bool = False) -> Tensor:
     if samples.ndim != 4:
         raise ValueError(
             f"got a latent of shape {list(samples.shape)}; it takes [clips, channels, frames, "
-            "height, width] or frames [frames, channels, height, width]: is it a latent of sound?"
+            "height, width] or frames [frames, channels, height, width]: connect a latent of a "
+            "video, not of audio"
         )
     return samples.unsqueeze(2) if images else samples.movedim(0, 1).unsqueeze(0)
 
 
 def make_latent(samples: Tensor, size: ClipSize, **more: Any) -> dict[str, Any]:
-    """A LATENT in which the clip's own size rides along."""
-    return {"samples": samples, KEY: {**asdict(size), **more}}
+    """A LATENT that also stores the clip's own size, and `more`."""
+    return {"samples": samples, CLIP_SIZE_KEY: {**asdict(size), **more}}
 
 
-def read_size(latent: dict[str, Any], clips: Tensor, network: VideoVAE) -> ClipSize:
-    """The clip's own size where it rides along and still belongs to these clips, else the latent's
-    full size."""
+def read_clip_size(latent: dict[str, Any], clips: Tensor, network: VideoVAE) -> ClipSize:
+    """The clip's own size if the LATENT stores one that fits these clips, else the full size."""
     time, space = network.temporal_compression, network.spatial_compression
     full = ClipSize(1 + (clips.shape[2] - 1) * time, clips.shape[3] * space, clips.shape[4] * space)
-    noted = latent.get(KEY)
-    if noted is None:
+    stored = latent.get(CLIP_SIZE_KEY)
+    if stored is None:
         return full
-    size = ClipSize(noted["frames"], noted["height"], noted["width"])
+    size = ClipSize(stored["frames"], stored["height"], stored["width"])
     return size if size.padded(network) == full else full

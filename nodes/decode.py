@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import comfy.sd
@@ -9,21 +10,21 @@ import torch
 from comfy_api.latest import io
 
 from ..odvae_core.padding import crop
-from .convert import read_size, to_clips, to_image
+from .convert import read_clip_size, to_clips, to_image
 from .execution import decode_clips
-from .feedback import Progress, tell
-from .request import CuttingNode, make_request, network_of
-from .schema import cut_inputs, make_schema
+from .progress import Progress, report_on_node
+from .request import ScheduledNode, make_request, network_of
+from .schema import make_schema, schedule_inputs
 
 
-class TemporalTiledDecode(CuttingNode):
-    """Latent -> frames, as many as the clip had."""
+class TemporalTiledDecode(ScheduledNode):
+    """Latent -> frames, as many as the encoded clip had."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return make_schema(
             "ODVAETemporalTiledDecode",
-            inputs=[io.Latent.Input("latent"), io.Vae.Input("vae"), *cut_inputs()],
+            inputs=[io.Latent.Input("latent"), io.Vae.Input("vae"), *schedule_inputs()],
             outputs=[io.Image.Output()],
             hidden=[io.Hidden.unique_id],
             search_aliases=["vae decode video", "decode tiled", "latent to video"],
@@ -42,8 +43,9 @@ class TemporalTiledDecode(CuttingNode):
         network, request = network_of(vae), make_request(schedule, frames, tile, overlap)
         clips = to_clips(latent["samples"], getattr(vae, "images", False))
         network.check_latent(clips)
-        size = read_size(latent, clips, network)
-        node = cls.hidden.unique_id
-        videos = decode_clips(vae, clips, request, Progress(), lambda text: tell(node, text))
+        size = read_clip_size(latent, clips, network)
+
+        report = partial(report_on_node, cls.hidden.unique_id)
+        videos = decode_clips(vae, clips, request, Progress(), report)
         images = [to_image(crop(video, size)) for video in videos]
         return io.NodeOutput(images[0] if len(images) == 1 else torch.cat(images))

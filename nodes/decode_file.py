@@ -1,4 +1,4 @@
-"""Decode to Video File: LATENT -> VIDEO, a few frames in memory."""
+"""Decode to Video File: LATENT -> VIDEO, with a few frames in memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,20 @@ from ..odvae_core.padding import ClipSize, crop_stream
 from ..odvae_core.planning import Plan, Request
 from ..odvae_core.video import VideoWriter
 from ..odvae_core.video.source import Source
-from .convert import KEY, read_size, to_clips
-from .execution import Say, count_steps, describe_pass, take_first_that_fits
-from .feedback import Progress, tell
-from .footage import AT_A_TIME, open_footage
+from .convert import CLIP_SIZE_KEY, read_clip_size, to_clips
+from .execution import Report, count_steps, describe_pass, run_first_plan_that_fits
 from .memory import plan_pass
-from .prefix import check_prefix, fill_prefix, place_output
-from .request import CuttingNode, make_request, network_of
-from .schema import advanced, cut_inputs, make_schema
+from .prefix import check_prefix, fill_prefix, make_output_path
+from .progress import Progress, report_on_node
+from .request import ScheduledNode, make_request, network_of
+from .schema import advanced, make_schema, schedule_inputs
+from .video_source import CHUNK_FRAMES, open_video_source
 
 DEFAULT_RATE = Fraction(24)
-"""Frames per second of a clip that knows no other."""
+"""Frames per second of a clip whose rate is unknown."""
 
 
-class DecodeToVideoFile(CuttingNode):
+class DecodeToVideoFile(ScheduledNode):
     """Latent -> a video file in ComfyUI's output folder."""
 
     @classmethod
@@ -44,7 +45,7 @@ class DecodeToVideoFile(CuttingNode):
             inputs=[
                 io.Latent.Input("latent"),
                 io.Vae.Input("vae"),
-                *cut_inputs(),
+                *schedule_inputs(),
                 io.String.Input("filename_prefix", default="video/ODVAE"),
                 io.Float.Input("fps", default=0.0, min=0.0, max=1000.0, step=0.01),
                 advanced(io.Int.Input("quality", default=18, min=0, max=51)),
@@ -65,7 +66,7 @@ class DecodeToVideoFile(CuttingNode):
         overlap: int | None = None,
         filename_prefix: str | None = None,
     ) -> bool:
-        """`CuttingNode.validate_inputs`, and the prefix unless it is linked."""
+        """Run `ScheduledNode.validate_inputs` and check the prefix, unless it is linked."""
         if filename_prefix is not None:
             check_prefix(fill_prefix(filename_prefix), Path(folder_paths.get_output_directory()))
         return super().validate_inputs(schedule, frames, tile, overlap)
@@ -84,7 +85,7 @@ class DecodeToVideoFile(CuttingNode):
         quality: int,
         video: Any = None,
     ) -> io.NodeOutput:
-        network, node = network_of(vae), cls.hidden.unique_id
+        network = network_of(vae)
         request = make_request(schedule, frames, tile, overlap)
         base = Path(folder_paths.get_output_directory())
         prefix = fill_prefix(filename_prefix, cls.hidden.prompt, cls.hidden.extra_pnginfo)
@@ -92,85 +93,87 @@ class DecodeToVideoFile(CuttingNode):
         clips = to_clips(latent["samples"], getattr(vae, "images", False))
         network.check_latent(clips)
         check_single(clips)
-        size = read_size(latent, clips, network)
-        path = place_output(prefix, ".mp4", base, (size.width, size.height))
-        film = plan_film(path, size, latent.get(KEY, {}), fps, quality, video)
-        film.metadata = read_graph(cls.hidden.prompt, cls.hidden.extra_pnginfo)
-        decode_to_film(vae, clips, request, film, lambda text: tell(node, text))
+        size = read_clip_size(latent, clips, network)
+        path = make_output_path(prefix, ".mp4", base, (size.width, size.height))
+        output = make_video_output(path, size, latent.get(CLIP_SIZE_KEY, {}), fps, quality, video)
+        output.metadata = read_graph(cls.hidden.prompt, cls.hidden.extra_pnginfo)
+        report = partial(report_on_node, cls.hidden.unique_id)
+        decode_to_output(vae, clips, request, output, report)
         folder = path.parent.relative_to(base).as_posix()
         saved = ui.SavedResult(path.name, "" if folder == "." else folder, io.FolderType.output)
         return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
 
 
 @dataclass
-class Film:
-    """A video file to be: its own size, its frames' times in seconds, whose sound it takes."""
+class VideoOutput:
+    """Settings of the output video: its size, its frames' times in seconds, its audio source."""
 
     path: Path
     size: ClipSize
     rate: Fraction
     times: list[Fraction]
-    sound: Source | None
+    audio: Source | None
     quality: int
     metadata: dict[str, str]
 
     def write(self, chunks: Iterable[Tensor]) -> None:
-        """All frames, [1, 3, T, H, W] in [-1, 1]; a failure leaves no file."""
+        """Write all frames, [1, 3, T, H, W] in [-1, 1]. On an error no file is left."""
         written = 0
         with VideoWriter(
             self.path,
             (self.size.height, self.size.width),
             self.rate,
             quality=self.quality,
-            audio_from=self.sound,
+            audio_from=self.audio,
             metadata=self.metadata,
         ) as writer:
             for chunk in crop_stream(chunks, self.size):
-                for piece in chunk.split(AT_A_TIME, dim=2):
+                for piece in chunk.split(CHUNK_FRAMES, dim=2):
                     writer.write(piece, self.times[written : written + piece.shape[2]])
                     written += piece.shape[2]
 
 
-def plan_film(
-    path: Path, size: ClipSize, noted: dict[str, Any], fps: float, quality: int, video: Any
-) -> Film:
-    """Rate, times and sound: as the inputs say, else as the latent does, else 24 and silent."""
-    source = video if video is not None else noted.get("video")
-    footage = open_footage(source) if source is not None else None
-    rate = footage.rate if footage else DEFAULT_RATE
+def make_video_output(
+    path: Path, size: ClipSize, stored: dict[str, Any], fps: float, quality: int, video: Any
+) -> VideoOutput:
+    """Rate, times and audio from the inputs, else from what the LATENT stores, else 24 fps and no
+    audio."""
+    video_input = video if video is not None else stored.get("video")
+    source = open_video_source(video_input) if video_input is not None else None
+    rate = source.rate if source else DEFAULT_RATE
     if fps:
         rate = Fraction(fps).limit_denominator(100_000)
-    start = footage.start if footage else Fraction(0)
+    start = source.start if source else Fraction(0)
     times = [start + i / rate for i in range(size.frames)]
-    if not fps and video is None and len(noted.get("times", ())) == size.frames:
-        times = noted["times"]
-    return Film(path, size, rate, times, footage.sound if footage else None, quality, {})
+    if not fps and video is None and len(stored.get("times", ())) == size.frames:
+        times = stored["times"]
+    return VideoOutput(path, size, rate, times, source.audio if source else None, quality, {})
 
 
-def decode_to_film(
-    vae: comfy.sd.VAE, latent: Tensor, request: Request, film: Film, say: Say
+def decode_to_output(
+    vae: comfy.sd.VAE, latent: Tensor, request: Request, output: VideoOutput, report: Report
 ) -> None:
-    """The latent piece by piece into the file, or, for the schedules that need it, whole in RAM."""
+    """Decode the latent into the file in pieces, or whole in RAM for the schedules that need it."""
     network = network_of(vae)
     latent = latent.to(torch.float32).cpu()
     shape = tuple(latent.shape)
 
-    def attempt(plan: Plan) -> None:
-        say(describe_pass(Coding.DECODE, plan))
+    def run_plan(plan: Plan) -> None:
+        report(describe_pass(Coding.DECODE, plan))
         progress = Progress(total=count_steps(network, Coding.DECODE, shape, plan))
         schedule, tiles = plan.schedule, plan.tiles
         if schedule.bounded:
-            film.write(network.decode_stream(latent.split(1, dim=2), schedule, tiles, progress))
+            output.write(network.decode_stream(latent.split(1, dim=2), schedule, tiles, progress))
         else:
-            film.write([network.decode(latent, schedule, tiles, progress)])
+            output.write([network.decode(latent, schedule, tiles, progress)])
 
     plans = plan_pass(vae, network, Coding.DECODE, shape, request, held=False)
-    take_first_that_fits(plans, attempt)
+    run_first_plan_that_fits(plans, run_plan)
 
 
 def read_graph(prompt: Any, extra: dict[str, Any] | None) -> dict[str, str]:
-    """The graph as text for the file, so that ComfyUI restores it; none where the user switched
-    that off."""
+    """The graph as text metadata, from which ComfyUI restores it; empty if the user disabled
+    metadata."""
     if args.disable_metadata:
         return {}
     graph = {**(extra or {}), **({"prompt": prompt} if prompt else {})}
@@ -178,9 +181,9 @@ def read_graph(prompt: Any, extra: dict[str, Any] | None) -> dict[str, str]:
 
 
 def check_single(clips: Tensor) -> None:
-    """Raise `ValueError` unless there is one clip: a file holds one."""
+    """Raise `ValueError` unless there is one clip: a file contains one."""
     if clips.shape[0] != 1:
         raise ValueError(
-            f"got a latent of {clips.shape[0]} clips; a video file holds one: choose it with "
+            f"got a latent of {clips.shape[0]} clips; a video file contains one: choose it with "
             "ComfyUI's Latent From Batch"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import comfy.sd
 import torch
 from comfy_api.latest import io
@@ -9,15 +11,15 @@ from torch import Tensor
 
 from ..odvae_core.padding import ClipSize, pad
 from ..odvae_core.posterior import Posterior
+from .comfy_vae import ComfyVideoVAE
 from .convert import check_image, make_latent, to_video
 from .execution import encode_clip
-from .feedback import Progress, tell, warn
-from .foreign import ForeignVAE
-from .request import CuttingNode, make_request, network_of
-from .schema import POSTERIORS, check_choice, cut_inputs, make_schema, posterior_inputs
+from .progress import Progress, report_on_node, warn_on_node
+from .request import ScheduledNode, make_request, network_of
+from .schema import POSTERIORS, check_choice, make_schema, posterior_inputs, schedule_inputs
 
 
-class TemporalTiledEncode(CuttingNode):
+class TemporalTiledEncode(ScheduledNode):
     """Frames -> latent, for clips of any length and size."""
 
     @classmethod
@@ -27,7 +29,7 @@ class TemporalTiledEncode(CuttingNode):
             inputs=[
                 io.Image.Input("image"),
                 io.Vae.Input("vae"),
-                *cut_inputs(),
+                *schedule_inputs(),
                 *posterior_inputs(),
             ],
             outputs=[io.Latent.Output()],
@@ -52,36 +54,32 @@ class TemporalTiledEncode(CuttingNode):
         check_posterior(posterior, network)
         check_image(image)
         if image.shape[-1] == 4:
-            warn(node, "OD-VAE: the alpha channel was dropped; the colours beneath it are encoded")
+            warn_on_node(node, "OD-VAE: dropped the alpha channel; only the colours are encoded")
         video = to_video(image)
         size = ClipSize.of(video)
-        found = encode_clip(
-            vae,
-            pad(video, network),
-            request,
-            Progress(),
-            lambda text: tell(node, text),
-        )
-        return io.NodeOutput(make_latent(Draw(posterior, seed).of(found), size))
+        report = partial(report_on_node, node)
+        encoded = encode_clip(vae, pad(video, network), request, Progress(), report)
+        latent = LatentSampler(posterior, seed).draw(encoded)
+        return io.NodeOutput(make_latent(latent, size))
 
 
-class Draw:
-    """How a latent is taken from a posterior; the pieces of one clip go through one of these in
-    order."""
+class LatentSampler:
+    """Takes latents from posteriors. The pieces of one clip use one sampler, in order."""
 
     def __init__(self, posterior: str, seed: int):
         self.generator = torch.Generator().manual_seed(seed) if posterior == "sample" else None
 
-    def of(self, posterior: Posterior) -> Tensor:
-        """Its mean, or a sample drawn on the CPU: the same seed, the same latent, on any device."""
+    def draw(self, posterior: Posterior) -> Tensor:
+        """The mean, or a sample drawn on the CPU, so that a seed gives the same latent on any
+        device."""
         return posterior.sample(self.generator) if self.generator else posterior.mode()
 
 
 def check_posterior(posterior: str, network: object) -> None:
-    """Raise `ValueError` where this is no way to take a latent, or this VAE has only one."""
+    """Raise `ValueError` if there is no such option, or if this VAE has no variance."""
     check_choice("posterior", posterior, POSTERIORS)
-    if posterior == "sample" and isinstance(network, ForeignVAE):
+    if posterior == "sample" and isinstance(network, ComfyVideoVAE):
         raise ValueError(
-            "got posterior 'sample' for a VAE that Load OD-VAE didn't load; it gives one latent "
-            "only: choose mean"
+            "got posterior 'sample' for a VAE that Load OD-VAE didn't load; such a VAE returns one "
+            "latent: choose mean"
         )

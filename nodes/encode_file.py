@@ -1,10 +1,10 @@
-"""Encode Video File: VIDEO -> LATENT, a few frames in memory."""
+"""Encode Video File: VIDEO -> LATENT, with a few frames in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import comfy.sd
@@ -15,19 +15,19 @@ from torch import Tensor
 from ..odvae_core.layers.coder_pass import Coding
 from ..odvae_core.padding import ClipSize, pad_stream
 from ..odvae_core.planning import Plan, Request
-from ..odvae_core.video import Chunk
+from ..odvae_core.video import ChunkRecorder
 from .convert import make_latent
-from .encode import Draw, check_posterior
-from .execution import Say, count_steps, describe_pass, take_first_that_fits
-from .feedback import Progress, tell
-from .footage import AT_A_TIME, Footage, open_footage
+from .encode import LatentSampler, check_posterior
+from .execution import Report, count_steps, describe_pass, run_first_plan_that_fits
 from .memory import plan_pass
-from .request import CuttingNode, make_request, network_of
-from .schema import cut_inputs, make_schema, posterior_inputs
+from .progress import Progress, report_on_node
+from .request import ScheduledNode, make_request, network_of
+from .schema import make_schema, posterior_inputs, schedule_inputs
+from .video_source import CHUNK_FRAMES, VideoSource, open_video_source
 
 
-class EncodeVideoFile(CuttingNode):
-    """VIDEO -> latent, without ever holding the clip."""
+class EncodeVideoFile(ScheduledNode):
+    """VIDEO -> latent, without holding the clip in memory."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -36,7 +36,7 @@ class EncodeVideoFile(CuttingNode):
             inputs=[
                 io.Video.Input("video"),
                 io.Vae.Input("vae"),
-                *cut_inputs(),
+                *schedule_inputs(),
                 *posterior_inputs(),
             ],
             outputs=[io.Latent.Output()],
@@ -57,16 +57,14 @@ class EncodeVideoFile(CuttingNode):
         seed: int,
     ) -> io.NodeOutput:
         check_posterior(posterior, network_of(vae))
-        request, footage = make_request(schedule, frames, tile, overlap), open_footage(video)
-        node = cls.hidden.unique_id
-        found = encode_footage(
-            vae, footage, request, lambda: Draw(posterior, seed), lambda text: tell(node, text)
-        )
-        return io.NodeOutput(make_latent(found.latent, found.size, times=found.times, video=video))
+        request, source = make_request(schedule, frames, tile, overlap), open_video_source(video)
+        report = partial(report_on_node, cls.hidden.unique_id)
+        clip = encode_video_source(vae, source, request, posterior, seed, report)
+        return io.NodeOutput(make_latent(clip.latent, clip.size, times=clip.times, video=video))
 
 
 @dataclass
-class Encoded:
+class EncodedClip:
     """A clip's latent [1, C, T, h, w], its own size, and its frames' times in seconds."""
 
     latent: Tensor
@@ -74,47 +72,32 @@ class Encoded:
     times: list[Fraction]
 
 
-def encode_footage(
+def encode_video_source(
     vae: comfy.sd.VAE,
-    footage: Footage,
+    source: VideoSource,
     request: Request,
-    make_draw: Callable[[], Draw],
-    say: Say,
-) -> Encoded:
-    """The clip piece by piece, or, for the schedules that need it, whole in RAM."""
+    posterior: str,
+    seed: int,
+    report: Report,
+) -> EncodedClip:
+    """Encode the clip in pieces, or whole in RAM for the schedules that need it."""
     network = network_of(vae)
-    size = ClipSize(footage.expected_frames, *footage.size).padded(network)
+    size = ClipSize(source.expected_frames, *source.size).padded(network)
     shape = (1, 3, size.frames, size.height, size.width)
 
-    def attempt(plan: Plan) -> Encoded:
-        say(describe_pass(Coding.ENCODE, plan))
+    def run_plan(plan: Plan) -> EncodedClip:
+        report(describe_pass(Coding.ENCODE, plan))
         schedule, tiles = plan.schedule, plan.tiles
-        passed, draw = Passed(), make_draw()
-        chunks = pad_stream(passed.note(footage.chunks(AT_A_TIME)), network)
+        recorder, sampler = ChunkRecorder(), LatentSampler(posterior, seed)
+        chunks = pad_stream(recorder.record(source.chunks(CHUNK_FRAMES)), network)
         progress = Progress(total=count_steps(network, Coding.ENCODE, shape, plan))
         if schedule.bounded:
             posteriors = network.encode_stream(chunks, schedule, tiles, progress)
         else:
             posteriors = [network.encode(torch.cat(list(chunks), 2), schedule, tiles, progress)]
-        latents = [draw.of(posterior) for posterior in posteriors]
-        return Encoded(torch.cat(latents, dim=2), passed.size, passed.times)
+        latent = torch.cat([sampler.draw(piece) for piece in posteriors], dim=2)
+        clip_size = ClipSize(len(recorder.times), *recorder.picture_size)
+        return EncodedClip(latent, clip_size, recorder.times)
 
     plans = plan_pass(vae, network, Coding.ENCODE, shape, request, held=False)
-    return take_first_that_fits(plans, attempt)
-
-
-class Passed:
-    """What is known of a clip once its last chunk has passed."""
-
-    def __init__(self):
-        self.times: list[Fraction] = []
-
-    def note(self, chunks: Iterable[Chunk]) -> Iterator[Tensor]:
-        for chunk in chunks:
-            self.times += chunk.times
-            self.picture = chunk.video.shape[-2:]
-            yield chunk.video
-
-    @property
-    def size(self) -> ClipSize:
-        return ClipSize(len(self.times), *self.picture)
+    return run_first_plan_that_fits(plans, run_plan)

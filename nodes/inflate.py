@@ -16,29 +16,29 @@ from ..odvae_core.files.tensorfile import hash_file
 from ..odvae_core.inflation import MODES, Inflation, Proof, inflate
 from ..odvae_core.vae import VideoVAE
 from .convert import to_image
-from .feedback import CancelCheck, tell
-from .models import find_2d_vae, list_2d_vaes, stamp_file
-from .prefix import check_prefix, fill_prefix, place_output
-from .runs import Runs
+from .fingerprint import RunHistory, fingerprint_file
+from .models import find_2d_vae, list_2d_vaes
+from .prefix import check_prefix, fill_prefix, make_output_path
+from .progress import CancelCheck, report_on_node
 from .schema import advanced, make_schema
 from .vae import OdvaeVAE
 
-NO_TARGETS = ("odvae-stream", "odvae-tiny", "sd-vae", "ivvae-2d")
-"""Presets that aren't offered after the first: named already, only smaller, no video VAEs."""
+EXCLUDED = ("odvae-stream", "odvae-tiny", "sd-vae", "ivvae-2d")
+"""Presets that are not listed again, differ only in size, or are not video VAEs."""
 
 PRESETS = [
     "odvae-stream",
-    *(name for name in odvae_config.PRESETS if name not in NO_TARGETS),
-    *(name for name in ivvae_config.PRESETS if name not in NO_TARGETS),
+    *(name for name in odvae_config.PRESETS if name not in EXCLUDED),
+    *(name for name in ivvae_config.PRESETS if name not in EXCLUDED),
 ]
-ENLARGED = 4
-"""How many times larger than life the proof is shown."""
+PROOF_SCALE = 4
+"""Factor by which the proof images are enlarged."""
 
-RUNS = Runs()
+RUN_HISTORY = RunHistory()
 
 
 class TailInflate(io.ComfyNode):
-    """A 2D VAE's file -> a video VAE's, with a proof of what was kept."""
+    """A 2D VAE's file -> a video VAE's file, with a proof image."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -59,7 +59,7 @@ class TailInflate(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
-        """What is wrong with the prefix, before anything runs; None where it is linked."""
+        """The error text of an invalid prefix, before anything runs. A linked prefix is None."""
         if filename_prefix is None:
             return True
         try:
@@ -77,30 +77,30 @@ class TailInflate(io.ComfyNode):
         filename_prefix: str | None,
         overwrite: bool | None,
     ) -> int:
-        """The node runs again where its checkpoint, or the file that it wrote, was replaced or
-        deleted."""
-        return RUNS.count_outdated((checkpoint, preset, mode, filename_prefix, overwrite))
+        """Run the node again if its checkpoint or its written file was replaced or deleted."""
+        return RUN_HISTORY.count_outdated((checkpoint, preset, mode, filename_prefix, overwrite))
 
     @classmethod
     def execute(
         cls, checkpoint: str, preset: str, mode: str, filename_prefix: str, overwrite: bool
     ) -> io.NodeOutput:
         prefix = fill_prefix(filename_prefix, cls.hidden.prompt, cls.hidden.extra_pnginfo)
-        target = place_output(prefix, ".safetensors", output_folder(), numbered=not overwrite)
+        target = make_output_path(prefix, ".safetensors", output_folder(), numbered=not overwrite)
         source = find_2d_vae(checkpoint)
-        read = {source: stamp_file(source)}
+        files = {source: fingerprint_file(source)}
         inflated = inflate_file(source, target, preset, mode)
         inputs = (checkpoint, preset, mode, filename_prefix, overwrite)
-        RUNS.record(inputs, {**read, target: stamp_file(target)})
-        report = f"output/vae/{target.relative_to(output_folder())}\n{describe(inflated.inflation)}"
-        tell(cls.hidden.unique_id, report)
+        RUN_HISTORY.record(inputs, {**files, target: fingerprint_file(target)})
+        written = f"output/vae/{target.relative_to(output_folder())}"
+        report = f"{written}\n{describe_inflation(inflated.inflation)}"
+        report_on_node(cls.hidden.unique_id, report)
         vae = OdvaeVAE(odvae_core.load(target))
         picture = draw_proof(inflated.inflation.proof)
         return io.NodeOutput(vae, report, picture, ui=ui.PreviewImage(picture, cls=cls))
 
 
 def inflate_file(source: Path, target: Path, preset: str, mode: str) -> VideoVAE:
-    """The video VAE of a 2D VAE's file, written to `target`."""
+    """Inflate a 2D VAE's file and write the video VAE to `target`."""
     with CancelCheck():
         inflated = inflate(source, preset, mode)
     odvae_core.save(
@@ -114,12 +114,12 @@ def inflate_file(source: Path, target: Path, preset: str, mode: str) -> VideoVAE
 
 
 def output_folder() -> Path:
-    """Where ComfyUI looks for VAEs that it wrote itself."""
+    """The folder in which ComfyUI looks for VAEs that its nodes wrote."""
     return Path(folder_paths.get_output_directory()) / "vae"
 
 
-def describe(inflation: Inflation) -> str:
-    """What was inherited, what could not be, and the proof, as lines of text."""
+def describe_inflation(inflation: Inflation) -> str:
+    """The number of inherited weights, the proof and the differences, as lines of text."""
     proof = inflation.proof
     lines = [
         f"{inflation.mode}: {len(inflation.copied)} weights copied, {len(inflation.inflated)} "
@@ -132,7 +132,7 @@ def describe(inflation: Inflation) -> str:
 
 
 def draw_proof(proof: Proof) -> Tensor:
-    """The picture, through the 2D VAE, and through the new one, side by side: IMAGE [1, H, W,
-    3]."""
+    """The test image, its 2D reconstruction and its reconstruction by the new VAE, side by side:
+    IMAGE [1, H, W, 3]."""
     row = torch.cat([proof.picture, proof.decoded_2d, proof.decoded_3d], dim=-1)
-    return to_image(F.interpolate(row[None], scale_factor=ENLARGED)[:, :, None])
+    return to_image(F.interpolate(row[None], scale_factor=PROOF_SCALE)[:, :, None])

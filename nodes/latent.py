@@ -1,4 +1,4 @@
-"""Empty latents, and the way between frames as a batch and frames as time."""
+"""Empty latents, and conversion between a batch of latent frames and latent videos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .request import network_of
 from .schema import make_schema
 
 CHANNELS, TIME, SPACE = 4, 4, 8
-"""What OD-VAE's latents have, where no VAE says otherwise."""
+"""The latent channels and compression of OD-VAE, used if no VAE is connected."""
 
 
 class EmptyLatent(io.ComfyNode):
@@ -79,10 +79,10 @@ class FramesToLatentVideo(io.ComfyNode):
         if samples.ndim != 4 or samples.shape[0] % clips:
             raise ValueError(
                 f"got a latent of shape {list(samples.shape)} and clips = {clips}; it takes a "
-                "batch of frames [frames, channels, height, width] that clips divides: a latent "
-                "video needs no conversion, and 1 is always legal for clips"
+                "batch of frames [frames, channels, height, width] whose number is a multiple of "
+                "clips: a latent video needs no conversion, and clips = 1 is always valid"
             )
-        return io.NodeOutput(convert(latent, lambda batch: join(batch, clips)))
+        return io.NodeOutput(convert_latent(latent, lambda batch: frames_to_clips(batch, clips)))
 
 
 class LatentVideoToFrames(io.ComfyNode):
@@ -102,25 +102,25 @@ class LatentVideoToFrames(io.ComfyNode):
         if latent["samples"].ndim != 5:
             raise ValueError(
                 f"got a latent of shape {list(latent['samples'].shape)}; it takes a latent video "
-                "[clips, channels, frames, height, width]: frames as a batch need no conversion"
+                "[clips, channels, frames, height, width]: a batch of frames needs no conversion"
             )
-        return io.NodeOutput(convert(latent, split))
+        return io.NodeOutput(convert_latent(latent, clips_to_frames))
 
 
-def join(frames: Tensor, clips: int) -> Tensor:
+def frames_to_clips(frames: Tensor, clips: int) -> Tensor:
     """[B * T, C, h, w] -> [B, C, T, h, w]."""
     return frames.unflatten(0, (clips, -1)).movedim(1, 2)
 
 
-def split(video: Tensor) -> Tensor:
+def clips_to_frames(video: Tensor) -> Tensor:
     """[B, C, T, h, w] -> [B * T, C, h, w]."""
     return video.movedim(2, 1).flatten(0, 1)
 
 
-def convert(latent: dict[str, Any], change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-    """The LATENT with its samples changed, and its mask where that goes along frame by frame.
+def convert_latent(latent: dict[str, Any], change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    """The LATENT with its samples changed, and its mask too if it has one value per frame.
 
-    Numbers of frames within a batch mean something else afterwards, so they are left behind.
+    `batch_index` is removed, because its numbers no longer match the batch.
     """
     samples = latent["samples"]
     changed = {name: value for name, value in latent.items() if name != "batch_index"}

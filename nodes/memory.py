@@ -1,4 +1,4 @@
-"""What is free on the card by ComfyUI's count, and the room that it makes for a plan."""
+"""Free memory by ComfyUI's count, and unloading of other models for a plan."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ def plan_pass(
     held: bool = True,
     results: int = 1,
 ) -> Iterator[Plan]:
-    """The plans for a pass of an input of `shape` [1, C, T, H, W], the best first.
+    """The plans for a pass over an input of `shape` [1, C, T, H, W], the best first.
 
-    Makes room for the best plan, loads the VAE and then takes what fits. `held`: the clip is in
-    memory, as is the result; else both go by in pieces. `results`: how many of them live at a time.
+    Unloads other models for the best plan, loads the VAE and then yields the plans that fit.
+    `held`: the whole clip and the whole result are in memory; otherwise both are processed in
+    pieces. `results`: how many results are in memory at the same time.
     """
 
     def find_free(need) -> FreeMemory:
-        make_room(vae, need.device)
-        return free_memory(vae)
+        reserve_memory(vae, need.device)
+        return read_free_memory(vae)
 
     clip = Clip(shape, vae.device, held, vae.output_device == vae.device, results)
     return find_plans(network, network.coder_pass(coding), clip, request, find_free)
 
 
-def make_room(vae: comfy.sd.VAE, need: float) -> None:
-    """Load the VAE, and unload other models until `need` bytes are free, or the whole card is."""
+def reserve_memory(vae: comfy.sd.VAE, need: float) -> None:
+    """Load the VAE and unload other models until `need` bytes, or the whole device, are free."""
     need = min(need, mm.get_total_memory(vae.device))
     mm.load_models_gpu([vae.patcher], memory_required=need, force_full_load=vae.disable_offload)
 
 
-def free_memory(vae: comfy.sd.VAE) -> FreeMemory:
-    """Bytes that are free on the VAE's device, by ComfyUI's count, and on the host."""
+def read_free_memory(vae: comfy.sd.VAE) -> FreeMemory:
+    """The free bytes on the VAE's device, by ComfyUI's count, and on the host."""
     host = available_memory(torch.device("cpu"))
     if vae.device.type == "cpu":
         return host

@@ -1,4 +1,4 @@
-"""Filename prefixes: ComfyUI's placeholders filled in, and no file outside the given folder."""
+"""Filename prefixes: fills in ComfyUI's placeholders and rejects paths outside a folder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import folder_paths
 
 PLACEHOLDER = re.compile(r"%([^%]+)%")
 DATE_PART = re.compile("yyyy|yy|MM?|dd?|hh?|mm?|ss?")
-UNFIT = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
-"""What ComfyUI's page replaces in an input's value before it becomes part of a filename."""
+FORBIDDEN = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
+"""Characters that ComfyUI's page replaces in an input's value for a filename."""
 
 
 def fill_prefix(
@@ -20,9 +20,9 @@ def fill_prefix(
 ) -> str:
     """The prefix with %date:yyyy-MM-dd% and %Node.input% filled in.
 
-    ComfyUI's page does so for its own nodes only, and does nothing for a prompt sent to the API.
-    `prompt` and `extra` are the hidden inputs of a node. A placeholder that names no input stays,
-    as in ComfyUI; %width%, %year% and their like are left to `place_output`.
+    ComfyUI's page fills them in for its own nodes only, and not for prompts sent to the API.
+    `prompt` and `extra` are the hidden inputs of a node. A placeholder that names no input is kept,
+    as in ComfyUI. `make_output_path` fills in %width%, %height%, %year%, ....
     """
     moment = datetime.now().astimezone()
 
@@ -32,13 +32,14 @@ def fill_prefix(
         node, _, name = match[1].partition(".")
         value = find_node(node, prompt or {}, extra or {}).get("inputs", {}).get(name)
         linked = isinstance(value, list)
-        return match[0] if value is None or linked else UNFIT.sub("_", spell_value(value))
+        return match[0] if value is None or linked else FORBIDDEN.sub("_", format_value(value))
 
     return PLACEHOLDER.sub(fill, prefix)
 
 
 def format_date(pattern: str, moment: datetime) -> str:
-    """The moment in ComfyUI's notation: yyyy-MM-dd hh:mm:ss, one letter for no leading zero."""
+    """The date and time in ComfyUI's notation: yyyy-MM-dd hh:mm:ss; one letter for no leading
+    zero."""
     numbers = {"M": moment.month, "d": moment.day}
     numbers |= {"h": moment.hour, "m": moment.minute, "s": moment.second}
 
@@ -52,8 +53,8 @@ def format_date(pattern: str, moment: datetime) -> str:
 
 
 def find_node(name: str, prompt: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-    """The first node with this "Node name for S&R", its type where it has none, else with this
-    title; empty where there is none."""
+    """The first node with this "Node name for S&R", or with this type if it has none, else the
+    first with this title; an empty dict if there is none."""
     drawn = (extra.get("workflow") or {}).get("nodes", [])
     properties = {str(node.get("id")): node.get("properties") or {} for node in drawn}
     for number, node in prompt.items():
@@ -63,15 +64,15 @@ def find_node(name: str, prompt: dict[str, Any], extra: dict[str, Any]) -> dict[
     return next(titled, {})
 
 
-def spell_value(value: Any) -> str:
-    """A widget's value as the page writes it: 8.0 as 8, True as true."""
+def format_value(value: Any) -> str:
+    """A widget's value as ComfyUI's page formats it: 8.0 as 8, True as true."""
     if isinstance(value, float):
         return f"{value:.15g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def check_prefix(prefix: str, base: Path) -> None:
-    """Raise `ValueError` unless the prefix, filled in, names a file under `base`."""
+    """Raise `ValueError` unless the filled-in prefix names a file under `base`."""
     target = base / prefix
     inside = target.resolve().is_relative_to(base.resolve()) and not Path(prefix).is_absolute()
     if not inside or "\\" in prefix or ":" in prefix or not Path(prefix).name or prefix[-1] == "/":
@@ -82,14 +83,14 @@ def check_prefix(prefix: str, base: Path) -> None:
         )
 
 
-def place_output(
+def make_output_path(
     prefix: str, suffix: str, base: Path, size: tuple[int, int] = (0, 0), numbered: bool = True
 ) -> Path:
-    """A new file `prefix_00001_suffix` under `base`, numbered as ComfyUI numbers, or exactly
-    `prefix` and `suffix`; its folder is made.
+    """The path of a new file under `base`: `prefix_00001_suffix` with ComfyUI's next number, or,
+    if not `numbered`, `prefix` and `suffix` alone. Its folder is created.
 
-    `size` is the (width, height) for %width% and %height%. Raises `ValueError` where the prefix
-    leads out of `base`, by `..`, an absolute path or a link.
+    `size` is the (width, height) for %width% and %height%. Raises `ValueError` if the prefix leads
+    out of `base` through `..`, an absolute path or a link.
     """
     check_prefix(prefix, base)
     folder, name, count, _, _ = folder_paths.get_save_image_path(prefix, str(base), *size)

@@ -1,4 +1,4 @@
-"""The inputs of a node that say how its clip is cut, and the VAE that is to be cut."""
+"""Conversion of a node's schedule and VAE inputs to the core's `Request` and `VideoVAE`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from comfy_api.latest import io
 
 from ..odvae_core.planning import Request
 from ..odvae_core.vae import VideoVAE
-from .foreign import ForeignVAE
+from .comfy_vae import ComfyVideoVAE
 
 UNCUT = ("whole", "published")
-"""Schedules for which the input `frames` has no meaning."""
+"""Schedules that ignore the input `frames`."""
 
 STEP = 8
-"""Pixels of which tiles and overlaps are multiples: the least spatial compression of any VAE."""
+"""Tiles and overlaps are multiples of this: the smallest spatial compression of any VAE."""
 
 
 def make_request(schedule: str, frames: int, tile: int, overlap: int) -> Request:
-    """The inputs as a request: 0 frames, a tile of 0 and an overlap below 0 leave the choice open.
+    """The inputs as a request. 0 frames, a tile of 0 and an overlap below 0 mean: not set.
 
-    Raises `ValueError` on a word or a number that can't be.
+    Raises `ValueError` on an unknown schedule or an invalid number.
     """
     request = Request(
         schedule,
@@ -37,16 +37,16 @@ def make_request(schedule: str, frames: int, tile: int, overlap: int) -> Request
 
 
 def network_of(vae: comfy.sd.VAE) -> VideoVAE:
-    """The video VAE behind ComfyUI's VAE: one of ours, or another family's as one of ours.
+    """The `VideoVAE` of an `OdvaeVAE`, or a `ComfyVideoVAE` around any other VAE of ComfyUI.
 
-    Raises `ValueError` where it is no causal video VAE that compresses time 4 times.
+    Raises `ValueError` if it isn't a causal video VAE that compresses time 4 times.
     """
     network = getattr(vae, "first_stage_model", None)
-    return network if isinstance(network, VideoVAE) else ForeignVAE(vae)
+    return network if isinstance(network, VideoVAE) else ComfyVideoVAE(vae)
 
 
-class CuttingNode(io.ComfyNode):
-    """A node with the inputs of `schema.cut_inputs`."""
+class ScheduledNode(io.ComfyNode):
+    """A node with the inputs of `schema.schedule_inputs`."""
 
     @classmethod
     def validate_inputs(
@@ -56,11 +56,11 @@ class CuttingNode(io.ComfyNode):
         tile: int | None = None,
         overlap: int | None = None,
     ) -> bool:
-        """Raise `ValueError` on an impossible cut, before anything runs.
+        """Raise `ValueError` on invalid schedule inputs before anything runs.
 
-        ComfyUI repeats what is returned for every input that is named here, and what is raised it
-        reports once. Inputs that are missing or linked are None; what is no number is refused by
-        ComfyUI itself, and left out here.
+        An error is raised because ComfyUI repeats a returned text for every input in the signature.
+        Missing and linked inputs are None. ComfyUI itself rejects values that aren't numbers, so
+        they are ignored here.
         """
         frames, tile, overlap = (
             given if isinstance(given, int) else None for given in (frames, tile, overlap)

@@ -1,6 +1,6 @@
-"""What the schemas of the nodes share, spelled for every supported version of ComfyUI.
+"""Inputs and helpers shared by the nodes' schemas, for every supported version of ComfyUI.
 
-The words of a node, its name, description and tooltips, are those of locales/en/nodeDefs.json.
+A node's name, description and tooltips come from locales/en/nodeDefs.json.
 """
 
 from __future__ import annotations
@@ -17,29 +17,31 @@ from ..odvae_core.constants import STRATEGIES
 
 CATEGORY = "OD-VAE"
 POSTERIORS = ("mean", "sample")
-WORDS = Path(__file__).parents[1] / "locales" / "en" / "nodeDefs.json"
+LOCALE = Path(__file__).parents[1] / "locales" / "en" / "nodeDefs.json"
 
 
 def make_schema(
     node_id: str, inputs: list[io.Input], outputs: list[io.Output], **more: Any
 ) -> io.Schema:
-    """A schema with its words, and of `more` the fields that this ComfyUI knows: 0.3.64 and 0.8.0
-    have no `search_aliases`."""
-    words = read_words()[node_id]
-    for given in inputs:
-        spelled = words["inputs"][given.id]
-        given.tooltip = spelled["tooltip"]
-        if spelled["name"] != given.id:
-            given.display_name = spelled["name"]
-    for slot, given in enumerate(outputs):
-        spelled = words["outputs"][str(slot)]
-        given.display_name, given.tooltip = spelled["name"], spelled["tooltip"]
+    """A schema with its texts, and those fields of `more` that the installed ComfyUI has.
+
+    ComfyUI 0.3.64 and 0.8.0 have no `search_aliases`.
+    """
+    texts = read_locale()[node_id]
+    for node_input in inputs:
+        text = texts["inputs"][node_input.id]
+        node_input.tooltip = text["tooltip"]
+        if text["name"] != node_input.id:
+            node_input.display_name = text["name"]
+    for slot, output in enumerate(outputs):
+        text = texts["outputs"][str(slot)]
+        output.display_name, output.tooltip = text["name"], text["tooltip"]
     known = io.Schema.__dataclass_fields__
     return io.Schema(
         node_id=node_id,
-        display_name=words["display_name"],
+        display_name=texts["display_name"],
         category=CATEGORY,
-        description=words["description"],
+        description=texts["description"],
         inputs=inputs,
         outputs=outputs,
         **{name: value for name, value in more.items() if name in known},
@@ -47,26 +49,27 @@ def make_schema(
 
 
 @lru_cache
-def read_words() -> dict[str, Any]:
-    return json.loads(WORDS.read_text(encoding="utf-8"))
+def read_locale() -> dict[str, Any]:
+    """The English texts of all nodes, by node id."""
+    return json.loads(LOCALE.read_text(encoding="utf-8"))
 
 
 def advanced(widget: io.WidgetInput) -> io.WidgetInput:
-    """Mark a rare option: versions before 0.33 have no keyword for it, and ignore the mark."""
+    """Mark an input as advanced; ComfyUI before 0.33 has no such keyword and ignores the mark."""
     widget.extra_dict["advanced"] = True
     return widget
 
 
 def check_choice(name: str, value: str, options: Iterable[str]) -> None:
-    """Raise `ValueError` unless the value is one of the options: 0.3.64 leaves that to the node."""
+    """Raise `ValueError` unless the value is one of the options; ComfyUI 0.3.64 doesn't check."""
     if value not in options:
         raise ValueError(
             f"got {name} {value!r}; it is one of {', '.join(options)}: choose one of these"
         )
 
 
-def cut_inputs() -> list[io.Input]:
-    """How a clip is cut in time and space: the same five words and units on every node."""
+def schedule_inputs() -> list[io.Input]:
+    """The inputs that select schedule and tiles, with the same names and units on every node."""
     return [
         io.Combo.Input("schedule", options=list(STRATEGIES), default="auto"),
         io.Int.Input("frames", default=0, min=0, max=4097),
@@ -76,8 +79,8 @@ def cut_inputs() -> list[io.Input]:
 
 
 def posterior_inputs() -> list[io.Input]:
-    """How a latent is taken from what the encoder finds."""
-    # Without the last argument the page would draw a new seed with every run.
+    """The inputs that select the posterior's mean or a sample."""
+    # Without the last argument ComfyUI's page would change the seed after every run.
     seed = io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=False)
     return [
         io.Combo.Input("posterior", options=list(POSTERIORS), default="mean"),

@@ -1,4 +1,4 @@
-"""ComfyUI's VAE around one of our networks: it works wherever ComfyUI takes a VAE."""
+"""`OdvaeVAE`: ComfyUI's VAE around a `VideoVAE`, for every node that takes a VAE."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..odvae_core.planning import Clip, FreeMemory, Request, find_plans
 from ..odvae_core.vae import VideoVAE
 from .convert import check_image, to_clips, to_video
 from .execution import decode_clips, encode_clip
-from .feedback import Progress
+from .progress import Progress
 
 log = logging.getLogger(__name__)
 WORKING_DTYPES = [torch.bfloat16, torch.float32]
@@ -30,14 +30,15 @@ WORKING_DTYPES = [torch.bfloat16, torch.float32]
 class OdvaeVAE(comfy.sd.VAE):
     """ComfyUI's VAE whose `first_stage_model` is a `VideoVAE`.
 
-    The four methods that ComfyUI's nodes call are our own, so that every version cuts clips as our
-    nodes do, causal context, progress, cancelling and smaller cuts on out-of-memory included.
-    `images` says that latents without a time axis are pictures, not the frames of one clip.
+    The four methods that ComfyUI's nodes call are overridden, so that in every version of ComfyUI
+    they use the schedules of this pack, with causal context, progress, cancelling and a smaller
+    plan after out-of-memory. `images`: latents without a time axis are separate images, not the
+    frames of one clip.
     """
 
     def __init__(self, network: VideoVAE, dtype: torch.dtype | None = None, images: bool = False):
-        with quiet_about_missing_weights():
-            super().__init__(sd={})  # every attribute that this ComfyUI knows, at its default
+        with suppress_missing_weights_warning():
+            super().__init__(sd={})  # sets every attribute of the installed ComfyUI's VAE
         self.images = images
         self._set_geometry(network)
         self._set_ranges()
@@ -49,7 +50,7 @@ class OdvaeVAE(comfy.sd.VAE):
         self.latent_dim = 3
         self.not_video = False
         self.output_channels = 3
-        if self.images:  # before 0.33, VAE Encode (for Inpainting) divides sides by this number
+        if self.images:  # ComfyUI before 0.33: VAE Encode (for Inpainting) divides sides by it
             self.downscale_ratio = self.upscale_ratio = space
         else:
             self.downscale_ratio = (lambda frames: -(-frames // time), space, space)
@@ -60,18 +61,18 @@ class OdvaeVAE(comfy.sd.VAE):
 
     def _set_ranges(self) -> None:
         self.process_input = lambda image: image * 2.0 - 1.0
-        # In place and returned: ComfyUI 0.33 ignores what it returns, the older versions use it.
+        # In place and returned: ComfyUI 0.33 ignores the returned value, older versions use it.
         self.process_output = lambda image: image.add_(1.0).div_(2.0).clamp_(0.0, 1.0)
         self.memory_used_encode = lambda shape, dtype: self._estimate(Coding.ENCODE, shape)
         self.memory_used_decode = lambda shape, dtype: self._estimate(Coding.DECODE, shape)
 
     def _estimate(self, coding: Coding, shape: tuple[int, ...]) -> int:
-        """Bytes that the best plan takes on the device, capped at what the device has."""
+        """Bytes that the best plan needs on the device, at most the device's total memory."""
         network, total = self.first_stage_model, int(mm.get_total_memory(self.device))
-        everything = FreeMemory(total, 2**63, shared=False)
+        whole_device = FreeMemory(total, 2**63, shared=False)
         clip = Clip(shape, self.device, on_network_device=self.output_device == self.device)
         plans = find_plans(
-            network, network.coder_pass(coding), clip, Request(), lambda _: everything
+            network, network.coder_pass(coding), clip, Request(), lambda _: whole_device
         )
         return min(next(plans).need.device, total)
 
@@ -93,15 +94,15 @@ class OdvaeVAE(comfy.sd.VAE):
             self.model_size()
 
     def get_sd(self) -> dict[str, Tensor]:
-        """The weights for ComfyUI's nodes that save, with what `odvae_core.load` needs to know the
-        network again: it stays with the weights under whatever prefix these get."""
+        """The weights for ComfyUI's nodes that save, with the metadata that `odvae_core.load`
+        needs. The metadata are a tensor, so they are kept under any prefix."""
         network = self.first_stage_model
         return {**network.state_dict(), CONFIG_KEY: pack_metadata(network)}
 
     def encode(self, pixel_samples: Tensor) -> Tensor:
         """IMAGE [F, H, W, C] or clips [B, F, H, W, C] -> mean latents [B, C, T, h, w].
 
-        With `images`, an IMAGE is as many pictures -> [F, C, h, w].
+        With `images`, an IMAGE is F separate images -> [F, C, h, w].
         """
         return self._encode(pixel_samples, Request())
 
@@ -114,8 +115,10 @@ class OdvaeVAE(comfy.sd.VAE):
         tile_t: int | None = None,
         overlap_t: int | None = None,
     ) -> Tensor:
-        """`encode` in tiles of so many pixels and frames; like ComfyUI's own, it cuts the clip to 1
-        + 4k frames."""
+        """`encode` in tiles of this size in pixels and frames.
+
+        Like ComfyUI's own method, it drops the frames after the last 1 + 4k.
+        """
         network = self.first_stage_model
         request = self._tiled_request(tile_x, tile_y, overlap, tile_t, network.encoder_pass())
         if self._are_images(pixel_samples):
@@ -127,7 +130,7 @@ class OdvaeVAE(comfy.sd.VAE):
     def decode(self, samples_in: Tensor, vae_options: dict[str, Any] | None = None) -> Tensor:
         """Latents [B, C, T, h, w], or frames [T, C, h, w] -> clips [B, F, H, W, C] in [0, 1].
 
-        With `images`, frames are as many pictures -> [T, H, W, C].
+        With `images`, frames are T separate images -> [T, H, W, C].
         """
         return self._decode(samples_in, Request())
 
@@ -140,8 +143,10 @@ class OdvaeVAE(comfy.sd.VAE):
         tile_t: int | None = None,
         overlap_t: int | None = None,
     ) -> Tensor:
-        """`decode` in tiles of so many latent pixels and frames. Cuts in time carry their context,
-        so need no overlap."""
+        """`decode` in tiles of this size in latent pixels and frames.
+
+        Pieces in time keep their causal context, so `overlap_t` is not used.
+        """
         network = self.first_stage_model
         space, time = network.spatial_compression, network.temporal_compression
         sides = [side and side * space for side in (tile_x, tile_y, overlap)]
@@ -158,8 +163,8 @@ class OdvaeVAE(comfy.sd.VAE):
         frames: int | None,
         coder: CoderPass,
     ) -> Request:
-        """The request of a tiled call, in pixels and video frames; exact in time where the network
-        can be cut so."""
+        """The request of a tiled call, in pixels and video frames; exact in time if the network
+        supports it."""
         step, time = coder.spatial_compression, coder.temporal_compression
         tile = min((side for side in (tile_x, tile_y) if side), default=0) // step * step or None
         overlap = tile and min(overlap or 0, tile // 2) // step * step
@@ -175,7 +180,7 @@ class OdvaeVAE(comfy.sd.VAE):
         progress = Progress(parts=len(clips))
         latents = []
         for i, clip in enumerate(clips):
-            progress.begin(i)
+            progress.start_part(i)
             video = pad(to_video(clip), self.first_stage_model)
             if video.shape[2] != clip.shape[0]:
                 log.info(
@@ -183,8 +188,8 @@ class OdvaeVAE(comfy.sd.VAE):
                     clip.shape[0],
                     video.shape[2],
                 )
-            say = log.debug if i else log.info
-            latents.append(encode_clip(self, video, request, progress, say).mode())
+            report = log.debug if i else log.info
+            latents.append(encode_clip(self, video, request, progress, report).mode())
         latent = torch.cat(latents)
         return latent.squeeze(2) if images else latent
 
@@ -197,8 +202,7 @@ class OdvaeVAE(comfy.sd.VAE):
         return video.flatten(0, 1) if self._are_images(samples) else video
 
     def _are_images(self, batch: Tensor) -> bool:
-        """Whether a batch, of pixels or of latents, is of separate images, not one clip's
-        frames."""
+        """Whether a batch of images or latents is of separate images, not of one clip's frames."""
         return self.images and batch.ndim == 4
 
     def _crop(self, pixels: Tensor) -> Tensor:
@@ -212,15 +216,15 @@ class OdvaeVAE(comfy.sd.VAE):
 
 
 @contextmanager
-def quiet_about_missing_weights() -> Iterator[None]:
-    """Keep ComfyUI from logging that it found no weights where we give none."""
+def suppress_missing_weights_warning() -> Iterator[None]:
+    """Suppress ComfyUI's log line about missing weights, which are set afterwards."""
 
-    def keep(record: logging.LogRecord) -> bool:
+    def is_other_record(record: logging.LogRecord) -> bool:
         return "No VAE weights detected" not in record.getMessage()
 
     root = logging.getLogger()
-    root.addFilter(keep)
+    root.addFilter(is_other_record)
     try:
         yield
     finally:
-        root.removeFilter(keep)
+        root.removeFilter(is_other_record)

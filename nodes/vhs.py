@@ -1,18 +1,19 @@
-"""VideoHelperSuite's load nodes learn which frame counts and sizes our encoders take."""
+"""A load format for VideoHelperSuite with the frame counts and sizes that OD-VAE encodes."""
 
 from __future__ import annotations
 
 import sys
 
 LOAD_FORMAT = {"target_rate": 24, "dim": (8, 0, 512, 512), "frames": (4, 1)}
-"""Frames per second; sides that are multiples of 8, 512 x 512 offered; 1 + 4k frames."""
+"""24 frames per second; sides that are multiples of 8, by default 512 x 512; 1 + 4k frames."""
 
 
 def register_load_format() -> None:
-    """Offer the format OD-VAE in VideoHelperSuite's load nodes.
+    """Add the format OD-VAE to VideoHelperSuite's load nodes.
 
-    Their pack reads this attribute of ComfyUI's own `nodes` module and makes it where it is
-    missing, so it works whichever pack is loaded first; without that pack nobody reads it.
+    VideoHelperSuite reads the attribute `VHSLoadFormats` of ComfyUI's own `nodes` module and
+    creates it if it is missing, so the order of loading doesn't matter. Without VideoHelperSuite
+    the attribute has no effect.
     """
     core = sys.modules["nodes"]
     formats = getattr(core, "VHSLoadFormats", {})

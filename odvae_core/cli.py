@@ -1,4 +1,4 @@
-"""The `odvae` command: from the command line to an exit status."""
+"""The `odvae` command: parses the command line, runs a command and returns its exit status."""
 
 import signal
 import sys
@@ -7,53 +7,54 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from types import FrameType
 
-from .commands.arguments import make_parser
-from .commands.messages import Messages
+from .commands.output import BestEffortStream
+from .commands.parser import make_parser
 
-STOPPED = 130  # as a shell reports a command that Ctrl-C ended
-ENDING = ("SIGTERM", "SIGHUP")
+INTERRUPTED = 130  # the exit status after Ctrl-C
+TERMINATION_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
-class Ended(BaseException):
-    """A signal asks the process to end; `status` is what a shell reports then."""
+class Terminated(BaseException):
+    """A signal requests termination; `status` is the exit status that shells use for it."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"ended by {signal.Signals(number).name}")
+        super().__init__(f"terminated by {signal.Signals(number).name}")
         self.status = 128 + number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0: done; 1: it failed; 2: a wrong call or a bad file; 130: stopped by Ctrl-C; 143 and 129: ended
-    by SIGTERM or SIGHUP. A wrong call and `--help` raise `SystemExit`, as argparse does.
+    0: success; 1: failure; 2: invalid arguments or a bad file; 130: interrupted by Ctrl-C; 143 and
+    129: terminated by SIGTERM or SIGHUP. Invalid arguments and `--help` raise `SystemExit`, as in
+    argparse.
     """
-    with redirect_stderr(Messages(sys.stderr)), raising_signals():
+    with redirect_stderr(BestEffortStream(sys.stderr)), raise_on_signals():
         options = make_parser().parse_args(arguments)
         try:
-            from .commands.running import run  # brings torch along, so only now
+            from .commands.dispatch import run_command  # imports torch, which --help doesn't need
 
-            return run(options)
+            return run_command(options)
         except KeyboardInterrupt:
-            sys.stderr.write("\nodvae: stopped; nothing half-written was left\n")
-            return STOPPED
-        except Ended as ended:
-            sys.stderr.write(f"\nodvae: {ended}; nothing half-written was left\n")
-            return ended.status
+            sys.stderr.write("\nodvae: interrupted; no partial output was left\n")
+            return INTERRUPTED
+        except Terminated as terminated:
+            sys.stderr.write(f"\nodvae: {terminated}; no partial output was left\n")
+            return terminated.status
 
 
 @contextmanager
-def raising_signals() -> Iterator[None]:
-    """Let the signals that end a process raise `Ended`, once, so that files are cleaned up.
+def raise_on_signals() -> Iterator[None]:
+    """Context in which the first termination signal raises `Terminated`, so files are cleaned up.
 
-    A signal that is ignored, as by nohup, stays so.
+    Ignored signals, as under nohup, stay ignored.
     """
-    signals = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    signals = [getattr(signal, name) for name in TERMINATION_SIGNALS if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         signals = []  # only the main thread may handle them
     handled = [number for number in signals if signal.getsignal(number) is signal.SIG_DFL]
     for number in handled:
-        signal.signal(number, raise_ended)
+        signal.signal(number, raise_terminated)
     try:
         yield
     finally:
@@ -61,7 +62,7 @@ def raising_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def raise_ended(number: int, _frame: FrameType | None) -> None:
-    """Raise `Ended`; the same signal again doesn't interrupt the cleaning up."""
+def raise_terminated(number: int, _frame: FrameType | None) -> None:
+    """Raise `Terminated` and ignore the same signal from now on, so that cleanup isn't stopped."""
     signal.signal(number, signal.SIG_IGN)
-    raise Ended(number)
+    raise Terminated(number)

@@ -1,4 +1,4 @@
-"""Encoded clips as safetensors: the latents, and all that decoding them later needs."""
+"""Latent files: an encoded clip as safetensors, with the metadata that decoding needs."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ from .vae import VideoVAE
 
 KIND, FORMAT, SUFFIX = "odvae-latents", "1", ".safetensors"
 LATENT, UNSCALED = "latent_tensor", "latent_format_version_0"
-"""The names in ComfyUI's own latent files, whose loader therefore takes ours."""
+"""The names in ComfyUI's own latent files, so that ComfyUI's loader reads these files too."""
 TIMES = "frame_times"
 PARSERS = {str: str, int: parse_count, float: parse_finite, Fraction: parse_fraction}
-"""How the fields of `LatentInfo` are read from text, by their types."""
+"""How the fields of `LatentInfo` are parsed from text, by their types."""
 
 
 class LatentError(ValueError):
-    """A file of latents that can't be used: the file, what was found, what to do."""
+    """A latent file can't be used: the text names the file, the finding and the remedy."""
 
 
 @dataclass(frozen=True)
 class LatentInfo:
-    """Where latents come from, and what their video is like.
+    """The origin of latents and the properties of their video.
 
     `frames`, `height` and `width` are the clip's own, before padding; `fps` is its mean rate.
-    `checkpoint_sha256` is that of the VAE's file; `latent_scale` and `latent_shift` are the VAE's,
-    not applied here; `posterior` and `run` say how the latents were drawn and computed.
+    `checkpoint_sha256` is that of the VAE's file; `latent_scale` and `latent_shift` are the VAE's
+    and are not applied here; `posterior` and `run` describe how the latents were drawn and
+    computed.
     """
 
     family: str
@@ -65,21 +66,22 @@ class LatentInfo:
         return ClipSize(self.frames, self.height, self.width)
 
     def to_metadata(self) -> dict[str, str]:
-        """The fields as text, with the mark by which a file of latents is known."""
+        """The fields as text, with the kind and format of the file."""
         fields = {field.name: str(getattr(self, field.name)) for field in dataclasses.fields(self)}
         return {"kind": KIND, "format": FORMAT, **fields}
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str]) -> LatentInfo:
-        """`KeyError`: a field is missing; `ValueError`: one is no number but should be."""
+        """`KeyError`: a field is missing; `ValueError`: a field isn't a number but should be."""
         hints = get_type_hints(cls)
         return cls(**{name: PARSERS[kind](metadata[name]) for name, kind in hints.items()})
 
 
 def write_latents(path: Path, latent: Tensor, times: Sequence[Fraction], info: LatentInfo) -> None:
-    """Write latents [1, C, T, H, W], unscaled, with the clip's `times`: seconds, one a video frame.
+    """Write latents [1, C, T, H, W], unscaled, with the clip's `times`: seconds, one per video
+    frame.
 
-    Times are kept exactly, so rates may vary. The file appears whole or not at all.
+    Times are stored exactly, so rates may vary. The file is written atomically.
     """
     check_suffix(path)
     fractions = [(time.numerator, time.denominator) for time in times]
@@ -92,7 +94,7 @@ def write_latents(path: Path, latent: Tensor, times: Sequence[Fraction], info: L
 
 
 def check_suffix(path: Path) -> None:
-    """Raise `LatentError` where the name is not one of a file of latents."""
+    """Raise `LatentError` unless the name ends in `.safetensors`."""
     if path.suffix.lower() != SUFFIX:
         raise LatentError(
             f"got the file name {path.name!r}; latents are safetensors: end it in {SUFFIX}"
@@ -100,9 +102,9 @@ def check_suffix(path: Path) -> None:
 
 
 class LatentFile:
-    """Latents on disk: `info`, `times` and `shape` at once, the latents a few frames at a time.
+    """A latent file: `info`, `times` and `shape` are read at once, the latents in chunks.
 
-    Raises `LatentError` where the file is missing, broken, of another kind, or of a newer version.
+    Raises `LatentError` if the file is missing, damaged, of another kind, or of a newer format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -110,7 +112,7 @@ class LatentFile:
         if not path.is_file():
             raise LatentError(f"{path}: no such file; check the path")
         try:
-            path.open("rb").close()  # safetensors takes a forbidden file for a missing one
+            path.open("rb").close()  # safetensors reports an unreadable file as missing
             with safe_open(path, "pt") as file:
                 self.info = self._read_info(file.metadata() or {})
                 self.times = self._read_times(file.get_tensor(TIMES))
@@ -121,15 +123,15 @@ class LatentFile:
             ) from error
         except SafetensorError as error:
             raise LatentError(
-                f"{path}: not a whole file of latents ({error}); encode the clip again"
+                f"{path}: not a complete latent file ({error}); encode the clip again"
             ) from error
 
-    def check(self, vae: VideoVAE) -> None:
-        """Raise `LatentError` where these can't be latents of this VAE."""
+    def check_vae(self, vae: VideoVAE) -> None:
+        """Raise `LatentError` if these can't be latents of this VAE."""
         if self.info.family != vae.family:
             raise LatentError(
                 f"{self.path}: latents of the family {self.info.family}, but the checkpoint is of "
-                f"the family {vae.family}; decode with the checkpoint that encoded"
+                f"the family {vae.family}; decode with the checkpoint that encoded it"
             )
         needed = latent_shape(self.info.size, vae)
         if self.shape != needed or len(self.times) != self.info.frames:
@@ -137,7 +139,7 @@ class LatentFile:
             raise LatentError(
                 f"{self.path}: latents of shape {list(self.shape)} and {len(self.times)} times for "
                 f"{size.frames} frames of {size.height}x{size.width}; this checkpoint's have shape "
-                f"{list(needed)}: decode with the checkpoint that encoded"
+                f"{list(needed)}: decode with the checkpoint that encoded it"
             )
 
     def chunks(self, frames: int) -> Iterator[Tensor]:
@@ -150,7 +152,7 @@ class LatentFile:
     def _read_info(self, metadata: dict[str, str]) -> LatentInfo:
         if metadata.get("kind") != KIND:
             raise LatentError(
-                f"{self.path}: its metadata describe no encoded clip; "
+                f"{self.path}: its metadata don't describe an encoded clip; "
                 "give a file that `odvae encode` wrote"
             )
         if metadata.get("format") != FORMAT:
@@ -177,16 +179,16 @@ class LatentFile:
         legal = pairs.ndim == 2 and pairs.shape[1] == 2 and not pairs.is_floating_point()
         if legal and pairs[:, 1].gt(0).all():
             times = [Fraction(*pair) for pair in pairs.tolist()]
-            if is_rising(times):
+            if is_increasing(times):
                 return times
         raise LatentError(
-            f"{self.path}: its times are damaged: they are fractions of seconds, increasing, of "
+            f"{self.path}: its times are damaged: they must be increasing fractions of seconds "
             f"up to {LONGEST_CLIP} s; encode the clip again"
         )
 
 
-def is_rising(times: Sequence[Fraction]) -> bool:
-    """Whether times can be those of a clip's frames."""
+def is_increasing(times: Sequence[Fraction]) -> bool:
+    """Whether times can be those of a clip's frames: increasing, up to LONGEST_CLIP."""
     rising = all(earlier < later for earlier, later in pairwise(times))
     return rising and all(abs(time) <= LONGEST_CLIP for time in times)
 

@@ -1,4 +1,5 @@
-"""Files of latents: everything comes back, in pieces too, and a wrong file is refused in words."""
+"""Latent files: everything is restored, also in chunks, and a wrong file raises an error with a
+reason."""
 
 import dataclasses
 from fractions import Fraction
@@ -76,13 +77,13 @@ def test_the_loader_of_comfyui_finds_unscaled_latents_under_its_own_names(path, 
 
 
 def test_the_vae_that_encoded_may_decode(path, vae):
-    LatentFile(path).check(vae)
+    LatentFile(path).check_vae(vae)
 
 
 def test_another_family_is_refused(path, vae):
     rewrite(path, family="ivvae")
     with pytest.raises(LatentError, match=r"family ivvae.*family odvae; decode with"):
-        LatentFile(path).check(vae)
+        LatentFile(path).check_vae(vae)
 
 
 @pytest.mark.parametrize(
@@ -92,20 +93,20 @@ def test_latents_that_do_not_fit_the_clip_or_the_vae_are_refused(tmp_path, vae, 
     path = tmp_path / "clip.safetensors"
     write_latents(path, torch.zeros(shape), TIMES, INFO)
     with pytest.raises(LatentError, match=r"have shape \[1, 4, 3, 3, 5\]: decode with"):
-        LatentFile(path).check(vae)
+        LatentFile(path).check_vae(vae)
 
 
 def test_a_missing_time_is_noticed(tmp_path, vae, latent):
     path = tmp_path / "clip.safetensors"
     write_latents(path, latent, TIMES[:-1], INFO)
     with pytest.raises(LatentError, match="and 6 times for 7 frames"):
-        LatentFile(path).check(vae)
+        LatentFile(path).check_vae(vae)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "odvae"}, "describe no encoded clip; give a file"),
+        ({"kind": "odvae"}, "don't describe an encoded clip; give a file"),
         ({"format": "2", "version": "0.9.0"}, r"format 2, written by odvae 0\.9\.0; .* install"),
         ({"frames": None}, "damaged .*frames.* encode the clip again"),
         ({"frames": "many"}, "damaged .*many.* encode the clip again"),
@@ -150,10 +151,10 @@ def test_a_missing_a_truncated_and_another_file_are_refused(path, tmp_path):
     with pytest.raises(LatentError, match="no such file; check"):
         LatentFile(tmp_path / "none.safetensors")
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(LatentError, match="not a whole file of latents"):
+    with pytest.raises(LatentError, match="not a complete latent file"):
         LatentFile(path)
     path.write_text("these are no latents")
-    with pytest.raises(LatentError, match="not a whole file of latents"):
+    with pytest.raises(LatentError, match="not a complete latent file"):
         LatentFile(path)
 
 

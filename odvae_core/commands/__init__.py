@@ -1,1 +1,1 @@
-"""What the `odvae` command does, one file a command: each has `run(options) -> Result`."""
+"""The `odvae` command: one file for each subcommand, with `run_NAME(options) -> Result`."""

@@ -1,4 +1,4 @@
-"""`odvae decode`: a file of latents to a video."""
+"""`odvae decode`: decodes a latent file to a video."""
 
 import logging
 from argparse import Namespace
@@ -7,24 +7,24 @@ from ..latents import LatentFile
 from ..layers.coder_pass import Coding
 from ..padding import crop_stream
 from ..video import VideoWriter
-from .clips import check_outputs, show_frames, split_frames
-from .measure import Stopwatch
-from .model import Model, open_model
-from .result import Result
+from .clip_io import check_outputs, frame_progress_bar, split_frames
+from .model import Model, load_model
+from .output import Result
+from .profiling import Stopwatch
 
 log = logging.getLogger(__name__)
 
-READ = 4  # latent frames read at a time; schedules cut anew
+READ_FRAMES = 4  # latent frames read at a time; schedules split them again
 
 
-def run(options: Namespace) -> Result:
-    """Decode frame by frame into the clip's own size, number of frames and times."""
+def run_decode(options: Namespace) -> Result:
+    """Decode to the clip's own size, number of frames and frame times."""
     check_outputs(options, options.output)
     file = LatentFile(options.input)
-    model = open_model(options, file.info.size, (Coding.DECODE,))
-    file.check(model.vae)
-    warn_of_another_checkpoint(file, model)
-    seconds = write(model, file, options)
+    model = load_model(options, file.info.size, (Coding.DECODE,))
+    file.check_vae(model.vae)
+    warn_if_checkpoint_differs(file, model)
+    seconds = write_video(model, file, options)
     info = file.info
     facts = {
         "output": options.output,
@@ -42,11 +42,11 @@ def run(options: Namespace) -> Result:
     return Result(facts, lines)
 
 
-def write(model: Model, file: LatentFile, options: Namespace) -> float:
+def write_video(model: Model, file: LatentFile, options: Namespace) -> float:
     """Write the video; return the seconds spent on decoding."""
-    info, watch = file.info, Stopwatch()
-    frames = split_frames(crop_stream(model.decode(file.chunks(READ)), info.size))
-    shown = show_frames(watch.over(frames), "decode", info.frames)
+    info, stopwatch = file.info, Stopwatch()
+    frames = split_frames(crop_stream(model.decode(file.chunks(READ_FRAMES)), info.size))
+    frames = frame_progress_bar(stopwatch.time_items(frames), "decode", info.frames)
     with VideoWriter(
         options.output,
         (info.height, info.width),
@@ -54,19 +54,19 @@ def write(model: Model, file: LatentFile, options: Namespace) -> float:
         quality=options.quality,
         audio_from=options.audio_from,
     ) as output:
-        for frame, time in zip(shown, file.times, strict=True):
+        for frame, time in zip(frames, file.times, strict=True):
             output.write(frame, [time])
-    return watch.seconds
+    return stopwatch.seconds
 
 
-def warn_of_another_checkpoint(file: LatentFile, model: Model) -> None:
-    """Latents of a fine-tuned sister can be decoded on purpose, but are rarely meant to."""
-    theirs, ours = file.info.checkpoint_sha256, model.checkpoint_sha256
-    if theirs != ours:
+def warn_if_checkpoint_differs(file: LatentFile, model: Model) -> None:
+    """Log a warning if the latents were encoded by another checkpoint."""
+    encoded_with, loaded = file.info.checkpoint_sha256, model.checkpoint_sha256
+    if encoded_with != loaded:
         log.warning(
             "%s was encoded with another checkpoint (sha256 %s, this one is %s): "
-            "the video will be off unless they are akin",
+            "colours will be wrong unless both checkpoints share a latent space",
             file.path,
-            theirs,
-            ours,
+            encoded_with,
+            loaded,
         )

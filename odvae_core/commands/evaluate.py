@@ -13,36 +13,36 @@ from ..evaluation import (
     Journal,
     Protocol,
     check_plot,
-    describe,
+    describe_evaluation,
     draw_plot,
-    enter_baseline,
-    enter_diffusers,
-    enter_vae,
     evaluate,
-    list_clips,
+    list_videos,
     load_metric_networks,
+    make_baseline_candidate,
+    make_diffusers_candidate,
     make_header,
-    merge,
+    make_vae_candidate,
+    merge_journals,
+    select_shard,
     summarise,
-    take_shard,
     write_csv,
 )
-from ..evaluation.metric_networks import WITHOUT
+from ..evaluation.metric_networks import METRICS_OF_NETWORKS
 from ..files.atomic import holding
 from ..layers.coder_pass import Coding
 from ..video import VideoError
-from .clips import check_output
+from .clip_io import check_output
 from .model import choose_device, choose_dtype, make_request, plan_model
-from .option_groups import DEFAULT
-from .result import Result
+from .output import Result
+from .shared_options import DEFAULT
 
-CONTENDERS = ("checkpoint", "baseline", "diffusers")
+CANDIDATE_OPTIONS = ("checkpoint", "baseline", "diffusers")
 
 
-def run(options: Namespace) -> Result:
-    """Measure, or read what was measured; write the results."""
-    check(options)
-    journal = merge(options.merge) if options.merge else measure(options)
+def run_evaluate(options: Namespace) -> Result:
+    """Measure the candidates, or merge journals; write the results."""
+    check_evaluate_options(options)
+    journal = merge_journals(options.merge) if options.merge else measure_clips(options)
     summary = summarise(journal)
     if not summary["contenders"]:
         reasons = "; ".join(entry["reason"] for entry in summary["left_out"])
@@ -53,16 +53,18 @@ def run(options: Namespace) -> Result:
         write_csv(summary, options.csv)
     if options.plot:
         draw_plot(summary, options.plot)
-    return Result(summary, describe(summary))
+    return Result(summary, describe_evaluation(summary))
 
 
-def check(options: Namespace) -> None:
-    """Raise before any work where the options contradict each other or no result can be written."""
+def check_evaluate_options(options: Namespace) -> None:
+    """Raise before any work if options contradict each other or an output can't be written."""
     if options.merge:
-        named = [name for name in ("inputs", "journal", *CONTENDERS) if getattr(options, name)]
+        named = [
+            name for name in ("inputs", "journal", *CANDIDATE_OPTIONS) if getattr(options, name)
+        ]
         if named:
             raise ValueError(
-                f"got --merge and {named[0]}; merging measures nothing: give journals alone"
+                f"got --merge and {named[0]}; merging measures nothing: give only journals"
             )
     elif not options.inputs:
         raise ValueError("got no clip; name videos or folders of videos, or journals to --merge")
@@ -74,8 +76,8 @@ def check(options: Namespace) -> None:
         check_plot(options.plot)
 
 
-def measure(options: Namespace) -> Journal:
-    """Measure what the journal lacks."""
+def measure_clips(options: Namespace) -> Journal:
+    """Measure the clips and candidates that the journal doesn't contain."""
     protocol = Protocol(
         options.frames_per_clip,
         options.size,
@@ -84,29 +86,29 @@ def measure(options: Namespace) -> Journal:
         options.crops,
         options.pieces,
     )
-    clips = list_clips(options.inputs)
-    share = take_shard(clips, options.shard)
-    files = {name: getattr(options, name) for name in WITHOUT if getattr(options, name)}
+    clips = list_videos(options.inputs)
+    shard = select_shard(clips, options.shard)
+    files = {name: getattr(options, name) for name in METRICS_OF_NETWORKS if getattr(options, name)}
     networks = load_metric_networks(files, choose_device(options.device))
     with holding(options.journal) if options.journal else nullcontext():
-        candidates = list(enter_all(options, protocol))
+        candidates = list(make_candidates(options, protocol))
         journal = Journal(make_header(protocol, candidates, networks, clips), options.journal)
-        shown = tqdm(share, desc="evaluate", unit=" clips", disable=None)
-        evaluate(shown, candidates, protocol, journal, networks)
+        bar = tqdm(shard, desc="evaluate", unit=" clips", disable=None)
+        evaluate(bar, candidates, protocol, journal, networks)
     return journal
 
 
-def enter_all(options: Namespace, protocol: Protocol) -> Iterator[Candidate]:
-    """Everyone whom the options name."""
+def make_candidates(options: Namespace, protocol: Protocol) -> Iterator[Candidate]:
+    """All models given on the command line, or the embedded model if there are none."""
     size = protocol.crop_size
-    named = any(getattr(options, kind) for kind in CONTENDERS)
+    named = any(getattr(options, kind) for kind in CANDIDATE_OPTIONS)
     device = choose_device(options.device)
     dtype = choose_dtype(options.dtype, device)
     for text in options.checkpoint or ([] if named else [DEFAULT]):
         name, path = split_name(text)
         vae = load(path, dtype, device, images=True)
         model = plan_model(vae, make_request(options), size)
-        yield enter_vae(
+        yield make_vae_candidate(
             name,
             model.vae,
             model.plans[Coding.ENCODE].schedule,
@@ -115,9 +117,9 @@ def enter_all(options: Namespace, protocol: Protocol) -> Iterator[Candidate]:
             model.plans[Coding.DECODE].schedule,
         )
     for name in options.baseline or ():
-        yield enter_baseline(name, size)
+        yield make_baseline_candidate(name, size)
     for text in options.diffusers or ():
-        yield enter_diffusers(*split_diffusers(text), dtype, device, size)
+        yield make_diffusers_candidate(*split_diffusers(text), dtype, device, size)
 
 
 def split_diffusers(text: str) -> tuple[str, str, Path]:
@@ -129,7 +131,7 @@ def split_diffusers(text: str) -> tuple[str, str, Path]:
 
 
 def split_name(text: str) -> tuple[str, str]:
-    """`ours=run/ema.safetensors` -> its two halves; a path alone is named by its last part."""
+    """`ours=run/ema.safetensors` -> name and path; a path alone is named by its last part."""
     name, found, path = text.partition("=")
     if found and not Path(text).exists():
         return name, path

@@ -1,4 +1,4 @@
-"""`odvae inflate`: a 2D VAE's file to a video VAE's, with a proof of what was inherited."""
+"""`odvae inflate`: makes a video VAE's file from a 2D VAE's file, with a proof."""
 
 from argparse import Namespace
 from typing import Any
@@ -8,13 +8,13 @@ import torch
 from ..checkpoint import save
 from ..files.atomic import replacing
 from ..inflation import Inflation, inflate
-from .clips import check_outputs
+from .clip_io import check_outputs
 from .model import DTYPES
-from .result import Result
+from .output import Result
 
 
-def run(options: Namespace) -> Result:
-    """Write the inflated VAE; say what it has from its parent, and prove it on a picture."""
+def run_inflate(options: Namespace) -> Result:
+    """Write the inflated VAE; report the inherited weights and the proof on a test picture."""
     check_outputs(options, options.output)
     with replacing(options.output) as aside:
         vae = inflate(options.input, options.preset, options.mode)
@@ -33,11 +33,11 @@ def run(options: Namespace) -> Result:
         "decode_difference": inflation.proof.decode_difference,
         "decode_psnr": inflation.proof.decode_psnr,
     }
-    return Result(facts, describe(facts, inflation))
+    return Result(facts, describe_inflation(facts, inflation))
 
 
-def describe(facts: dict[str, Any], inflation: Inflation) -> list[str]:
-    """The result as a person reads it."""
+def describe_inflation(facts: dict[str, Any], inflation: Inflation) -> list[str]:
+    """The numbers of weights, the differences and the proof, as lines of text."""
     kinds = {"copied": inflation.copied, "inflated": inflation.inflated, "fresh": inflation.fresh}
     counts = ", ".join(f"{len(keys)} {kind}" for kind, keys in kinds.items())
     return [

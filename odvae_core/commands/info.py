@@ -1,4 +1,4 @@
-"""`odvae info`: what a checkpoint is."""
+"""`odvae info`: describes a checkpoint."""
 
 import dataclasses
 from argparse import Namespace
@@ -9,16 +9,16 @@ from ..checkpoint.location import locate
 from ..config import to_dict
 from ..files.tensorfile import hash_file
 from ..formats import name_unsupported, strip_owner
-from .result import Result
+from .output import Result
 
 
-def run(options: Namespace) -> Result:
-    """Name the VAE; load it where it is one of these families or 2D, which proves it whole."""
+def run_info(options: Namespace) -> Result:
+    """Describe the VAE. A supported VAE is also loaded, which proves that the file is complete."""
     return describe_unsupported(options.checkpoint) or describe_loaded_vae(options.checkpoint)
 
 
 def describe_unsupported(checkpoint: str | Path) -> Result | None:
-    """What is known of an unsupported VAE; None where the weights are not those of a known one."""
+    """The name and size of an unsupported VAE; None if the file isn't one."""
     tensors = strip_owner(read_tensors(checkpoint)[0])
     name = name_unsupported(tensors)
     if name is None:
@@ -34,7 +34,7 @@ def describe_unsupported(checkpoint: str | Path) -> Result | None:
 
 
 def describe_loaded_vae(checkpoint: str | Path) -> Result:
-    """What a VAE that can be loaded is, and where it came from."""
+    """Provenance and latent format of a VAE that can be loaded."""
     vae = load(checkpoint, images=True)
     latent = {
         "latent_channels": vae.latent_channels,

@@ -1,4 +1,4 @@
-"""The model that the options ask for, and how it runs."""
+"""The VAE that the options select, and the plans with which it runs."""
 
 import logging
 from argparse import Namespace
@@ -29,7 +29,7 @@ from ..vae import VideoVAE
 log = logging.getLogger(__name__)
 
 BOTH = (Coding.DECODE, Coding.ENCODE)
-"""Both passes; decoding, which needs more, is planned first."""
+"""Both passes. Decoding needs more memory and is planned first."""
 
 Result = TypeVar("Result")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -37,35 +37,35 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 @dataclass(frozen=True)
 class Model:
-    """A VAE with a plan for each pass that a command needs; clips and latents go by in chunks."""
+    """A VAE with a plan for each pass that a command needs; clips are processed in chunks."""
 
     vae: VideoVAE
     plans: Mapping[Coding, Plan]
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.vae.parameters()).device
 
     def encode(self, chunks: Iterable[Tensor]) -> Iterator[Posterior]:
-        """Pieces of a clip of 1 + ck frames -> posteriors of consecutive latent frames."""
+        """Chunks of a clip of 1 + ck frames -> posteriors of consecutive latent frames."""
         plan = self.plans[Coding.ENCODE]
         if plan.schedule.bounded:
             return self.vae.encode_stream(chunks, plan.schedule, plan.tiles)
-        return self._hold(self.vae.encode, chunks, plan)
+        return self._run_whole_clip(self.vae.encode, chunks, plan)
 
     def decode(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Consecutive latent frames of a clip -> consecutive pieces of its video."""
+        """Consecutive latent frames of a clip -> consecutive chunks of its video."""
         plan = self.plans[Coding.DECODE]
         if plan.schedule.bounded:
             return self.vae.decode_stream(chunks, plan.schedule, plan.tiles)
-        return self._hold(self.vae.decode, chunks, plan)
+        return self._run_whole_clip(self.vae.decode, chunks, plan)
 
-    def _hold(
+    def _run_whole_clip(
         self, run: Callable[..., Result], chunks: Iterable[Tensor], plan: Plan
     ) -> Iterator[Result]:
-        """The whole clip at once, for the schedules that need it."""
-        with show_steps(run.__name__) as progress:
+        """Join the chunks and run the whole clip, for the schedules that need it."""
+        with step_progress_bar(run.__name__) as progress:
             yield run(torch.cat(list(chunks), dim=2), plan.schedule, plan.tiles, progress)
 
     @property
@@ -75,29 +75,29 @@ class Model:
         return self.vae.provenance.sha256
 
     def describe(self) -> str:
-        """How it runs, in one phrase."""
+        """The plans, dtype and device, in one phrase."""
         weight = next(self.vae.parameters())
-        told = {coding: plan.describe() for coding, plan in self.plans.items()}
-        if len(set(told.values())) == 1:
-            plans = next(iter(told.values()))
+        texts = {coding: plan.describe() for coding, plan in self.plans.items()}
+        if len(set(texts.values())) == 1:
+            plans = next(iter(texts.values()))
         else:
-            plans = "; ".join(f"{coding.value} {plan}" for coding, plan in told.items())
+            plans = "; ".join(f"{coding.value} {text}" for coding, text in texts.items())
         return f"{plans}, {str(weight.dtype).removeprefix('torch.')} on {weight.device}"
 
 
-def open_model(options: Namespace, clip: ClipSize, passes: Sequence[Coding] = BOTH) -> Model:
-    """Load the checkpoint and plan the passes of a clip from a file."""
-    return plan_model(open_vae(options), make_request(options), clip, passes)
+def load_model(options: Namespace, clip: ClipSize, passes: Sequence[Coding] = BOTH) -> Model:
+    """Load the checkpoint and plan the passes for a clip from a file."""
+    return plan_model(load_vae(options), make_request(options), clip, passes)
 
 
-def open_vae(options: Namespace) -> VideoVAE:
-    """Load the checkpoint in the type and on the device that the options ask for."""
+def load_vae(options: Namespace) -> VideoVAE:
+    """Load the checkpoint with the dtype and on the device of the options."""
     device = choose_device(options.device)
     return load(options.checkpoint, dtype=choose_dtype(options.dtype, device), device=device)
 
 
 def make_request(options: Namespace) -> Request:
-    """How the options ask for a clip to be cut."""
+    """The request of the options: schedule, frames, tile and overlap."""
     return Request(options.schedule, options.frames, options.tile, options.overlap)
 
 
@@ -106,8 +106,8 @@ def plan_model(
 ) -> Model:
     """The VAE with the best plans for a clip from a file.
 
-    Both passes of a clip may run at a time, piece by piece, so the second that is named gets the
-    memory that the first one leaves.
+    Both passes of a clip may run at the same time, chunk by chunk, so the second of `passes` gets
+    the memory that the first one leaves.
     """
     coders = {coding: vae.coder_pass(coding) for coding in passes}
     free = available_memory(next(vae.parameters()).device)
@@ -124,7 +124,7 @@ def plan_model(
 def plan_pass(
     vae: VideoVAE, coder: CoderPass, size: ClipSize, request: Request, free: FreeMemory
 ) -> Plan:
-    """The best plan for one pass of a clip of this size."""
+    """The best plan for one pass over a clip of this size."""
     shape = (1, 3, size.frames, size.height, size.width)
     if coder.coding is Coding.DECODE:
         step = vae.spatial_compression
@@ -135,19 +135,20 @@ def plan_pass(
 
 
 def draw_latents(posteriors: Iterable[Posterior], options: Namespace) -> Iterator[Tensor]:
-    """The mean of each posterior, or a sample; a seed gives one latent, however the clip is cut."""
+    """The mean of each posterior, or a sample. A seed gives the same sample for every schedule."""
     generator = torch.Generator().manual_seed(options.seed)
     for posterior in posteriors:
         yield posterior.mode() if options.posterior == "mean" else posterior.sample(generator)
 
 
-def describe_draw(options: Namespace) -> str:
-    """How latents are drawn, in words."""
+def describe_posterior(options: Namespace) -> str:
+    """Mean, or sample with its seed, as text."""
     return "mean" if options.posterior == "mean" else f"sample with seed {options.seed}"
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is a GPU if there is one. Raises `ValueError` where the device is not there."""
+    """The device of this name; `auto` is a GPU if there is one. Raises `ValueError` if it is not
+    available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -159,9 +160,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bf16 on a GPU that has it, else fp32."""
+    """The dtype of this name; `auto` is bf16 on a GPU that supports it, else fp32."""
     if name == "fp16" and device.type == "cpu":
-        log.warning("fp16 is very slow on a CPU; fp32 and bf16 aren't")
+        log.warning("fp16 is very slow on a CPU; use fp32 or bf16")
     if name != "auto":
         return DTYPES[name]
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -169,12 +170,13 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def show_steps(title: str) -> Iterator[Progress]:
-    """A bar on stderr (a terminal's only) that a pass over the whole clip moves."""
+def step_progress_bar(title: str) -> Iterator[Progress]:
+    """A progress bar on stderr, if it is a terminal, for the steps of a pass over the whole
+    clip."""
     with tqdm(desc=title, unit=" steps", disable=None, leave=False) as bar:
 
-        def show(done: int, total: int | None) -> None:
+        def update(done: int, total: int | None) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        yield show
+        yield update

@@ -1,7 +1,6 @@
-"""Latents of many clips in a folder of shards: made by restartable workers, read anywhere."""
+"""Latents of many clips as a folder of shards, written by workers that can be restarted."""
 
-from .reading import read_latents
+from .folder import ShardWriter, read_latents
 from .shards import DatasetError, Sample
-from .store import Store
 
-__all__ = ["DatasetError", "Sample", "Store", "read_latents"]
+__all__ = ["DatasetError", "Sample", "ShardWriter", "read_latents"]

@@ -1,8 +1,8 @@
-"""Shards: files that hold the latents of many clips with their facts, readable without this code.
+"""Shards: files with the latents and facts of many clips, readable without this package.
 
-safetensors: the latents by sample id, the log variances by `ID.logvar`; the metadata hold `dataset`
-and `clips` (the facts, in order) as JSON. webdataset: a tar with `ID.json` (all facts) and
-`ID.safetensors` (`latent`, `logvar`) for every sample.
+safetensors: the latents by sample id, the log variances as `ID.logvar`; the metadata contain
+`dataset` and `clips` (the facts, in order) as JSON. webdataset: a tar with `ID.json` (all facts)
+and `ID.safetensors` (`latent`, `logvar`) for every sample.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ BROKEN = (
     ValueError,
     RecursionError,
 )
-"""What reading a file that isn't as it was written can raise."""
+"""The exceptions that reading a damaged shard can raise."""
 
 
 class DatasetError(ValueError):
-    """A folder of latents that can't be used: the place, what was found, what to do."""
+    """A folder of latents can't be used: the text names the path, the finding and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of shard: its suffix, and how it is written, listed and read.
+    """A kind of shard: its suffix and the functions that write, list and read it.
 
     `write(path, dataset, samples)` needn't be atomic; `list_facts` reads no tensor; `read` reads
     one sample at a time.
@@ -67,8 +67,8 @@ class Format:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Turn the ways in which a shard can be broken into a `DatasetError` that names it."""
+def naming_file(path: Path) -> Iterator[None]:
+    """Convert the exceptions of `BROKEN` to a `DatasetError` that names the file."""
     try:
         yield
     except BROKEN as error:
@@ -79,7 +79,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_tensor_shard(path: Path, dataset: Facts, samples: Iterable[Sample]) -> None:
-    """Write samples as safetensors, whole or not at all."""
+    """Write samples as a safetensors file, atomically."""
     tensors, clips = {}, []
     for sample in samples:
         clips.append(sample.facts)
@@ -92,13 +92,13 @@ def write_tensor_shard(path: Path, dataset: Facts, samples: Iterable[Sample]) ->
 
 def list_tensor_shard(path: Path) -> list[Facts]:
     """The facts of a safetensors shard's samples."""
-    with naming(path), safe_open(path, "pt") as file:
+    with naming_file(path), safe_open(path, "pt") as file:
         return json.loads(file.metadata()["clips"])
 
 
 def read_tensor_shard(path: Path) -> Iterator[Sample]:
     """The samples of a safetensors shard."""
-    with naming(path), safe_open(path, "pt") as file:
+    with naming_file(path), safe_open(path, "pt") as file:
         names = set(file.keys())
         for facts in json.loads(file.metadata()["clips"]):
             name = facts["id"]
@@ -107,7 +107,7 @@ def read_tensor_shard(path: Path) -> Iterator[Sample]:
 
 
 def write_tar(path: Path, dataset: Facts, samples: Iterable[Sample]) -> None:
-    """Write samples as a tar; every sample's facts include the dataset's."""
+    """Write samples as a tar; the facts of every sample include the dataset's."""
     with tarfile.open(path, mode="w") as tar:
         for sample in samples:
             tensors = {"latent": sample.latent}
@@ -119,15 +119,15 @@ def write_tar(path: Path, dataset: Facts, samples: Iterable[Sample]) -> None:
 
 
 def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    """Add a file, the same whenever it is added."""
+    """Add a file with fixed metadata, so that equal content gives equal archives."""
     member = tarfile.TarInfo(name)
     member.size = len(content)
     tar.addfile(member, BytesIO(content))
 
 
 def list_tar(path: Path) -> list[Facts]:
-    """The facts of a tar's samples; their latents are passed over."""
-    with naming(path), tarfile.open(path, "r:") as tar:
+    """The facts of a tar's samples; latents are skipped."""
+    with naming_file(path), tarfile.open(path, "r:") as tar:
         return [
             json.load(open_member(tar, member)) for member in tar if member.name.endswith(".json")
         ]
@@ -135,7 +135,7 @@ def list_tar(path: Path) -> list[Facts]:
 
 def read_tar(path: Path) -> Iterator[Sample]:
     """The samples of a tar."""
-    with naming(path), tarfile.open(path, "r:") as tar:
+    with naming_file(path), tarfile.open(path, "r:") as tar:
         for member in tar:
             content = open_member(tar, member).read()
             if member.name.endswith(".json"):
@@ -146,10 +146,10 @@ def read_tar(path: Path) -> Iterator[Sample]:
 
 
 def open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    """The content of a member. Raises `TarError`: it is no file, or a sparse one."""
+    """The content of a member. Raises `TarError` if it is not a regular file, or sparse."""
     content = tar.extractfile(member) if member.isreg() and not member.issparse() else None
     if content is None:
-        raise tarfile.TarError(f"{member.name} is no plain file")
+        raise tarfile.TarError(f"{member.name} is not a regular file")
     return content
 
 

@@ -1,48 +1,46 @@
-"""How good reconstructions are, measured as the papers do: many candidates, the same crops.
+"""Evaluation of reconstructions as in the papers: all candidates on the same crops.
 
 protocol = Protocol(frames=17, size=128, stride=2)
-candidates = [enter_vae("ours", vae, Whole(), None, protocol.crop_size)]
+candidates = [make_vae_candidate("ours", vae, Whole(), None, protocol.crop_size)]
 journal = Journal(make_header(protocol, candidates, networks, clips))
 evaluate(clips.items(), candidates, protocol, journal, networks)
 summary = summarise(journal)
 """
 
-from .baselines import BASELINES
-from .candidates import Candidate, enter_baseline, enter_vae
-from .crops import cut_crops, list_clips
-from .diffusers_vaes import enter_diffusers
-from .engine import evaluate, make_header, take_shard
-from .journal import Journal, JournalError, Line, merge
+from .candidates import BASELINES, Candidate, make_baseline_candidate, make_vae_candidate
+from .crops import cut_crops, list_videos
+from .diffusers_vaes import make_diffusers_candidate
+from .engine import evaluate, make_header, select_shard
+from .journal import Journal, JournalError, Line, merge_journals
 from .metric_networks import MetricNetworks, load_metric_networks
-from .plot import check_plot, draw_plot
 from .protocol import Protocol
-from .scores import Scores, evaluate_crops
+from .report import check_plot, describe_evaluation, draw_plot, write_csv
+from .scores import CropScores, evaluate_crops
 from .summary import summarise
-from .tables import describe, write_csv
 
 __all__ = [
     "BASELINES",
     "Candidate",
+    "CropScores",
     "Journal",
     "JournalError",
     "Line",
     "MetricNetworks",
     "Protocol",
-    "Scores",
     "check_plot",
     "cut_crops",
-    "describe",
+    "describe_evaluation",
     "draw_plot",
-    "enter_baseline",
-    "enter_diffusers",
-    "enter_vae",
     "evaluate",
     "evaluate_crops",
-    "list_clips",
+    "list_videos",
     "load_metric_networks",
+    "make_baseline_candidate",
+    "make_diffusers_candidate",
     "make_header",
-    "merge",
+    "make_vae_candidate",
+    "merge_journals",
+    "select_shard",
     "summarise",
-    "take_shard",
     "write_csv",
 ]

@@ -1,4 +1,4 @@
-"""Clips for evaluation: which files they are, and the crops that the protocol cuts of them."""
+"""The clips of an evaluation, and the crops that the protocol defines."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor
 
 from ..video import ListedClip, ListingError, VideoError, VideoReader
 from ..video.listing import VIDEOS, find_clips
-from .protocol import PLACES, Protocol
+from .protocol import CROP_POSITIONS, Protocol
 
 
-def list_clips(inputs: Iterable[Path]) -> dict[str, Path]:
-    """Files as they are, and the videos of folders and of the folders in them; {name: path}.
+def list_videos(inputs: Iterable[Path]) -> dict[str, Path]:
+    """Files, and the videos of folders and their subfolders: {name: path}.
 
-    A clip is named by its place below the folder that was given, so that other machines name it
-    the same. Raises `ListingError`, also where two have one name.
+    A clip's name is its path relative to the given folder, so it is the same on other machines.
+    Raises `ListingError`, also if two clips have the same name.
     """
     clips: dict[str, Path] = {}
     for path in inputs:
-        for clip in find_videos(path):
+        for clip in list_input(path):
             if clip.name in clips:
                 raise ListingError(
                     f"got {clips[clip.name]} and {clip.file}, two clips named {clip.name}: rename "
@@ -32,8 +32,8 @@ def list_clips(inputs: Iterable[Path]) -> dict[str, Path]:
     return clips
 
 
-def find_videos(path: Path) -> list[ListedClip]:
-    """One input's clips in the order of their names."""
+def list_input(path: Path) -> list[ListedClip]:
+    """The clips of one input, sorted by name."""
     if not path.exists():
         raise ListingError(f"{path}: no such file or folder; check the path")
     if not path.is_dir():
@@ -41,14 +41,14 @@ def find_videos(path: Path) -> list[ListedClip]:
     videos = [clip for clip in find_clips(path) if not clip.is_picture]
     if not videos:
         endings = ", ".join(sorted(VIDEOS))
-        raise ListingError(f"{path}: a folder without videos; they end in {endings}")
+        raise ListingError(f"{path}: a folder without videos; their names end in {endings}")
     return videos
 
 
 def cut_crops(path: Path, protocol: Protocol) -> dict[int, Tensor]:
-    """A clip's crops, of every short side: {side: [N, 3, frames, size, size] in [-1, 1]}.
+    """A clip's crops for every short side: {side: [N, 3, frames, size, size] in [-1, 1]}.
 
-    Raises `VideoError` where the clip is smaller than a short side, or shorter than a piece.
+    Raises `VideoError` if the clip is smaller than a short side, or shorter than a piece.
     """
     with VideoReader(path) as reader:
         native = min(reader.size)
@@ -61,14 +61,14 @@ def cut_crops(path: Path, protocol: Protocol) -> dict[int, Tensor]:
 
 
 def cut_pieces(path: Path, short_side: int, protocol: Protocol) -> Tensor:
-    """The crops of a clip of this short side."""
+    """The crops of a clip, resized to this short side."""
     crops = []
     with VideoReader(path, short_side=short_side, stride=protocol.stride) as reader:
         for chunk in islice(reader.pieces(protocol.frames), protocol.pieces):
             if chunk.video.shape[2] < protocol.frames:
                 break
-            places = PLACES[: protocol.crops]
-            crops += [cut_square(chunk.video, protocol.size, *place) for place in places]
+            positions = CROP_POSITIONS[: protocol.crops]
+            crops += [crop_square(chunk.video, protocol.size, *position) for position in positions]
     if not crops:
         raise VideoError(
             f"{path}: has fewer than {protocol.frames} frames at stride {protocol.stride}; "
@@ -77,8 +77,8 @@ def cut_pieces(path: Path, short_side: int, protocol: Protocol) -> Tensor:
     return torch.cat(crops)
 
 
-def cut_square(video: Tensor, size: int, down: float, right: float) -> Tensor:
-    """A square out of every frame, so far down and to the right."""
+def crop_square(video: Tensor, size: int, down: float, right: float) -> Tensor:
+    """A square of every frame; `down` and `right` in [0, 1] place it between the edges."""
     height, width = video.shape[-2:]
     top, left = round(down * (height - size)), round(right * (width - size))
     return video[..., top : top + size, left : left + size]

@@ -1,8 +1,8 @@
-"""The journal of an evaluation: one line of JSON for every clip and candidate, as they are done.
+"""The journal of an evaluation: one line of JSON for every clip and candidate.
 
-It alone serves to go on after an interruption, to split an evaluation over machines, and to merge:
-the header holds all that figures depend on, and only journals of one header belong together. The
-features that rFVD, KVD and the Inception Score need lie in the lines, so a line is all or nothing.
+With it an evaluation can be resumed, split over machines and merged. The header contains everything
+on which the results depend; only journals with equal headers can be merged. A line also contains
+the features for rFVD, KVD and the Inception Score, so that no other file is needed.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ import torch
 from torch import Tensor
 
 FORMAT = 1
-LONGEST = 300  # letters of a value in an error
+MAX_SHOWN = 300  # characters of a value in an error
 Key = tuple[str, str | None]
-"""A clip and a candidate; None for what belongs to the clip itself."""
+"""A clip and a candidate; None for the features of the clip itself."""
 
 
 class JournalError(ValueError):
-    """A journal that can't be used: the file, what was found, what to do."""
+    """A journal can't be used: the text names the file, the finding and the remedy."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What is known of a clip and a candidate: figures, or the reason why the clip is left out.
+    """The results of a candidate on a clip, or the reason why the clip is left out.
 
-    `figures` and `positions` are means over `frames` frames, which took `seconds` to reconstruct;
-    `features` [N, D] are those of the reconstructed crops, or the clip's own for `candidate` None.
+    `figures` and `positions` are means over `frames` frames, which took `seconds` to reconstruct.
+    `features` [N, D] belong to the reconstructed crops, or to the clip's own for `candidate` None.
     """
 
     clip: str
@@ -49,40 +49,40 @@ class Line:
     features: dict[str, Tensor] = field(default_factory=dict)
 
     def to_text(self) -> str:
-        """One line of JSON; features in base64, so that all bits are kept."""
+        """One line of JSON; features are stored exactly, in base64."""
         values = vars(self) | {
-            "features": {name: encode(rows) for name, rows in self.features.items()}
+            "features": {name: encode_features(rows) for name, rows in self.features.items()}
         }
-        values["contender"] = values.pop("candidate")  # its name in the file
+        values["contender"] = values.pop("candidate")  # the key in the file
         return json.dumps(values, allow_nan=False)
 
     @classmethod
     def from_text(cls, text: str) -> Line:
-        """Of what `to_text` gave."""
+        """The line from the result of `to_text`."""
         values = json.loads(text)
         values["candidate"] = values.pop("contender")
-        features = {name: decode(rows) for name, rows in values["features"].items()}
+        features = {name: decode_features(rows) for name, rows in values["features"].items()}
         return cls(**values | {"features": features})
 
 
-def encode(rows: Tensor) -> dict[str, Any]:
-    """Features [N, D] as JSON holds them."""
+def encode_features(rows: Tensor) -> dict[str, Any]:
+    """Features [N, D] as a JSON value."""
     data = rows.float().contiguous().numpy().astype("<f4").tobytes()
     return {"shape": list(rows.shape), "float32": base64.b64encode(data).decode("ascii")}
 
 
-def decode(value: Mapping[str, Any]) -> Tensor:
-    """Of what `encode` gave."""
+def decode_features(value: Mapping[str, Any]) -> Tensor:
+    """Features from the result of `encode_features`."""
     data = np.frombuffer(base64.b64decode(value["float32"]), "<f4").astype(np.float32)
     return torch.from_numpy(data).view(value["shape"])
 
 
 class Journal:
-    """The lines of an evaluation, kept in a file too where a path is given.
+    """The lines of an evaluation, in memory and, if a path is given, in a file.
 
-    `lines`: by clip and candidate; `left_out`: the reasons by clip. An existing file is continued;
-    a line that was cut off half way is dropped. Raises `JournalError` where the file belongs to
-    another evaluation, or is no journal.
+    `lines`: by clip and candidate; `left_out`: reasons by clip. An existing file is continued,
+    without an incomplete last line. Raises `JournalError` if the file belongs to another evaluation
+    or isn't a journal.
     """
 
     def __init__(self, header: Mapping[str, Any], path: Path | None = None) -> None:
@@ -92,29 +92,29 @@ class Journal:
         if path is None:
             return
         if path.exists() and path.stat().st_size:
-            found, lines, end = read(path)
+            found, lines, end = read_journal(path)
             check_header(path, found, self.header)
             for line in lines:
-                self.keep(line)
+                self.store_line(line)
             os.truncate(path, end)
         else:
-            append(path, json.dumps({"format": FORMAT, **self.header}))
+            append_line(path, json.dumps({"format": FORMAT, **self.header}))
 
     def add(self, line: Line) -> None:
-        """Keep a line, on the disk before this returns."""
+        """Add a line; it is written to the disk before this returns."""
         if self.path is not None:
-            append(self.path, line.to_text())
-        self.keep(line)
+            append_line(self.path, line.to_text())
+        self.store_line(line)
 
-    def keep(self, line: Line) -> None:
-        """Keep a line in memory."""
+    def store_line(self, line: Line) -> None:
+        """Add a line in memory only."""
         self.lines[line.clip, line.candidate] = line
         if line.reason:
             self.left_out[line.clip] = line.reason
 
 
-def append(path: Path, text: str) -> None:
-    """Add a line to a file, flushed to the disk. Raises `JournalError` where that fails."""
+def append_line(path: Path, text: str) -> None:
+    """Append a line to a file and flush it to the disk. Raises `JournalError`."""
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -126,8 +126,8 @@ def append(path: Path, text: str) -> None:
         ) from error
 
 
-def read(path: Path) -> tuple[dict[str, Any], list[Line], int]:
-    """A journal's header, its whole lines, and the length in bytes up to the last of them."""
+def read_journal(path: Path) -> tuple[dict[str, Any], list[Line], int]:
+    """A journal's header, its complete lines, and the length in bytes up to the last of them."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -140,53 +140,53 @@ def read(path: Path) -> tuple[dict[str, Any], list[Line], int]:
         version = header.pop("format")
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise JournalError(
-            f"{path} is no journal of `odvae evaluate`, or a damaged one; give another name"
+            f"{path} isn't a journal of `odvae evaluate`, or is damaged; give another name"
         ) from error
     if version != FORMAT:
         raise JournalError(
-            f"{path} is of format {version}; this version reads {FORMAT}: evaluate again"
+            f"{path} has format {version}; this version reads {FORMAT}: evaluate again"
         )
     return header, lines, end
 
 
 def check_header(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise `JournalError` where a journal belongs to another evaluation."""
+    """Raise `JournalError` if a journal belongs to another evaluation."""
     wanted = json.loads(json.dumps(wanted))
     differing = [name for name in wanted if found.get(name) != wanted[name]]
     if differing or set(found) != set(wanted):
         name = differing[0] if differing else "header"
         raise JournalError(
-            f"{path} is of another evaluation, its {name} differs: {shorten(found.get(name))} "
-            f"instead of {shorten(wanted.get(name))}; give another name, or the options and clips "
-            "that it began with"
+            f"{path} belongs to another evaluation, its {name} differs: "
+            f"{shorten(found.get(name))} instead of {shorten(wanted.get(name))}; give another "
+            "name, or the options and clips of the first run"
         )
 
 
 def shorten(value: Any) -> str:
-    """A value as an error shows it: a list of clips may be long."""
-    return textwrap.shorten(str(value), LONGEST)
+    """A value as text for an error: a list of clips may be long."""
+    return textwrap.shorten(str(value), MAX_SHOWN)
 
 
-def merge(paths: Iterable[Path]) -> Journal:
+def merge_journals(paths: Iterable[Path]) -> Journal:
     """Several journals of one evaluation as one, in memory.
 
-    Raises `JournalError` where they aren't of one evaluation, or measured a clip twice.
+    Raises `JournalError` if they belong to different evaluations or measured a clip twice.
     """
     merged: Journal | None = None
     origin: dict[Key, Path] = {}
     for path in paths:
-        header, lines, _ = read(path)
+        header, lines, _ = read_journal(path)
         merged = merged or Journal(header)
         check_header(path, header, merged.header)
         for line in lines:
             key = line.clip, line.candidate
             if key in origin:
                 raise JournalError(
-                    f"{path} and {origin[key]} both hold {line.clip}; merge journals of different "
-                    "shards, each once"
+                    f"{path} and {origin[key]} both contain {line.clip}; merge journals of "
+                    "different shards, each once"
                 )
             origin[key] = path
-            merged.keep(line)
+            merged.store_line(line)
     if merged is None:
         raise JournalError("got no journal to merge; name one or more")
     return merged

@@ -1,27 +1,25 @@
-"""Figures of one clip: those of its frames, gathered crop by crop, and their means."""
+"""The scores of one clip: metrics of its frames, collected crop by crop, and their means."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..metrics import border_error, by_position, flicker, psnr, quantize, ssim
-from .protocol import HIGHEST_PSNR
+from ..metrics import MAX_PSNR, MetricCollector, border_error, by_position, quantize
 
 GROUP = 4
-"""Frames for one latent frame: the family's, and the measure for candidates with another."""
+"""Video frames of a latent frame in OD-VAE; candidates with another number use it too."""
 
 
-class Scores:
-    """Figures of frames, from crops of one length; all means are in float64."""
+class CropScores:
+    """Metrics of crops with the same number of frames; means are in float64."""
 
     def __init__(self, borders: tuple[int, ...] = ()) -> None:
         self.borders = borders
-        self._frames: defaultdict[str, list[Tensor]] = defaultdict(list)
+        self._metrics = MetricCollector(max_psnr=MAX_PSNR)
         self._sides: list[int] = []
 
     def add(
@@ -31,39 +29,38 @@ class Scores:
         short_side: int,
         others: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Compare a crop [1, 3, T, H, W] of a clip of this short side; both as 8 bits hold them.
+        """Measure a crop [1, 3, T, H, W] of a clip of this short side; both rounded to 8 bits.
 
-        `others`: figures [1, T] of the same frames by name.
+        `others`: metrics [1, T] of the same frames by name.
         """
-        values = {
-            "psnr": psnr(reconstruction, video).clamp(max=HIGHEST_PSNR),
-            "ssim": ssim(reconstruction, video),
-            "flicker": flicker(reconstruction, video),
-            **(others or {}),
-        }
+        self._metrics.add(reconstruction, video)
+        for name, values in (others or {}).items():
+            self._metrics.add_values(name, values)
         if self.borders:
             error = border_error(reconstruction, video, self.borders)
-            values["border"] = torch.tensor([[error.at_borders]], dtype=torch.float64)
-            values["elsewhere"] = torch.tensor([[error.elsewhere]], dtype=torch.float64)
-        for name, value in values.items():
-            self._frames[name].append(value.double())
+            self._metrics.add_values(
+                "border", torch.tensor([[error.at_borders]], dtype=torch.float64)
+            )
+            self._metrics.add_values(
+                "elsewhere", torch.tensor([[error.elsewhere]], dtype=torch.float64)
+            )
         self._sides.append(short_side)
 
     def means(self) -> dict[str, float]:
-        """Of each figure over the frames of all crops."""
-        return {name: float(torch.cat(values).mean()) for name, values in self._frames.items()}
+        """The mean of each metric over the frames of all crops."""
+        return self._metrics.means()
 
     def by_side(self) -> dict[int, float]:
-        """PSNR for every short side."""
-        pairs = list(zip(self._sides, self._frames["psnr"], strict=True))
+        """Mean PSNR for every short side."""
+        pairs = list(zip(self._sides, self._metrics.values["psnr"], strict=True))
         return {
             side: float(torch.cat([psnr for other, psnr in pairs if other == side]).mean())
             for side in dict.fromkeys(self._sides)
         }
 
     def by_position(self) -> list[float]:
-        """PSNR of frame 0, then by place in the group of four; empty for crops without a group."""
-        values = torch.cat(self._frames["psnr"])
+        """PSNR of frame 0, then by position in the group of four; empty without a whole group."""
+        values = torch.cat(self._metrics.values["psnr"])
         return by_position(values, GROUP).tolist() if values.shape[1] > GROUP else []
 
 
@@ -71,12 +68,12 @@ class Scores:
 def evaluate_crops(
     reconstruct: Callable[[Tensor], Tensor], crops: Mapping[int, Tensor]
 ) -> dict[str, Any]:
-    """What a training run logs of its held-out crops {short side: [N, 3, T, H, W] in [-1, 1]}.
+    """The metrics that a training run logs for crops {short side: [N, 3, T, H, W] in [-1, 1]}.
 
-    PSNR under each short side's name; `psnr`, `ssim` and `flicker` over all crops; `positions`, as
-    `Scores.by_position`. Figures of a network that gives nan are nan.
+    PSNR under each short side; `psnr`, `ssim` and `flicker` over all crops; `positions`, as in
+    `CropScores.by_position`. Non-finite reconstructions give non-finite metrics.
     """
-    scores = Scores()
+    scores = CropScores()
     for side, group in crops.items():
         for crop in group.split(1):
             scores.add(quantize(crop), quantize(reconstruct(crop)), side)

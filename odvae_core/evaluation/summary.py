@@ -1,4 +1,4 @@
-"""From a journal to the table: means over clips, and the figures that belong to a whole set."""
+"""From a journal to the table: means over clips, and metrics of the whole set."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 
 from ..metrics import frechet_distance, inception_score, kernel_distance
 from .journal import Journal, Line
-from .metric_networks import WITHOUT
+from .metric_networks import METRICS_OF_NETWORKS
 from .protocol import Protocol
 
 SPLITS = 1
-"""Of the clips, for the Inception Score."""
+"""Number of splits of the clips for the Inception Score."""
 
 
 def summarise(journal: Journal) -> dict[str, Any]:
-    """All that an evaluation has to say.
+    """The results of an evaluation.
 
-    Means are over the clips that every candidate reconstructed. `candidates`: one table row each;
-    `clips`: the figures of each clip; `left_out`: clip and reason; `missing`: clips that the
-    journal doesn't hold yet; `notes`: sentences that belong under the table.
+    Means are over the clips that every candidate reconstructed. `contenders`: one table row for
+    each candidate; `clips`: the metrics of each clip; `left_out`: clip and reason; `missing`: clips
+    that the journal doesn't contain yet; `notes`: sentences for below the table.
     """
     header = journal.header
     names = list(header["contenders"])
@@ -41,66 +41,66 @@ def summarise(journal: Journal) -> dict[str, Any]:
         row["speed_ratio"] = row["frames_per_second"] / rows[0]["frames_per_second"]
     protocol = Protocol.from_dict(header["protocol"]).describe()
     return {
-        "protocol": f"{protocol}, clips {len(done)}{describe_networks(header['judges'])}",
+        "protocol": f"{protocol}, clips {len(done)}{format_networks(header['judges'])}",
         "contenders": rows,
-        "clips": [list_figures(journal.lines[clip, name]) for clip in done for name in names],
+        "clips": [list_metrics(journal.lines[clip, name]) for clip in done for name in names],
         "left_out": [{"clip": clip, "reason": reason} for clip, reason in left_out.items()],
         "missing": missing,
-        "notes": [*note_absent(header["judges"]), *note_sets(done, journal)],
+        "notes": [*note_missing_networks(header["judges"]), *note_set_size(done, journal)],
     }
 
 
-def describe_networks(sha256: Mapping[str, str]) -> str:
-    """The networks that measured, for the protocol."""
+def format_networks(sha256: Mapping[str, str]) -> str:
+    """The metric networks, for the protocol's line."""
     return "".join(f", {name} {digest[:12]}" for name, digest in sha256.items())
 
 
-def list_figures(line: Line) -> dict[str, Any]:
-    """A line as JSON and CSV show it."""
+def list_metrics(line: Line) -> dict[str, Any]:
+    """A line's metrics as a row of JSON and CSV."""
     facts = {"clip": line.clip, "contender": line.candidate, "frames": line.frames}
-    return {**facts, **line.figures, **flatten(line.sides, line.positions)}
+    return {**facts, **line.figures, **name_psnr_columns(line.sides, line.positions)}
 
 
-def flatten(sides: Mapping[str, float], positions: Sequence[float]) -> dict[str, float]:
-    """PSNR by short side and by position, under names of their own."""
+def name_psnr_columns(sides: Mapping[str, float], positions: Sequence[float]) -> dict[str, float]:
+    """PSNR by short side and by position, under column names."""
     named = {f"psnr_side_{side}": psnr for side, psnr in sides.items()}
-    return named | {f"psnr_position_{place}": psnr for place, psnr in enumerate(positions)}
+    return named | {f"psnr_position_{i}": psnr for i, psnr in enumerate(positions)}
 
 
 def summarise_candidate(name: str, clips: Sequence[str], journal: Journal) -> dict[str, Any]:
-    """One row: facts, means over clips, speed, and the figures of the set of all crops."""
+    """One row: facts, means over clips, speed, and the metrics of the set of all crops."""
     lines = [journal.lines[clip, name] for clip in clips]
-    figures = average([line.figures for line in lines])
+    figures = average_clips([line.figures for line in lines])
     if "border" in figures:
         figures["border_ratio"] = divide(figures["border"], figures["elsewhere"])
-    positions = average([dict(enumerate(line.positions)) for line in lines])
+    positions = average_clips([dict(enumerate(line.positions)) for line in lines])
     return {
         "name": name,
         **journal.header["contenders"][name],
         "mean": figures,
-        "sides": average([line.sides for line in lines]),
+        "sides": average_clips([line.sides for line in lines]),
         "positions": list(positions.values()),
         "frames_per_second": divide(
             sum(line.frames for line in lines), math.fsum(line.seconds for line in lines)
         ),
-        **compare_sets(lines, [journal.lines.get((clip, None)) for clip in clips]),
+        **measure_sets(lines, [journal.lines.get((clip, None)) for clip in clips]),
     }
 
 
-def average(values: Sequence[Mapping[Any, float]]) -> dict[Any, float]:
-    """The mean of each figure; every clip has the same ones."""
+def average_clips(values: Sequence[Mapping[Any, float]]) -> dict[Any, float]:
+    """The mean of each metric; every clip has the same ones."""
     return {name: math.fsum(value[name] for value in values) / len(values) for name in values[0]}
 
 
 def divide(value: float, by: float) -> float:
-    """A ratio; where both are 0 they are equal, and where only `by` is, the ratio is infinite."""
+    """A ratio; 1 if both are 0, infinite if only `by` is 0."""
     if by:
         return value / by
     return math.inf if value else 1.0
 
 
-def compare_sets(lines: Sequence[Line], originals: Sequence[Line | None]) -> dict[str, float]:
-    """rFVD, KVD and Inception Score, where there are features of two crops or more."""
+def measure_sets(lines: Sequence[Line], originals: Sequence[Line | None]) -> dict[str, float]:
+    """rFVD, KVD and Inception Score, if there are features of enough crops."""
     found = join_features(lines)
     references = join_features([line for line in originals if line is not None])
     figures: dict[str, float] = {}
@@ -114,30 +114,30 @@ def compare_sets(lines: Sequence[Line], originals: Sequence[Line | None]) -> dic
 
 
 def join_features(lines: Iterable[Line]) -> dict[str, Tensor]:
-    """Features of all clips, network by network: [N, D]."""
+    """The features of all clips, by network: [N, D]."""
     lines = list(lines)
     names = lines[0].features if lines else ()
     return {name: torch.cat([line.features[name] for line in lines]) for name in names}
 
 
-def note_absent(sha256: Mapping[str, str]) -> list[str]:
-    """What wasn't measured."""
-    absent = [measure for name, measure in WITHOUT.items() if name not in sha256]
-    return [f"not measured without its weights file: {', '.join(absent)}"] if absent else []
+def note_missing_networks(sha256: Mapping[str, str]) -> list[str]:
+    """The metrics that were not measured."""
+    absent = [measure for name, measure in METRICS_OF_NETWORKS.items() if name not in sha256]
+    return [f"not measured, no weights file given: {', '.join(absent)}"] if absent else []
 
 
-def note_sets(clips: Sequence[str], journal: Journal) -> list[str]:
-    """How far the distances of sets can be trusted."""
+def note_set_size(clips: Sequence[str], journal: Journal) -> list[str]:
+    """Notes on the reliability of distances between sets."""
     lines = [journal.lines[clip, None] for clip in clips if (clip, None) in journal.lines]
     features = join_features(lines).get("i3d")
     if features is None:
         return []
     count, width = features.shape
     if count < 2:
-        return ["rFVD and KVD are distances of sets: they need two crops or more"]
+        return ["rFVD and KVD compare sets: they need two crops or more"]
     if count <= width:
         return [
             f"rFVD of {count} crops with {width} features is far too large: compare it only with "
-            "one of as many crops of the same clips"
+            "an rFVD of the same number of crops of the same clips"
         ]
     return []

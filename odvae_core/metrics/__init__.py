@@ -1,19 +1,21 @@
-"""How near a reconstruction is to its clip: figures per frame, of clips and of sets of clips.
+"""Metrics of a reconstruction against its clip: per frame, per clip and for sets of clips.
 
-Videos are [B, 3, T, H, W] in [-1, 1]. Networks come from local files; nothing is downloaded.
+Videos are [B, 3, T, H, W] in [-1, 1]. Networks are loaded from local files; nothing is downloaded.
 """
 
 from .distances import frechet_distance, inception_score, kernel_distance
 from .features import Features, load_features
-from .fidelity import flicker, psnr, quantize, ssim
+from .fidelity import MAX_PSNR, MetricCollector, flicker, psnr, quantize, ssim
 from .perceptual import Lpips, load_lpips, random_lpips
 from .structure import BorderError, border_error, by_position, compression_ratio
 from .trunks import pack_trunk
 
 __all__ = [
+    "MAX_PSNR",
     "BorderError",
     "Features",
     "Lpips",
+    "MetricCollector",
     "border_error",
     "by_position",
     "compression_ratio",

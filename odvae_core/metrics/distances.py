@@ -1,6 +1,6 @@
-"""Figures of whole sets of clips, from one row of features a clip; in float64.
+"""Distances between sets of clips, from one row of features per clip; in float64.
 
-Which features make them FVD, KVD or a video Inception Score, `features` says.
+The module `features` computes the features for FVD, KVD and the video Inception Score.
 """
 
 import torch
@@ -8,57 +8,58 @@ from torch import Tensor
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
-    """The Frechet distance of the Gaussians through two sets of features [N, D] and [M, D].
+    """The Frechet distance between the Gaussians of two sets of features [N, D] and [M, D].
 
-    |mean x - mean y|^2 + tr(Sx + Sy - 2 (Sx Sy)^(1/2)), with the covariances over N - 1 and M - 1.
+    |mean x - mean y|^2 + tr(Sx + Sy - 2 (Sx Sy)^(1/2)), with covariances over N - 1 and M - 1.
     Heusel et al. 2017, eq. 6; Unterthiner et al. 2018 with I3D features. With fewer rows than
-    columns the covariances are not of full rank: the figure is defined, but far too large.
+    columns the covariances are rank-deficient: the distance is defined, but far too large.
     ValueError: sets of fewer than two rows, of different widths, or with non-finite values.
     """
     x, y = check_features(x, y)
     means = (x.mean(dim=0) - y.mean(dim=0)).square().sum()
-    x, y = (spread(features) for features in (x, y))
+    x, y = (covariance_root(features) for features in (x, y))
     # Sx = x'x and Sy = y'y, so the eigenvalues of (Sx Sy)^(1/2) are the singular values of x y'.
     shared = torch.linalg.svdvals(x @ y.T).sum()
     return (means + x.square().sum() + y.square().sum() - 2 * shared).item()
 
 
-def spread(features: Tensor) -> Tensor:
-    """[N, D] -> a triangle R [min(N, D), D] with R'R the covariance."""
+def covariance_root(features: Tensor) -> Tensor:
+    """[N, D] -> a triangular matrix R [min(N, D), D] such that R'R is the covariance."""
     centred = (features - features.mean(dim=0)) / (len(features) - 1) ** 0.5
     return torch.linalg.qr(centred, mode="r").R
 
 
 def kernel_distance(x: Tensor, y: Tensor) -> float:
-    """The kernel distance of two sets of features [N, D] and [M, D]; unbiased, so maybe below 0.
+    """The kernel distance of two sets of features [N, D] and [M, D]; unbiased, so it may be
+    negative.
 
     The squared maximum mean discrepancy with the kernel (a.b / D + 1)^3 (Binkowski et al. 2018, eq.
-    3 and 4; KVD in Unterthiner et al. 2018). All pairs of rows, no random subsets. ValueError as
-    `frechet_distance`.
+    3 and 4; KVD in Unterthiner et al. 2018), over all pairs of rows instead of random subsets.
+    ValueError as in `frechet_distance`.
     """
     x, y = check_features(x, y)
-    within = mean_of_pairs(x) + mean_of_pairs(y)
-    return (within - 2 * compare_rows(x, y).mean()).item()
+    within = mean_kernel_of_pairs(x) + mean_kernel_of_pairs(y)
+    return (within - 2 * polynomial_kernel(x, y).mean()).item()
 
 
-def mean_of_pairs(features: Tensor) -> Tensor:
-    """The mean kernel of two different rows."""
-    kernels = compare_rows(features, features)
+def mean_kernel_of_pairs(features: Tensor) -> Tensor:
+    """The mean kernel over all pairs of different rows."""
+    kernels = polynomial_kernel(features, features)
     count = len(features)
     return (kernels.sum() - kernels.diagonal().sum()) / (count * (count - 1))
 
 
-def compare_rows(x: Tensor, y: Tensor) -> Tensor:
+def polynomial_kernel(x: Tensor, y: Tensor) -> Tensor:
     """The kernel of every row of x with every row of y, [N, M]."""
     return (x @ y.T / x.shape[1] + 1) ** 3
 
 
 def check_features(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both sets in float64 on the CPU. Raises `ValueError` where they have no distance."""
+    """Both sets in float64 on the CPU. Raises `ValueError` if no distance is defined."""
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise ValueError(
-            f"got features {list(x.shape)} and {list(y.shape)}; a distance of sets takes [N, D] "
-            "and [M, D] with two rows or more each: evaluate more clips"
+            f"got features {list(x.shape)} and {list(y.shape)}; a distance takes [N, D] and "
+            "[M, D] with two rows or more each: evaluate more clips"
         )
     for features in (x, y):
         if not features.isfinite().all():
@@ -69,22 +70,22 @@ def check_features(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def inception_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
-    """Mean and deviation over the splits of exp(E[KL(p(class | clip) || p(class))]).
+    """Mean and standard deviation over the splits of exp(E[KL(p(class | clip) || p(class))]).
 
-    `logits` [N, classes], one row a clip; log probabilities are logits too. From 1 (all clips look
-    the same) to the number of classes. Salimans et al. 2016; Saito et al. 2020 with C3D trained on
-    UCF101. Every `splits`-th row goes into a split, so clips sorted by class do no harm.
-    ValueError: more splits than rows, or rows that are no logits.
+    `logits` [N, classes], one row per clip; log probabilities are valid logits. The score is
+    between 1 (all clips have the same class distribution) and the number of classes. Salimans et
+    al. 2016; Saito et al. 2020 with C3D trained on UCF101. A split takes every `splits`-th row, so
+    clips may be sorted by class. ValueError: more splits than rows, or non-finite rows.
     """
     if logits.ndim != 2 or not 1 <= splits <= len(logits):
         raise ValueError(
-            f"got logits {list(logits.shape)} in {splits} splits; take [N, classes] with a row or "
-            "more for every split: evaluate more clips, or lower the splits"
+            f"got logits {list(logits.shape)} in {splits} splits; give [N, classes] with at least "
+            "one row per split: evaluate more clips, or use fewer splits"
         )
-    chances = logits.detach().cpu().double().softmax(dim=1)
-    if chances.isnan().any():
+    probabilities = logits.detach().cpu().double().softmax(dim=1)
+    if probabilities.isnan().any():
         raise ValueError("got logits of nan or inf; leave out the clips they belong to")
-    parts = [chances[start::splits] for start in range(splits)]
+    parts = [probabilities[start::splits] for start in range(splits)]
     entropy = torch.special.entr
     scores = torch.stack(
         [

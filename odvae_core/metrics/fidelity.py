@@ -1,17 +1,23 @@
 """PSNR, SSIM and flicker of video [B, 3, T, H, W] in [-1, 1], per frame and in float64.
 
-Every figure belongs to a frame (or a pair of frames), so a clip can be measured chunk by chunk and
-the figures joined; give `flicker` the last frame of the chunk before as well. Nothing is clamped or
-rounded here: `quantize` first to measure what a file would hold.
+Every value belongs to a frame or a pair of frames, so a clip can be measured in chunks and the
+values concatenated; `flicker` also needs the last frame of the previous chunk. Values are not
+clamped or rounded: call `quantize` first to measure what an 8-bit file holds.
 """
+
+import math
+from collections import defaultdict
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-WINDOW, SIGMA = 11, 1.5  # the gaussian window of SSIM (Wang et al. 2004)
+WINDOW, SIGMA = 11, 1.5  # the Gaussian window of SSIM (Wang et al. 2004)
 C1, C2 = 0.01**2, 0.03**2  # its constants, for a data range of 1
+
+MAX_PSNR = 100.0
+"""PSNR in dB that reports use for identical frames, so that means stay finite."""
 
 
 def quantize(video: Tensor) -> Tensor:
@@ -20,9 +26,9 @@ def quantize(video: Tensor) -> Tensor:
 
 
 def psnr(video: Tensor, reference: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB, [B, T]: 10 log10(1 / MSE) with the pixels on [0, 1].
+    """Peak signal-to-noise ratio in dB, [B, T]: 10 log10(1 / MSE) with pixels in [0, 1].
 
-    The MSE is a frame's, over channels and pixels. Identical frames give inf.
+    The MSE of a frame is the mean over channels and pixels. Identical frames have PSNR inf.
     """
     video, reference = _to_unit_range(video, reference)
     error = (video - reference).square().mean(dim=(1, 3, 4))
@@ -30,10 +36,10 @@ def psnr(video: Tensor, reference: Tensor) -> Tensor:
 
 
 def ssim(video: Tensor, reference: Tensor) -> Tensor:
-    """Structural similarity, [B, T]: 1 for identical frames.
+    """Structural similarity, [B, T]; identical frames have 1.
 
-    Gaussian window of 11x11 with sigma 1.5, only where it fits wholly into the frame, the mean over
-    positions and channels. ValueError: sides shorter than the window.
+    A Gaussian window of 11x11 with sigma 1.5, without padding; the mean over positions and
+    channels. ValueError: sides shorter than the window.
     """
     video, reference = _to_unit_range(video, reference)
     batch, _, frames, height, width = video.shape
@@ -44,23 +50,64 @@ def ssim(video: Tensor, reference: Tensor) -> Tensor:
     variance_x = _blur(x * x) - mean_x.square()
     variance_y = _blur(y * y) - mean_y.square()
     covariance = _blur(x * y) - mean_x * mean_y
-    likeness = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
-    likeness /= (mean_x.square() + mean_y.square() + C1) * (variance_x + variance_y + C2)
-    return rearrange(likeness, "(b c t) 1 h w -> b t (c h w)", b=batch, t=frames).mean(dim=-1)
+    similarity = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
+    similarity /= (mean_x.square() + mean_y.square() + C1) * (variance_x + variance_y + C2)
+    return rearrange(similarity, "(b c t) 1 h w -> b t (c h w)", b=batch, t=frames).mean(dim=-1)
 
 
 def flicker(video: Tensor, reference: Tensor) -> Tensor:
-    """How wrongly a video changes from frame to frame, [B, T - 1]: 0 where it moves as it should.
+    """The error of the change from frame to frame, [B, T - 1]; 0 if the video changes as the
+    reference.
 
-    mean over channels and pixels of |(v[t+1] - v[t]) - (r[t+1] - r[t])|, with the pixels on [0, 1].
-    An error that stands still costs nothing, one that comes and goes costs its size each time.
+    Mean over channels and pixels of |(v[t+1] - v[t]) - (r[t+1] - r[t])|, with pixels in [0, 1]. A
+    constant error costs nothing; an error that appears and disappears costs its size each time.
     """
     video, reference = _to_unit_range(video, reference)
     return (video.diff(dim=2) - reference.diff(dim=2)).abs().mean(dim=(1, 3, 4))
 
 
+METRICS = {"psnr": psnr, "ssim": ssim, "flicker": flicker}
+
+
+class MetricCollector:
+    """Collects metrics per frame of the chunks of a clip, or of several clips, in float64.
+
+    `names` selects from `METRICS`. PSNR is clamped to `max_psnr` dB. `values` holds the tensors
+    [B, T] of every metric, in the order in which they were added.
+    """
+
+    def __init__(self, names: tuple[str, ...] = tuple(METRICS), max_psnr: float = math.inf):
+        self.names, self.max_psnr = names, max_psnr
+        self.values: defaultdict[str, list[Tensor]] = defaultdict(list)
+
+    def add(self, video: Tensor, reference: Tensor, overlap: int = 0) -> None:
+        """Measure a chunk [B, 3, T, H, W] in [-1, 1] against its reference.
+
+        Its first `overlap` frames were measured with the previous chunk; only flicker uses them.
+        """
+        new = video[:, :, overlap:], reference[:, :, overlap:]
+        for name in self.names:
+            values = METRICS[name](*((video, reference) if name == "flicker" else new))
+            self.add_values(name, values.clamp(max=self.max_psnr) if name == "psnr" else values)
+
+    def add_values(self, name: str, values: Tensor) -> None:
+        """Add the values [B, T] of another metric."""
+        self.values[name].append(values.double())
+
+    def per_frame(self, name: str) -> list[float]:
+        """All values of a metric in the order of the frames."""
+        return [value for values in self.values[name] for value in values.flatten().tolist()]
+
+    def means(self) -> dict[str, float]:
+        """The mean of every metric over all its values."""
+        return {
+            name: float(torch.cat([value.flatten() for value in values]).mean())
+            for name, values in self.values.items()
+        }
+
+
 def _to_unit_range(video: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """Both clips on [0, 1] in float64. ValueError: shapes that are no video, or differ."""
+    """Both clips in [0, 1] and float64. ValueError: shapes that are no video, or differ."""
     if video.ndim != 5 or video.shape != reference.shape:
         raise ValueError(
             f"got shapes {list(video.shape)} and {list(reference.shape)}; "
@@ -70,7 +117,7 @@ def _to_unit_range(video: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _blur(pictures: Tensor) -> Tensor:
-    """[N, 1, H, W] -> the gaussian means of every window that fits, [N, 1, H - 10, W - 10]."""
+    """[N, 1, H, W] -> the Gaussian mean of every inner window, [N, 1, H - 10, W - 10]."""
     offsets = torch.arange(WINDOW, dtype=pictures.dtype, device=pictures.device) - WINDOW // 2
     weights = torch.exp(-offsets.square() / (2 * SIGMA**2))
     weights /= weights.sum()

@@ -1,7 +1,7 @@
-"""The image networks that LPIPS looks through: their layers, and their weights from a local file.
+"""The trunks of LPIPS, AlexNet and VGG16: their layers, and their weights from a local file.
 
-AlexNet (Krizhevsky 2014) and VGG16 (Simonyan and Zisserman 2014) up to their last convolution, with
-the keys of torchvision's files: `features.<place in its list of layers>.weight` and `.bias`.
+AlexNet (Krizhevsky 2014) and VGG16 (Simonyan and Zisserman 2014) up to the last convolution, with
+the keys of torchvision's files: `features.<index>.weight` and `.bias`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ..files.tensorfile import CheckpointError, hash_file, read_tensor_file, wri
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution with a ReLU behind it; `place` is its place in torchvision's list of layers."""
+    """A convolution followed by a ReLU; `index` is its index in torchvision's `features`."""
 
-    place: int
+    index: int
     inputs: int
     outputs: int
     kernel: int = 3
@@ -52,55 +52,55 @@ STAGES = {
         Stage(2, (Conv(24, 512, 512), Conv(26, 512, 512), Conv(28, 512, 512))),
     ),
 }
-"""LPIPS compares what each stage gives (Zhang et al. 2018)."""
+"""LPIPS compares the output of each stage (Zhang et al. 2018)."""
 
 SMALLEST = {"alex": 31, "vgg": 16}
-"""The shortest side of a frame that leaves something to pool and convolve in every stage."""
+"""The shortest side of a frame with which no stage's output is empty."""
 
 NAMES = {"alex": "AlexNet", "vgg": "VGG16"}
 
 
 def check_network(network: str) -> None:
-    """Raise `ValueError` where there is no such trunk."""
+    """Raise `ValueError` if there is no such trunk."""
     if network not in STAGES:
-        raise ValueError(f"got network {network!r}; LPIPS has {' and '.join(STAGES)}: ask for one")
+        raise ValueError(f"got network {network!r}; LPIPS has {' and '.join(STAGES)}: choose one")
 
 
 def list_shapes(network: str) -> dict[str, tuple[int, ...]]:
-    """The keys of a trunk's weights, and their shapes."""
+    """The keys and shapes of a trunk's weights."""
     shapes: dict[str, tuple[int, ...]] = {}
     for conv in (conv for stage in STAGES[network] for conv in stage.convs):
-        key = f"features.{conv.place}"
+        key = f"features.{conv.index}"
         shapes[f"{key}.weight"] = (conv.outputs, conv.inputs, conv.kernel, conv.kernel)
         shapes[f"{key}.bias"] = (conv.outputs,)
     return shapes
 
 
 def read_trunk(network: str, path: Path) -> dict[str, Tensor]:
-    """The weights of a trunk in float32, from torchvision's .pth or what `pack_trunk` wrote.
+    """The weights of a trunk in float32, from torchvision's .pth or the output of `pack_trunk`.
 
-    What else the file holds, torchvision's classifier, stays out. Raises `CheckpointError` where
-    the file holds another network, or isn't one of tensors alone.
+    Other tensors of the file, such as torchvision's classifier, are ignored. Raises
+    `CheckpointError` if the file contains another network or other objects than tensors.
     """
     check_network(network)
     tensors = read_tensor_file(path).tensors
-    misfit = find_misfit(network, tensors)
-    if misfit is None:
+    mismatch = find_mismatch(network, tensors)
+    if mismatch is None:
         return {key: tensors[key].float() for key in list_shapes(network)}
     for other in STAGES:
-        if find_misfit(other, tensors) is None:
+        if find_mismatch(other, tensors) is None:
             raise CheckpointError(
-                f"{path} holds {NAMES[other]}, and {NAMES[network]} was asked for: "
-                f"give the file of {NAMES[network]}, or ask for {other!r}"
+                f"{path} contains {NAMES[other]}, not {NAMES[network]}: "
+                f"give the file of {NAMES[network]}, or choose {other!r}"
             )
     raise CheckpointError(
-        f"{path} is no {NAMES[network]} as torchvision saves it ({misfit}): "
-        f"give its {NAMES[network]} weights, or a file that pack_trunk made of them"
+        f"{path} isn't {NAMES[network]} as torchvision saves it ({mismatch}): "
+        f"give torchvision's weights of {NAMES[network]}, or the output of pack_trunk"
     )
 
 
-def find_misfit(network: str, tensors: Mapping[str, Tensor]) -> str | None:
-    """What is wrong with these weights of a trunk first of all, in words; None where they fit."""
+def find_mismatch(network: str, tensors: Mapping[str, Tensor]) -> str | None:
+    """The first missing or wrong weight of a trunk, as text; None if all match."""
     for key, shape in list_shapes(network).items():
         if key not in tensors:
             return f"it has no {key}"
@@ -110,26 +110,27 @@ def find_misfit(network: str, tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def pack_trunk(source: Path, target: Path) -> str:
-    """Write the convolutions of torchvision's file alone, as float16 safetensors; the network.
+    """Write only the convolutions of torchvision's file, as float16 safetensors; returns the
+    network.
 
-    VGG16 shrinks from 528 MB to 29. Raises `CheckpointError` where the source holds neither
-    trunk, or the target can't be written.
+    VGG16 shrinks from 528 MB to 29. Raises `CheckpointError` if the source contains neither trunk,
+    or the target can't be written.
     """
     tensors = read_tensor_file(source).tensors
     for network in STAGES:
-        if find_misfit(network, tensors) is None:
+        if find_mismatch(network, tensors) is None:
             packed = {key: tensors[key].half().contiguous() for key in list_shapes(network)}
             facts = {"network": network, "source_sha256": hash_file(source)}
             write_safetensors(target, packed, facts)
             return network
     raise CheckpointError(
-        f"{source} holds neither AlexNet nor VGG16 as torchvision saves them: "
+        f"{source} contains neither AlexNet nor VGG16 as torchvision saves them: "
         "give one of these two files"
     )
 
 
 def draw_trunk(network: str, generator: torch.Generator) -> dict[str, Tensor]:
-    """Random weights of a trunk that keep the size of what goes through it; no biases."""
+    """Random weights of a trunk that preserve the variance of activations; biases are zero."""
     check_network(network)
     drawn = {}
     for key, shape in list_shapes(network).items():

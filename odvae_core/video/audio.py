@@ -1,4 +1,4 @@
-"""The sound of one file on its way into another: copied where the container takes it, else AAC."""
+"""Copies the audio of one file to another; re-encodes it to AAC where the container requires it."""
 
 import logging
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 
-from .source import Source, file_start, name_of, open_media, reason, tick_of
+from .source import Source, error_reason, file_start, open_media, source_name, tick_of
 
 log = logging.getLogger(__name__)
 
-# What players expect in each container; the rest is re-encoded.
+# Codecs that players support in each container; others are re-encoded.
 COPIED = {
     "mp4": {"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"},
     "mov": {"aac", "ac3", "alac", "eac3", "mp3", "pcm_s16be", "pcm_s16le", "pcm_s24le"},
     "matroska": {"aac", "ac3", "alac", "dts", "eac3", "flac", "mp3", "opus", "pcm_s16le", "vorbis"},
 }
-TRIMMING = {"mp4", "mov"}  # can hide the head of a first packet that began before the clip
-OPUS_PRIMING = Fraction(7, 1000)  # seconds before zero that Matroska declares and players skip
+TRIMMING = {"mp4", "mov"}  # can hide the start of a first packet that starts before the clip
+OPUS_PRIMING = Fraction(7, 1000)  # seconds before 0 that Matroska declares and players skip
 ENCODED_LAYOUTS = {"mono", "stereo", "5.1"}
 AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
 BIT_RATE = 192_000
@@ -30,26 +30,27 @@ Piece = Packet | AudioFrame
 
 
 def open_audio(source: Source, output: OutputContainer, files: ExitStack) -> "AudioTrack | None":
-    """The first audio stream of `source`, ready to go into `output`; None, logged, without one.
+    """The first audio stream of `source`, ready to be muxed into `output`; None, logged, without
+    one.
 
-    Call before the first packet is muxed; `files` closes the source.
+    Call it before the first packet is muxed; `files` closes the source.
     """
     container = files.enter_context(open_media(source))
     if not container.streams.audio:
-        log.info("%s: has no sound; neither has the clip", name_of(source))
+        log.info("%s: has no audio; the output has none either", source_name(source))
         return None
     stream = container.streams.audio[0]
     if stream.codec_context is None:
-        log.warning("%s: no decoder for its sound; the clip has none", name_of(source))
+        log.warning("%s: no decoder for its audio; the output has none", source_name(source))
         return None
-    return AudioTrack(name_of(source), container, stream, output)
+    return AudioTrack(source_name(source), container, stream, output)
 
 
 class AudioTrack:
-    """An audio stream, muxed into `output` as the clip's pictures go by.
+    """An audio stream that is muxed into `output` along with the clip's frames.
 
-    The source's time `origin`, in seconds, becomes the clip's zero. Where the sound breaks, it ends
-    with a warning.
+    The source's time `origin`, in seconds, becomes the clip's zero. If the audio is damaged, it
+    ends there with a warning.
     """
 
     def __init__(
@@ -69,28 +70,28 @@ class AudioTrack:
         self._pieces: Iterator[tuple[Fraction, Piece]] = iter(())
         self._waiting: tuple[Fraction, Piece] | None = None
 
-    def start(self, origin: Fraction) -> None:
-        """Line the sound up: `origin` is the source's time of the clip's first frame."""
+    def start_at(self, origin: Fraction) -> None:
+        """Set the source's time of the clip's first frame."""
         self._pieces = self._read_pieces(origin)
         self._waiting = next(self._pieces, None)
 
-    def advance(self, until: Fraction) -> None:
-        """Mux the sound that begins before `until` seconds of the clip."""
+    def mux_until(self, until: Fraction) -> None:
+        """Mux the audio that starts before `until` seconds of the clip."""
         while self._waiting is not None and self._waiting[0] < until:
             self._mux(self._waiting[1])
             self._waiting = next(self._pieces, None)
 
-    def finish(self, duration: Fraction) -> None:
-        """Mux the rest of the clip's sound."""
-        self.advance(duration)
+    def mux_rest(self, duration: Fraction) -> None:
+        """Mux the rest of the clip's audio."""
+        self.mux_until(duration)
         if not self._copies:
-            self._output.mux(self._target.encode(None))  # what the encoder still holds
+            self._output.mux(self._target.encode(None))  # flushes the encoder
 
     def _copy_stream(self) -> AudioStream:
         return self._output.add_stream_from_template(self._stream)
 
     def _encode_stream(self) -> AudioStream:
-        log.info("%s: %s sound is re-encoded to AAC", self._name, self._codec)
+        log.info("%s: %s audio is re-encoded to AAC", self._name, self._codec)
         rate = self._stream.rate if self._stream.rate in AAC_RATES else max(AAC_RATES)
         target = self._output.add_stream("aac", rate=rate)
         layout = self._stream.layout.name
@@ -106,7 +107,7 @@ class AudioTrack:
             self._output.mux(self._target.encode(piece))
 
     def _read_pieces(self, origin: Fraction) -> Iterator[tuple[Fraction, Piece]]:
-        """Packets to copy or frames to encode, on the clip's clock, with their first seconds."""
+        """Packets to copy or frames to encode, with their start in seconds of the clip."""
         tick = tick_of(self._stream)
         shift = round((origin + file_start(self._container)) / tick)
         try:
@@ -114,12 +115,14 @@ class AudioTrack:
                 if piece.pts is None:
                     continue
                 piece.pts = piece.dts = piece.pts - shift
-                begin = piece.pts * tick
-                if self._is_heard(begin, begin + (piece.duration or 0) * tick):
-                    yield begin, piece
+                start = piece.pts * tick
+                if self._belongs_to_clip(start, start + (piece.duration or 0) * tick):
+                    yield start, piece
         except FFmpegError as error:
             log.warning(
-                "%s: its sound breaks (%s); the clip goes on without", self._name, reason(error)
+                "%s: its audio is damaged (%s); the rest of the clip has none",
+                self._name,
+                error_reason(error),
             )
 
     def _demux(self) -> Iterator[Piece]:
@@ -129,8 +132,8 @@ class AudioTrack:
             elif packet.size:
                 yield packet
 
-    def _is_heard(self, begin: Fraction, end: Fraction) -> bool:
-        """Whether a piece belongs to the clip's sound, which begins with a whole one."""
+    def _belongs_to_clip(self, start: Fraction, end: Fraction) -> bool:
+        """Whether a piece is part of the clip's audio, which starts with a whole piece."""
         if self._copies and self._output.format.name in TRIMMING:
             return end >= 0
-        return begin >= (-OPUS_PRIMING if self._copies and self._codec == "opus" else 0)
+        return start >= (-OPUS_PRIMING if self._copies and self._codec == "opus" else 0)

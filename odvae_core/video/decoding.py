@@ -1,4 +1,4 @@
-"""The decoder's frames with their times; a clip is never silently shortened."""
+"""Decodes frames with their times; an incomplete file raises an error."""
 
 import errno
 import logging
@@ -16,28 +16,28 @@ from ..limits import check_picture, check_rate, largest_picture
 from .source import (
     Source,
     VideoError,
+    error_reason,
     file_start,
     limit_pixels,
-    name_of,
     open_media,
-    reason,
-    size_of,
+    source_bytes,
+    source_name,
     tick_of,
 )
-from .timing import Clock, Ending, rate_of, stated_end
+from .timing import EndCheck, FrameClock, rate_of, stated_end_seconds
 
 log = logging.getLogger(__name__)
 
-START_TOLERANCE = Fraction(1, 2000)  # seconds: a start written as a float finds its frame
+START_TOLERANCE = Fraction(1, 2000)  # seconds; a start rounded to a float matches its frame
 
 Timed = tuple[VideoFrame, Fraction]
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file says about its picture; frame_count is None where no exact index exists.
+    """The properties of a file's video stream; frame_count is None without an exact index.
 
-    seconds is the length that the container states, None where it states none.
+    seconds is the duration that the container states, or None.
     """
 
     first: VideoFrame
@@ -48,69 +48,71 @@ class VideoInfo:
     has_alpha: bool
 
 
-def inspect(source: Source) -> VideoInfo:
-    """Decode the first frame and read the stream's facts. VideoError: there is no picture."""
+def read_video_info(source: Source) -> VideoInfo:
+    """Decode the first frame and read the stream's properties. VideoError: there is no video."""
     with open_media(source) as container:
-        stream = _find_video(container, source)
-        first, _ = next(_walk(container, stream, source))
+        stream = _select_stream(container, source)
+        first, _ = next(_decode_stream(container, stream, source))
         alpha = any(part.is_alpha for part in first.format.components)
         return VideoInfo(
             first=first,
             rate=rate_of(stream),
             frame_count=_count_frames(container, stream),
-            seconds=_measure_length(container),
+            seconds=_stated_seconds(container),
             pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
             has_alpha=alpha or stream.metadata.get("alpha_mode") == "1",
         )
 
 
-def decode(source: Source, start: Fraction) -> Iterator[Timed]:
+def decode_frames(source: Source, start: Fraction) -> Iterator[Timed]:
     """Frames from `start` on, each with its seconds since the beginning of the file.
 
-    Times increase strictly. VideoError at the point where the file breaks or ends too early, after
-    all that decodes.
+    Times increase strictly. VideoError after the last frame that decodes, if the file is damaged or
+    ends too early.
     """
     earliest = start - START_TOLERANCE
     seeks = start > 0 and _seek_lands_before(source, earliest)
     with open_media(source) as container:
-        stream = _find_video(container, source)
+        stream = _select_stream(container, source)
         if seeks:
             _seek(container, stream, earliest)
-        for frame, time in _walk(container, stream, source):
+        for frame, time in _decode_stream(container, stream, source):
             if time >= earliest:
                 yield frame, time
 
 
-def _find_video(container: InputContainer, source: Source) -> VideoStream:
+def _select_stream(container: InputContainer, source: Source) -> VideoStream:
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream):
         kinds = ", ".join(sorted({s.type for s in container.streams})) or "no streams"
-        raise VideoError(f"{name_of(source)}: holds no picture (found: {kinds}); give a video file")
+        raise VideoError(f"{source_name(source)}: has no video (found: {kinds}); give a video file")
     if stream.codec_context is None:
-        raise VideoError(f"{name_of(source)}: no decoder for its video; re-encode it, say to H.264")
+        raise VideoError(
+            f"{source_name(source)}: no decoder for its video; re-encode it, for example to H.264"
+        )
     _check_stream(stream, source)
-    stream.thread_type = "SLICE"  # threads by frame swallow errors, and frames with them
+    stream.thread_type = "SLICE"  # frame threads hide errors and drop frames
     stream.codec_context.options = limit_pixels(source)
     return stream
 
 
 def _check_stream(stream: VideoStream, source: Source) -> None:
-    """Raise `VideoError` where a stream states what no file of its size is read with."""
+    """Raise `VideoError` if the stated size or rate is impossible for a file of this size."""
     try:
-        check_picture(stream.height, stream.width, largest_picture(size_of(source)))
+        check_picture(stream.height, stream.width, largest_picture(source_bytes(source)))
         check_rate(rate_of(stream))
     except ValueError as error:
-        raise VideoError(f"{name_of(source)}: states {error}") from error
+        raise VideoError(f"{source_name(source)}: states {error}") from error
 
 
-def _measure_length(container: InputContainer) -> Fraction | None:
-    """Seconds that the container states to last."""
-    end = stated_end(container)
+def _stated_seconds(container: InputContainer) -> Fraction | None:
+    """The duration that the container states."""
+    end = stated_end_seconds(container)
     return None if end is None else end - Fraction(container.start_time or 0, TIME_BASE)
 
 
 def _count_frames(container: InputContainer, stream: VideoStream) -> int | None:
-    """Frames of the whole clip where the container lists every one of them, else None."""
+    """The frames of the whole clip if the container lists every one of them, else None."""
     entries = stream.index_entries
     if "mp4" not in container.format.name.split(",") or len(entries) != stream.frames:
         return None
@@ -122,51 +124,55 @@ def _seek(container: InputContainer, stream: VideoStream, time: Fraction) -> Non
 
 
 def _seek_lands_before(source: Source, time: Fraction) -> bool:
-    """Whether seeking works: some containers can't, some land late, which would lose frames."""
+    """Whether seeking works: some containers can't, and some land late, which would lose frames."""
     with open_media(source) as container:
-        stream = _find_video(container, source)
+        stream = _select_stream(container, source)
         if stream.start_time is None:
             return False  # no timestamps to seek by
         try:
             _seek(container, stream, time)
-            _, landed = next(_walk(container, stream, source))
+            _, landed = next(_decode_stream(container, stream, source))
         except (FFmpegError, VideoError):
             return False
         return landed <= time
 
 
-def _walk(container: InputContainer, stream: VideoStream, source: Source) -> Iterator[Timed]:
-    """Every frame from the container's present position to its end, then the check of that end."""
-    clock = Clock(stream, file_start(container), name_of(source))
-    ending = Ending(container, stream, name_of(source))
+def _decode_stream(
+    container: InputContainer, stream: VideoStream, source: Source
+) -> Iterator[Timed]:
+    """Every frame from the current position to the end, then a check that the file is complete."""
+    clock = FrameClock(stream, file_start(container), source_name(source))
+    end_check = EndCheck(container, stream, source_name(source))
     try:
         for packet in container.demux():
-            ending.note_packet(packet)
+            end_check.note_packet(packet)
             if packet.stream is not stream:
                 continue
             for frame in stream.decode(packet):
-                ending.note_frame(frame)
-                yield frame, clock.read(frame)
+                end_check.note_frame(frame)
+                yield frame, clock.time_frame(frame)
     except FFmpegError as error:
         for frame in _drain(stream):
-            yield frame, clock.read(frame)
+            yield frame, clock.time_frame(frame)
         raise VideoError(
-            f"{name_of(source)}: breaks after {clock.describe()} ({_explain(error, source)}); "
-            "download or export it again, or read no further than this"
+            f"{source_name(source)}: breaks after {clock.describe()} "
+            f"({_describe_error(error, source)}); download or export it again, or stop reading "
+            "before this time"
         ) from error
-    ending.check(clock)
+    end_check.check_complete(clock)
 
 
-def _explain(error: FFmpegError, source: Source) -> str:
-    """FFmpeg's reason; of a picture that is too large it only says that an argument is invalid."""
+def _describe_error(error: FFmpegError, source: Source) -> str:
+    """FFmpeg's message; for a picture that is too large it only says "invalid argument"."""
     if error.errno != errno.EINVAL:
-        return reason(error)
-    most = largest_picture(size_of(source)) / 1e6
-    return f"{reason(error)}: a file of its size is read up to {most:.1f} million pixels a picture"
+        return error_reason(error)
+    most = largest_picture(source_bytes(source)) / 1e6
+    limit = f"a file of its size may have up to {most:.1f} million pixels per picture"
+    return f"{error_reason(error)}: {limit}"
 
 
 def _drain(stream: VideoStream) -> list[VideoFrame]:
-    """Frames that the decoder still held when a packet failed."""
+    """The frames that the decoder still had when a packet failed."""
     try:
         return stream.codec_context.decode(None)
     except FFmpegError:

@@ -1,9 +1,8 @@
-"""Clips in: decoded, turned, resized and cropped, a few frames at a time."""
+"""Reads clips: decoded, rotated, resized and cropped, a few frames at a time."""
 
 import logging
 import weakref
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from math import ceil
@@ -18,45 +17,39 @@ from av.video.reformatter import Colorspace, ColorTrc, VideoReformatter
 from torch import Tensor
 
 from ..limits import LONGEST_CLIP, check_chunk, count_in_flight, largest_picture
-from .decoding import VideoInfo, decode, inspect
-from .geometry import Size, plan
-from .pixels import SCALER, to_video
-from .source import Source, VideoError, name_of, reason, size_of
+from .chunk import Chunk, to_video
+from .decoding import VideoInfo, decode_frames, read_video_info
+from .geometry import SCALER, Size, plan_geometry
+from .source import Source, VideoError, error_reason, source_bytes, source_name
 
 log = logging.getLogger(__name__)
 
 UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
 HD_LINES = 720  # untagged pictures of this height are BT.709, smaller ones BT.601, as in players
-CHUNK = 64  # frames that read_video converts at a time
-UNKNOWN_LENGTH = Fraction(600)  # seconds that a file is expected to have that states no length
+CHUNK_FRAMES = 64  # frames that read_video converts at a time
+UNKNOWN_LENGTH = Fraction(600)  # expected seconds of a file that states no duration
 HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Consecutive frames: video float32 [1, 3, T, H, W] in [-1, 1], and the seconds of each."""
-
-    video: Tensor
-    times: list[Fraction]
-
-
 class VideoReader:
-    """A clip in a file (or BytesIO), delivered in chunks, from the start as often as asked.
+    """Reads a clip from a file (or BytesIO) in chunks; every call starts at the beginning.
 
     short_side: resize so that the shorter side is this; size: resize to exactly (height, width);
-    crop: then cut the centred (height, width), or with one number the largest multiples of it.
-    start: seconds since the file's beginning, of the first frame (to the millisecond);
-    stride: every stride-th frame from there; frames: at most that many of these.
+    crop: then crop the centred (height, width), or with one number the largest multiples of it.
+    start: seconds since the file's beginning, of the first frame (to the millisecond); stride:
+    every stride-th frame from there; frames: at most this many of them.
 
-    Pictures come as a player shows them: turned and mirrored as the file says, with square pixels
-    (the sample aspect ratio stretches the width), in full-range RGB by the file's own matrix and
-    range. Alpha is dropped and HDR is not tone-mapped, both logged; interlaced frames stay woven.
+    Frames are delivered as a player shows them: rotated and mirrored as the file states, with
+    square pixels (the sample aspect ratio scales the width), in full-range RGB by the file's own
+    matrix and range. Alpha is dropped and HDR is not tone-mapped, both logged; interlaced frames
+    are not deinterlaced.
 
-    size: (height, width) as delivered. fps: mean rate as delivered. frame_count: exact, or None
-    where the container doesn't list its frames. expected_frames: the same, or an estimate by the
-    length that the container states, or by UNKNOWN_LENGTH. VideoError: no such file, no picture in
-    it, or, while reading, a file that breaks or ends too early, after the last frame that decodes.
-    (Raw streams, MPEG-TS and GIF state no length: a cut between two of their frames can't be seen.)
+    size: (height, width) as delivered. fps: mean rate as delivered. frame_count: exact, or None if
+    the container doesn't list its frames. expected_frames: the same, or an estimate from the
+    duration that the container states, or from UNKNOWN_LENGTH. VideoError: no such file, no video
+    in it, or, while reading and after the last frame that decodes, a file that is damaged or ends
+    too early. (Raw streams, MPEG-TS and GIF state no duration: truncation between two frames isn't
+    detected.)
     """
 
     def __init__(
@@ -71,13 +64,13 @@ class VideoReader:
         stride: int = 1,
     ) -> None:
         _check_options(short_side, size, start, frames, stride)
-        info = inspect(source)
+        info = read_video_info(source)
         try:
-            most = largest_picture(size_of(source))
-            geometry = plan(info.first, info.pixel_aspect, short_side, size, crop, most)
+            most = largest_picture(source_bytes(source))
+            geometry = plan_geometry(info.first, info.pixel_aspect, short_side, size, crop, most)
         except ValueError as error:
-            raise VideoError(f"{name_of(source)}: {error}") from error
-        _log_losses(name_of(source), info)
+            raise VideoError(f"{source_name(source)}: {error}") from error
+        _log_losses(source_name(source), info)
         self.source = source
         self.size = geometry.size
         self.fps = info.rate / stride
@@ -88,18 +81,18 @@ class VideoReader:
         self._running: weakref.WeakSet[Generator] = weakref.WeakSet()
 
     def chunks(self, frames: int) -> Iterator[Chunk]:
-        """The clip in chunks of at most `frames` frames: of fewer where the pictures are large."""
+        """The clip in chunks of at most `frames` frames; of fewer if the frames are large."""
         return self._start_reading(min(frames, count_in_flight(*self.size)))
 
     def pieces(self, frames: int) -> Iterator[Chunk]:
         """The clip in chunks of exactly `frames` frames; the last may be shorter.
 
-        VideoError: so many frames of this size take more memory than `LARGEST_CHUNK`.
+        VideoError: the frames would take more memory than `LARGEST_CHUNK`.
         """
         try:
             check_chunk(frames, *self.size)
         except ValueError as error:
-            raise VideoError(f"{name_of(self.source)}: {error}") from error
+            raise VideoError(f"{source_name(self.source)}: {error}") from error
         return self._start_reading(frames)
 
     def _start_reading(self, frames: int) -> Iterator[Chunk]:
@@ -110,7 +103,7 @@ class VideoReader:
         return chunks
 
     def close(self) -> None:
-        """Close the files of readings that were left half way."""
+        """Close the files of iterators that were not exhausted."""
         for chunks in list(self._running):
             chunks.close()
 
@@ -143,20 +136,20 @@ class VideoReader:
             yield Chunk(to_video(pictures), times)
 
     def _deliver(self) -> Iterator[tuple[np.ndarray, Fraction]]:
-        """The chosen frames as uint8 [h, w, 3] with their times."""
+        """The selected frames as uint8 [h, w, 3] with their times."""
         scaler = VideoReformatter()
         stop = None if self._frames is None else (self._frames - 1) * self._stride + 1
         time = None
-        for frame, time in islice(decode(self.source, self._begin), 0, stop, self._stride):
-            yield self._geometry.arrange(self._convert(scaler, frame)), time
+        for frame, time in islice(decode_frames(self.source, self._begin), 0, stop, self._stride):
+            yield self._geometry.orient_and_crop(self._convert(scaler, frame)), time
         if time is None:
             raise VideoError(
-                f"{name_of(self.source)}: has no frame at {float(self._begin):.3f} s or later; "
+                f"{source_name(self.source)}: has no frame at {float(self._begin):.3f} s or later; "
                 "start earlier"
             )
 
     def _convert(self, scaler: VideoReformatter, frame: VideoFrame) -> np.ndarray:
-        """The decoder's picture -> full-range RGB, uint8 [H, W, 3], scaled but not yet turned."""
+        """A decoded frame -> full-range RGB, uint8 [H, W, 3], scaled but not rotated."""
         height, width = self._geometry.scaled
         hd = frame.colorspace == UNTAGGED and frame.height >= HD_LINES
         try:
@@ -170,8 +163,8 @@ class VideoReader:
             )
         except FFmpegError as error:
             raise VideoError(
-                f"{name_of(self.source)}: its {frame.format.name} pictures cannot be made RGB "
-                f"({reason(error)}); re-encode it, say to H.264"
+                f"{source_name(self.source)}: its {frame.format.name} frames can't be converted to "
+                f"RGB ({error_reason(error)}); re-encode it, for example to H.264"
             ) from error
         return rgb.to_ndarray()
 
@@ -186,7 +179,8 @@ def read_video(
     frames: int | None = None,
     stride: int = 1,
 ) -> Tensor:
-    """A short clip at once: float32 [1, 3, T, H, W] in [-1, 1]; the rest is as VideoReader's."""
+    """A short clip as one tensor: float32 [1, 3, T, H, W] in [-1, 1]; options as in
+    `VideoReader`."""
     with VideoReader(
         source,
         short_side=short_side,
@@ -196,7 +190,7 @@ def read_video(
         frames=frames,
         stride=stride,
     ) as reader:
-        return torch.cat([chunk.video for chunk in reader.chunks(CHUNK)], dim=2)
+        return torch.cat([chunk.video for chunk in reader.chunks(CHUNK_FRAMES)], dim=2)
 
 
 def _check_options(
@@ -211,9 +205,9 @@ def _check_options(
     if not 0 <= start <= LONGEST_CLIP:
         raise ValueError(f"got start={start}; a clip starts at 0 to {LONGEST_CLIP} seconds")
     if frames is not None and frames < 1:
-        raise ValueError(f"got frames={frames}; ask for 1 or more, or None for all")
+        raise ValueError(f"got frames={frames}; give 1 or more, or None for all")
     if stride < 1:
-        raise ValueError(f"got stride={stride}; 1 delivers every frame, 2 every other one")
+        raise ValueError(f"got stride={stride}; give 1 for every frame, 2 for every other one")
 
 
 def _count_delivered(
@@ -235,8 +229,8 @@ def _expect_frames(
 
 def _log_losses(name: str, info: VideoInfo) -> None:
     if info.has_alpha:
-        log.warning("%s: its alpha channel is dropped; the colours beneath it show", name)
+        log.warning("%s: its alpha channel is dropped; only the colours are read", name)
     if info.first.color_trc in HDR:
         log.warning("%s: is HDR and is not tone-mapped; its colours will look pale", name)
     if info.pixel_aspect != 1:
-        log.info("%s: pixels of aspect %s are made square", name, info.pixel_aspect)
+        log.info("%s: pixels of aspect ratio %s are made square", name, info.pixel_aspect)

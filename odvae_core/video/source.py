@@ -1,4 +1,4 @@
-"""Opening media for reading, with errors that name the file, what was found and what to do."""
+"""Opens media for reading, with errors that name the file, the finding and the remedy."""
 
 import os
 import stat
@@ -19,22 +19,23 @@ from .boxes import check_tables
 
 Source = str | os.PathLike[str] | BytesIO
 
-# Playlists and the like may name other addresses: nothing but local files is ever opened. A name
-# is no pattern: `img%03d.png` is one picture.
+# Playlists and similar files may refer to other addresses: only local files are opened. A name is
+# not a pattern: `img%03d.png` is one image.
 LOCAL_ONLY = {"protocol_whitelist": "file", "pattern_type": "none"}
-PLAYLISTS = (b"#EXTM3U", b"ffconcat")  # FFmpeg would wait minutes for parts that it may not fetch
+PLAYLISTS = (b"#EXTM3U", b"ffconcat")  # FFmpeg would wait minutes for their parts
 
 
 class VideoError(Exception):
-    """A media file that cannot be read or written: the text names it, the finding, the remedy."""
+    """A media file can't be read or written: the text names the file, the finding and the
+    remedy."""
 
 
-def name_of(source: Source) -> str:
-    """The source as error messages call it."""
+def source_name(source: Source) -> str:
+    """The source's name for error messages."""
     return "the given stream" if isinstance(source, BytesIO) else os.fspath(source)
 
 
-def size_of(source: Source) -> int:
+def source_bytes(source: Source) -> int:
     """The bytes of a file, or of a clip in memory."""
     if isinstance(source, BytesIO):
         return source.getbuffer().nbytes
@@ -42,13 +43,13 @@ def size_of(source: Source) -> int:
 
 
 def limit_pixels(source: Source) -> dict[str, str]:
-    """The option by which FFmpeg's decoders refuse pictures before they are decoded."""
-    return {"max_pixels": str(largest_picture(size_of(source)))}
+    """The option with which FFmpeg's decoders reject large pictures before decoding them."""
+    return {"max_pixels": str(largest_picture(source_bytes(source)))}
 
 
 @contextmanager
 def open_media(source: Source) -> Iterator[InputContainer]:
-    """Open a file, or bytes in memory (with a cursor of our own), and close it again.
+    """Open a file, or bytes in memory (with a position of its own), and close it again.
 
     VideoError: missing, empty, or not a media file.
     """
@@ -58,60 +59,65 @@ def open_media(source: Source) -> Iterator[InputContainer]:
         file.seek(0)
     else:
         file = _existing_file(Path(source))
-        with _naming(source), Path(source).open("rb") as content:
+        with _naming_file(source), Path(source).open("rb") as content:
             _check_content(content, source)
     try:
         container = av.open(file, "r", options=LOCAL_ONLY | limit_pixels(source))
     except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(
-            f"{name_of(source)}: not a media file that FFmpeg can open ({reason(error)}); "
-            "is the download complete, and the extension the right one?"
+            f"{source_name(source)}: not a media file that FFmpeg can open "
+            f"({error_reason(error)}); check that the download is complete and that the "
+            "extension is right"
         ) from error
     with container:
         yield container
 
 
-def reason(error: Exception) -> str:
-    """FFmpeg's own words: its last log line where it left one, else the name of the error."""
+def error_reason(error: Exception) -> str:
+    """FFmpeg's last log line, if there is one, else the name of the error."""
     log = getattr(error, "log", None)
     return log[2].strip() if log else getattr(error, "strerror", None) or str(error)
 
 
 def file_start(container: InputContainer) -> Fraction:
-    """Seconds at which the earliest sound or picture begins, on the file's own clock."""
+    """Seconds at which the earliest audio or video begins, on the file's own clock."""
     starts = [start_of(s) for s in container.streams if s.type in ("audio", "video")]
     return min((start for start in starts if start is not None), default=Fraction(0))
 
 
 def start_of(stream: Stream) -> Fraction | None:
-    """Seconds on the file's own clock at which a stream begins, where the file says so."""
+    """Seconds on the file's own clock at which a stream begins, if the file states it."""
     return None if stream.start_time is None else stream.start_time * tick_of(stream)
 
 
 def tick_of(stream: Stream) -> Fraction:
-    """Seconds that one unit of the stream's timestamps lasts."""
-    assert stream.time_base, "FFmpeg gives every stream that it opens a time base"
+    """Seconds of one unit of the stream's timestamps."""
+    assert stream.time_base, "every stream that FFmpeg opens has a time base"
     return stream.time_base
 
 
 def _check_content(content: BinaryIO, source: Source) -> None:
-    """Raise `VideoError` on what FFmpeg mustn't be given."""
+    """Raise `VideoError` if FFmpeg must not open the content."""
     if content.read(16).startswith(PLAYLISTS):
-        raise VideoError(f"{name_of(source)}: is a playlist; give the video files that it names")
+        raise VideoError(
+            f"{source_name(source)}: is a playlist; give the video files that it lists"
+        )
     try:
-        check_tables(content, size_of(source))
+        check_tables(content, source_bytes(source))
     except ValueError as error:
-        raise VideoError(f"{name_of(source)}: {error}; download or export it again") from error
+        raise VideoError(f"{source_name(source)}: {error}; download or export it again") from error
 
 
 def _existing_file(path: Path) -> str:
-    """The absolute name, which FFmpeg cannot take for an address, of a file that is not empty."""
+    """The absolute name, which FFmpeg can't mistake for an address, of a file that is not empty."""
     try:
         status = path.stat()
     except FileNotFoundError as error:
         raise VideoError(f"{path}: no such file; check the path") from error
     except (OSError, ValueError) as error:
-        raise VideoError(f"{path}: can't be read ({reason(error)}); check the path") from error
+        raise VideoError(
+            f"{path}: can't be read ({error_reason(error)}); check the path"
+        ) from error
     if stat.S_ISDIR(status.st_mode):
         raise VideoError(f"{path}: is a folder; give a video file in it")
     if not stat.S_ISREG(status.st_mode):
@@ -122,10 +128,11 @@ def _existing_file(path: Path) -> str:
 
 
 @contextmanager
-def _naming(source: Source) -> Iterator[None]:
+def _naming_file(source: Source) -> Iterator[None]:
+    """Convert an `OSError` to a `VideoError` that names the file."""
     try:
         yield
     except OSError as error:
         raise VideoError(
-            f"{name_of(source)}: can't be read ({error.strerror}); check its permissions"
+            f"{source_name(source)}: can't be read ({error.strerror}); check its permissions"
         ) from error

@@ -1,4 +1,4 @@
-"""Clips out: H.264 with every frame's time, written aside and moved into place when complete."""
+"""Writes clips as H.264 with the time of every frame; the file appears when it is complete."""
 
 import logging
 import os
@@ -20,30 +20,30 @@ from torch import Tensor
 from ..files.atomic import BusyError, replacing
 from ..limits import check_picture, check_rate
 from .audio import open_audio
-from .geometry import Size
-from .pixels import SCALER, to_pictures
-from .source import Source, VideoError, reason
+from .chunk import to_pictures
+from .geometry import SCALER, Size
+from .source import Source, VideoError, error_reason
 
 log = logging.getLogger(__name__)
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}  # the containers of H.264
-# One tick is a whole number at every usual rate (24000/1001 and the like included), in
-# milliseconds, GIF's hundredths and MPEG's 90 kHz.
+# Frame times at all usual rates (also 24000/1001 and similar), milliseconds, GIF's hundredths of
+# a second and MPEG's 90 kHz are whole numbers of ticks.
 TICK = Fraction(1, 720_000)
-LONGEST_STEP = (2**31 - 1) * TICK  # between two frames of MP4 and MOV, which count it in 32 bits
+LONGEST_STEP = (2**31 - 1) * TICK  # between two frames of MP4 and MOV, stored in 32 bits
 
 
 class VideoWriter:
-    """A clip on its way into an .mp4, .mov or .mkv file; use as a context manager.
+    """Writes a clip to an .mp4, .mov or .mkv file; use it as a context manager.
 
     size: (height, width). H.264 with CRF `quality` (0 lossless to 51), BT.709, limited range;
-    yuv420p, or yuv444p where a side is odd (logged: some players refuse it). audio_from: a file
-    whose first audio stream is copied along, re-encoded to AAC where the container doesn't take
-    it, cut to the clip. metadata: text by key (Matroska writes the keys in capitals).
+    yuv420p, or yuv444p if a side is odd (logged: some players reject it). audio_from: a file whose
+    first audio stream is copied, or re-encoded to AAC if the container doesn't support it, and cut
+    to the clip. metadata: text by key (Matroska stores the keys in capitals).
 
-    The file appears when the block ends well; an exception in it leaves no new file, and an old one
-    as it was. VideoError: no frame was written, the system takes none, or another process writes
-    the same file.
+    The file appears when the block ends without an exception; otherwise there is no new file, and
+    an old one is unchanged. VideoError: no frame was written, the system rejects the file, or
+    another process writes it.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class VideoWriter:
         self._last = Fraction(0)  # the caller's time of the latest one
 
     def __enter__(self) -> Self:
-        with self._naming(), ExitStack() as files:
+        with self._naming_file(), ExitStack() as files:
             self._open(files.enter_context(replacing(self.path)), files)
             self._files = files.pop_all()
         return self
@@ -76,10 +76,10 @@ class VideoWriter:
     def write(self, video: Tensor, times: Sequence[Fraction] | None = None) -> None:
         """Append frames: [1, 3, T, H, W] in [-1, 1], rounded to 8 bits, values outside clamped.
 
-        times: seconds, one a frame, increasing from call to call; without them each frame comes
-        1/fps after the one before. With audio_from they are its times (a reader's `times` are): the
-        sound of the first frame is heard with it. ValueError: a wrong shape, count or order, or
-        values that are not finite.
+        times: seconds, one per frame, increasing from call to call; without them each frame follows
+        the previous one after 1/fps. With audio_from they are its times (such as a reader's
+        `times`): the audio starts at the first frame's time. ValueError: a wrong shape, count or
+        order, or non-finite values.
         """
         frames = video.shape[2] if video.ndim == 5 else 0
         if video.shape != (1, 3, frames, *self.size):
@@ -90,8 +90,8 @@ class VideoWriter:
         if not video.isfinite().all():
             raise ValueError("got NaN or infinite pixels; decode again in float32 or bfloat16")
         if times is not None and len(times) != frames:
-            raise ValueError(f"got {len(times)} times for {frames} frames; give one a frame")
-        with self._naming():
+            raise ValueError(f"got {len(times)} times for {frames} frames; give one per frame")
+        with self._naming_file():
             for index, picture in enumerate(to_pictures(video)):
                 self._write_picture(picture, self._next_time() if times is None else times[index])
 
@@ -101,7 +101,7 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._naming():
+        with self._naming_file():
             if kind is not None:
                 self._files.__exit__(kind, error, trace)
                 return
@@ -109,16 +109,16 @@ class VideoWriter:
                 self._finish()
 
     @contextmanager
-    def _naming(self) -> Iterator[None]:
-        """Turn what the system says of the file into a `VideoError` that names it."""
+    def _naming_file(self) -> Iterator[None]:
+        """Convert system errors to a `VideoError` that names the file."""
         try:
             yield
         except BusyError as error:
             raise VideoError(str(error)) from error
         except (FFmpegError, OSError) as error:
             raise VideoError(
-                f"{self.path}: can't be written ({reason(error)}); "
-                "check that its folder may be written to and has room"
+                f"{self.path}: can't be written ({error_reason(error)}); "
+                "check that its folder is writable and that the disk isn't full"
             ) from error
 
     def _open(self, aside: Path, files: ExitStack) -> None:
@@ -132,7 +132,7 @@ class VideoWriter:
             self._audio = open_audio(self.audio_from, self._output, files)
 
     def _add_stream(self) -> VideoStream:
-        # Without B-frames the last frame's time ends the file, however uneven the times are.
+        # Without B-frames the file ends with the last frame's time, also for a variable rate.
         options = {"crf": str(self.quality), "bf": "0"}
         stream = self._output.add_stream("libx264", self.fps, options)
         stream.height, stream.width = self.size
@@ -140,7 +140,7 @@ class VideoWriter:
         if self.size[0] % 2 or self.size[1] % 2:
             stream.pix_fmt = "yuv444p"
             log.info(
-                "%s: %dx%d has an odd side, so it is yuv444p; some players refuse that",
+                "%s: %dx%d has an odd side, so it is yuv444p; some players reject that",
                 self.path,
                 *self.size,
             )
@@ -159,7 +159,7 @@ class VideoWriter:
         if self._origin is None:
             self._origin = time
             if self._audio:
-                self._audio.start(time)
+                self._audio.start_at(time)
         else:
             self._check_step(time)
         self._last = time
@@ -175,13 +175,13 @@ class VideoWriter:
         frame.duration = round(1 / self.fps / TICK)
         self._output.mux(self._stream.encode(frame))
         if self._audio:
-            self._audio.advance(time - self._origin)
+            self._audio.mux_until(time - self._origin)
 
     def _check_step(self, time: Fraction) -> None:
-        """Raise `ValueError` where a frame can't follow the latest one at this time."""
+        """Raise `ValueError` if a frame can't follow the last one at this time."""
         step = f"got a frame at {float(time)} s after one at {float(self._last)} s"
         if time - self._last < TICK:
-            raise ValueError(f"{step}; times increase")
+            raise ValueError(f"{step}; give increasing times")
         if time - self._last > LONGEST_STEP and self._output.format.name != "matroska":
             raise ValueError(
                 f"{step}; {self.path.suffix} takes at most {int(LONGEST_STEP)} s between frames: "
@@ -192,7 +192,7 @@ class VideoWriter:
         if self._origin is None:
             raise VideoError(f"{self.path}: no frame was written; write at least one")
         if self._audio:
-            self._audio.finish(self._last - self._origin + 1 / self.fps)
+            self._audio.mux_rest(self._last - self._origin + 1 / self.fps)
         self._output.mux(self._stream.encode(None))
 
 

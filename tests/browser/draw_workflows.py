@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.browser.scripts import find_obstacle, run_script
 from tests.comfyui.server import ROOT, Server, find_comfyui
-from tests.comfyui.stage import SAMPLE, WORKFLOWS, furnish, list_workflows
+from tests.comfyui.workflow_files import SAMPLE, WORKFLOWS, list_workflows, write_workflow_files
 
 THUMBNAIL = (640, 360)
 BACKGROUND = (24, 24, 24)
@@ -34,7 +34,7 @@ def draw_all(folder: Path) -> None:
     if comfyui is None or obstacle:
         raise SystemExit(obstacle)
     server = Server(comfyui, folder / "comfyui")
-    furnish(server)
+    write_workflow_files(server)
     shutil.copy(ROOT / "assets/sample.mp4", server.base / SAMPLE)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.browser.scripts import find_obstacle, run_script
 from tests.comfyui.server import Server, find_comfyui
-from tests.comfyui.stage import SMALL, WORKFLOWS, furnish, list_workflows
+from tests.comfyui.workflow_files import SMALL, WORKFLOWS, list_workflows, write_workflow_files
 
 pytestmark = pytest.mark.comfyui
 
@@ -25,7 +25,7 @@ def seen(tmp_path_factory):
         pytest.skip(obstacle)
     shots = Path(os.environ.get("BROWSER_SHOTS") or tmp_path_factory.mktemp("shots"))
     server = Server(comfyui, tmp_path_factory.mktemp("page"))
-    furnish(server)
+    write_workflow_files(server)
     try:
         server.start()
         address = f"http://127.0.0.1:{server.port}"

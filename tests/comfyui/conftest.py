@@ -1,5 +1,5 @@
-"""A ComfyUI for the whole session, with small models of the family in its folders, and one with
-what the workflows name."""
+"""Servers for the whole session: a ComfyUI with small models, and one with the files of the
+workflows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODELS = {
 
 
 def make_network(preset: str, changes: dict[str, Any] = OD) -> odvae_core.VideoVAE:
-    """A narrow network of a preset with the same random weights every time."""
+    """A narrow network of a preset; its random weights are the same every time."""
     torch.manual_seed(0)
     return odvae_core.build(replace(read_config(preset), **changes))
 
@@ -63,12 +63,12 @@ def parent(comfy):
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory):
-    """A running ComfyUI that has what the workflows name, or a skip with the reason."""
-    from tests.comfyui.stage import furnish  # which imports from here
+def workflow_server(tmp_path_factory):
+    """A running ComfyUI with the files that the workflows need, or a skip with the reason."""
+    from tests.comfyui.workflow_files import write_workflow_files  # which imports from here
 
     server = make_server(tmp_path_factory.mktemp("stage"))
-    furnish(server)
+    write_workflow_files(server)
     yield from run_server(server)
 
 

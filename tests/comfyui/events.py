@@ -81,7 +81,8 @@ class Listener:
 
 
 def assert_moves_by_layer(bar: list[tuple[int, int]]) -> None:
-    """A node's progress counts layers and reaches its end; 0.33 sends but some steps a second."""
+    """A node's progress counts layers and reaches its end; ComfyUI 0.33 limits the updates per
+    second."""
     (first, _), (last, total) = bar[0], bar[-1]
     assert bar == sorted(bar)
     assert 0 < first < last == total

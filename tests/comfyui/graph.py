@@ -1,4 +1,4 @@
-"""API prompts, spelled short."""
+"""API prompts with the nodes' default inputs."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 
 PYTHON make_full_size.py sd15|svd FILE        (in ComfyUI's folder, with ComfyUI's interpreter)
 
-The networks are ComfyUI's own and named as the published files name them, so that its loaders find
-out what they are. In place of SVD's own VAE stands the image VAE, whose encoder is the same.
+The networks are ComfyUI's own, with the keys of the published files, so that its loaders detect
+them. SVD's own VAE is replaced by the image VAE, whose encoder is the same.
 """
 
-# ruff: noqa: E402 - ComfyUI must hear of the CPU before the rest of it is imported
+# ruff: noqa: E402 - the CPU must be selected before the rest of ComfyUI is imported
 import importlib.util
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 sys.path.insert(0, str(Path.cwd()))
 import comfy.cli_args
 
-comfy.cli_args.args.cpu = True  # before anything looks for a card
+comfy.cli_args.args.cpu = True  # before anything searches for a GPU
 
 import comfy.clip_vision
 import comfy.sd
@@ -70,7 +70,7 @@ def make_vae() -> dict[str, torch.nn.Module]:
 
 
 def main(kind: str, file: str) -> None:
-    """Write the checkpoint of this kind, part by part, so that one is in memory twice at most."""
+    """Write the checkpoint of this kind, one network at a time to limit the memory."""
     parts = {"sd15": make_sd15, "svd": make_svd}[kind]()
     tensors = {}
     for prefix in list(parts):

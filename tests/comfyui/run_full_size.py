@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tests.comfyui.server import Server, find_comfyui, find_python
-from tests.comfyui.stage import CHECKPOINTS, VAE, furnish, read_prompt
+from tests.comfyui.workflow_files import CHECKPOINTS, VAE, read_prompt, write_workflow_files
 
 MAKER = Path(__file__).parent / "make_full_size.py"
 WORKFLOWS = {"svd": "image_to_video_with_svd", "sd15": "video_to_video_with_sd15"}
@@ -31,7 +31,7 @@ def run_workflow(kind: str, folder: Path) -> str:
     if comfyui is None:
         raise SystemExit(reason)
     server = Server(comfyui, folder)
-    furnish(server)
+    write_workflow_files(server)
     (folder / "custom_nodes/small_models").unlink()  # ComfyUI's own loaders
     checkpoint = folder / CHECKPOINTS[list(WORKFLOWS).index(kind)]
     make = [str(find_python(comfyui)), str(MAKER), kind, str(checkpoint)]

@@ -35,7 +35,8 @@ def to_image(video: Tensor) -> Tensor:
 
 
 def assert_holds(path: Path, video: Tensor, folder: Path) -> None:
-    """A lossless file holds what the core's writer makes of the video, which halves its colours."""
+    """Check that a lossless file equals the output of the core's writer, which halves chroma
+    resolution."""
     expected = folder / "expected.mp4"
     with VideoWriter(expected, tuple(video.shape[-2:]), 12, quality=0) as writer:
         writer.write(video)

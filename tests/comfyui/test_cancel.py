@@ -1,11 +1,11 @@
-"""A cancel is heard before the next operation of the network, not only after its blocks."""
+"""A cancel takes effect before the next operation of the network, not only after its blocks."""
 
 import pytest
 import torch
 
-from tests.comfyui.bench import CLIP, STREAM, Bench
 from tests.comfyui.graph import Graph
 from tests.comfyui.tensors import CLOSE, make_frames, make_latent, to_image
+from tests.comfyui.vae_graph import CLIP, STREAM, VaeGraph
 
 pytestmark = pytest.mark.comfyui
 
@@ -20,32 +20,32 @@ def list_called(comfy):
 @pytest.mark.parametrize("layer", [3, 9])
 @pytest.mark.parametrize("schedule", ["whole", "exact", "stream"])
 def test_no_layer_runs_after_a_cancel(comfy, networks, schedule, layer):
-    bench, latent = Bench(comfy, CLIP), make_latent(3)
-    cancelled = bench.graph.add("TestCancelAtLayer", vae=bench.vae, layer=layer)
-    bench.decode(latent, "cancelled", vae=cancelled, schedule=schedule)
-    run = comfy.run(bench.graph)
+    vae_graph, latent = VaeGraph(comfy, CLIP), make_latent(3)
+    cancelled = vae_graph.graph.add("TestCancelAtLayer", vae=vae_graph.vae, layer=layer)
+    vae_graph.decode(latent, "cancelled", vae=cancelled, schedule=schedule)
+    run = comfy.run(vae_graph.graph)
     assert run.status == "error"
     assert "exception_message" not in run.error  # interrupted, not failed
     assert len(list_called(comfy)) == layer
 
 
 def test_the_core_s_nodes_hear_a_cancel_too(comfy):
-    bench = Bench(comfy, STREAM)
-    cancelled = bench.graph.add("TestCancelAtLayer", vae=bench.vae, layer=3)
-    image = bench.graph.add("TestImage", file=comfy.put(make_frames(5)))
-    node = bench.graph.add("VAEEncode", vae=cancelled, pixels=image)
-    bench.dump(node, "cancelled")
-    assert "exception_message" not in comfy.run(bench.graph).error
+    vae_graph = VaeGraph(comfy, STREAM)
+    cancelled = vae_graph.graph.add("TestCancelAtLayer", vae=vae_graph.vae, layer=3)
+    image = vae_graph.graph.add("TestImage", file=comfy.put(make_frames(5)))
+    node = vae_graph.graph.add("VAEEncode", vae=cancelled, pixels=image)
+    vae_graph.dump(node, "cancelled")
+    assert "exception_message" not in comfy.run(vae_graph.graph).error
     assert len(list_called(comfy)) == 3
 
 
 def test_the_next_run_is_whole(comfy, networks):
-    bench, latent = Bench(comfy, CLIP), make_latent(3)
-    cancelled = bench.graph.add("TestCancelAtLayer", vae=bench.vae, layer=5)
-    bench.decode(latent, "image", vae=cancelled)
-    comfy.run(bench.graph)
-    bench = Bench(comfy, CLIP)
-    bench.decode(latent, "image")
-    bench.run()
+    vae_graph, latent = VaeGraph(comfy, CLIP), make_latent(3)
+    cancelled = vae_graph.graph.add("TestCancelAtLayer", vae=vae_graph.vae, layer=5)
+    vae_graph.decode(latent, "image", vae=cancelled)
+    comfy.run(vae_graph.graph)
+    vae_graph = VaeGraph(comfy, CLIP)
+    vae_graph.decode(latent, "image")
+    vae_graph.run()
     expected = to_image(networks[CLIP].decode(latent))
     torch.testing.assert_close(comfy.take("image"), expected, **CLOSE)

@@ -1,4 +1,4 @@
-"""What Load OD-VAE returns works in ComfyUI's own VAE nodes, in every supported version."""
+"""The output of Load OD-VAE works in ComfyUI's own VAE nodes, in every supported version."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""CV-VAE and IV-VAE work in every node as OD-VAE does."""
+"""CV-VAE and IV-VAE work in every node in the same way as OD-VAE."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Encode Video File and Decode to Video File: from and to disk, with times, sound and the graph."""
+"""Encode Video File and Decode to Video File: from and to disk, with times, audio and the graph."""
 
 import json
 from fractions import Fraction
@@ -212,4 +212,4 @@ def test_several_clips_are_refused_in_words(comfy):
     vae = graph.add("ODVAELoad", checkpoint=STREAM)
     latent = graph.add("TestLatent", file=comfy.put(torch.cat([make_latent(1), make_latent(1)])))
     graph.add("ODVAEDecodeToVideoFile", latent=latent, vae=vae)
-    assert "a video file holds one" in comfy.run(graph).error["exception_message"]
+    assert "a video file contains one" in comfy.run(graph).error["exception_message"]

@@ -1,4 +1,4 @@
-"""Tail-Inflate Checkpoint makes a video VAE out of a 2D one, in output/vae, never over a file."""
+"""Tail-Inflate Checkpoint makes a video VAE from a 2D VAE, in output/vae, and replaces no file."""
 
 from pathlib import Path
 

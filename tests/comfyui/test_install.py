@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.comfyui.server import ROOT, Server, find_comfyui, find_python
-from tests.comfyui.stage import furnish, read_prompt
+from tests.comfyui.workflow_files import read_prompt, write_workflow_files
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 LEFT_OUT = (".git", ".venv", "venv", "models", "custom_nodes", "input", "output", "temp", "user")
@@ -90,7 +90,7 @@ def test_the_pack_installs_from_git_and_runs(comfy_cli, clone, comfyui, tmp_path
     said = comfy_cli(tmp_path, "--workspace", comfyui, "node", "install", address)
     assert "Installation was successful" in said
     server = Server(comfyui, tmp_path)
-    furnish(server)
+    write_workflow_files(server)
     pack = tmp_path / "custom_nodes/odvae"
     pack.unlink()
     pack.symlink_to(comfyui / "custom_nodes/odvae", target_is_directory=True)

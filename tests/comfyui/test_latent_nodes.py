@@ -1,4 +1,4 @@
-"""Empty latents, and the way between frames as a batch and frames as time."""
+"""Empty latents, and conversion between batches of latent frames and latent videos."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def test_an_empty_latent_is_spelled_in_pixels_and_frames(comfy):
     vae = graph.add("ODVAELoad", checkpoint="stream.safetensors")
     decoded = graph.add("ODVAETemporalTiledDecode", latent=empty, vae=vae)
     graph.add("TestDump", value=decoded, name="decoded")
-    other = graph.add("TestForeignVae", kind="wan")
+    other = graph.add("TestComfyVae", kind="wan")
     sixteen = graph.add("ODVAEEmptyLatent", **size, vae=other)
     graph.add("TestDump", value=sixteen, name="sixteen")
     run = comfy.run(graph)
@@ -47,9 +47,9 @@ def test_frames_and_latent_video_are_each_other_s_inverse(comfy):
 @pytest.mark.parametrize(
     ("kind", "shape", "inputs", "words"),
     [
-        ("ODVAEFramesToLatentVideo", (5, 4, 2, 2), {"clips": 2}, "that clips divides"),
+        ("ODVAEFramesToLatentVideo", (5, 4, 2, 2), {"clips": 2}, "whose number is a multiple of"),
         ("ODVAEFramesToLatentVideo", (1, 4, 5, 2, 2), {"clips": 1}, "needs no conversion"),
-        ("ODVAELatentVideoToFrames", (5, 4, 2, 2), {}, "need no conversion"),
+        ("ODVAELatentVideoToFrames", (5, 4, 2, 2), {}, "needs no conversion"),
     ],
 )
 def test_what_needs_no_conversion_is_refused_in_words(comfy, kind, shape, inputs, words):

@@ -1,4 +1,4 @@
-"""Load OD-VAE takes files that ComfyUI lists, says what it found, and refuses others in words."""
+"""Load OD-VAE takes files that ComfyUI lists, describes them, and rejects others with a reason."""
 
 import hashlib
 

@@ -1,13 +1,13 @@
-"""Workflows that were saved with version 0.1.0 run, and their numbers mean what they meant."""
+"""Workflows that version 0.1.0 saved run, and their values have the same meaning."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.comfyui.bench import STREAM, Bench
-from tests.comfyui.stage import SMALL
 from tests.comfyui.tensors import make_frames
+from tests.comfyui.vae_graph import STREAM, VaeGraph
+from tests.comfyui.workflow_files import SMALL
 
 pytestmark = pytest.mark.comfyui
 SAVED = Path(__file__).parents[1] / "data" / "workflows-0.1.0"
@@ -15,11 +15,11 @@ ORDER = sorted((path.stem for path in SAVED.glob("*.json")), reverse=True)
 
 
 @pytest.mark.parametrize("name", ORDER)  # latents_to_disk before latents_from_disk
-def test_a_workflow_of_version_0_1_0_runs(stage, name):
+def test_a_workflow_of_version_0_1_0_runs(workflow_server, name):
     prompt = json.loads((SAVED / f"{name}.json").read_text())
     for node in prompt.values():
         node["inputs"] |= {key: SMALL[key] for key in SMALL if key in node["inputs"]}
-    run = stage.run(prompt)
+    run = workflow_server.run(prompt)
     assert run.status == "success", run.message
 
 
@@ -34,8 +34,8 @@ def test_a_workflow_of_version_0_1_0_runs(stage, name):
     ],
 )
 def test_saved_numbers_keep_their_meaning(comfy, given, told):
-    bench = Bench(comfy, STREAM)
-    bench.encode(
+    vae_graph = VaeGraph(comfy, STREAM)
+    vae_graph.encode(
         make_frames(17), **{"schedule": "auto", "frames": 0, "tile": 0, "overlap": 32} | given
     )
-    assert any(told in text for text in bench.run().texts)
+    assert any(told in text for text in vae_graph.run().texts)

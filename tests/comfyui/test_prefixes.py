@@ -1,13 +1,13 @@
-"""Filename prefixes take ComfyUI's placeholders, and lead nowhere but into the output folder."""
+"""Filename prefixes: ComfyUI's placeholders are filled in, and paths stay in the output folder."""
 
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from tests.comfyui.bench import STREAM
 from tests.comfyui.graph import Graph
 from tests.comfyui.tensors import make_latent
+from tests.comfyui.vae_graph import STREAM
 
 pytestmark = pytest.mark.comfyui
 OUTSIDE = ["../escaped", "/tmp/escaped", "a/../../escaped", "out/", "", "C:\\out", "a:b"]

@@ -1,4 +1,4 @@
-"""ComfyUI's nodes that save keep what Load OD-VAE needs to know the network again."""
+"""ComfyUI's nodes that save keep the metadata that Load OD-VAE needs."""
 
 from pathlib import Path
 

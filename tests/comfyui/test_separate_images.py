@@ -1,12 +1,12 @@
-"""With latents_4d = separate images, ComfyUI's own nodes exchange batches of pictures, in 4D."""
+"""With latents_4d = separate images, ComfyUI's own nodes exchange batches of images in 4D."""
 
 import pytest
 import torch
 
 from odvae_core import Tiles
 from tests.comfyui.graph import Graph
-from tests.comfyui.stage import CHECKPOINTS, SAMPLE
 from tests.comfyui.tensors import CLOSE, make_frames, make_latent, to_image, to_video
+from tests.comfyui.workflow_files import CHECKPOINTS, SAMPLE
 
 pytestmark = pytest.mark.comfyui
 STREAM, CLIP = "stream.safetensors", "clip.safetensors"
@@ -101,7 +101,7 @@ def load_frames(graph):
 
 
 @pytest.mark.parametrize("kind", ["VAEEncode", "VAEEncodeForInpaint"])
-def test_stable_diffusion_samples_the_images(stage, kind):
+def test_stable_diffusion_samples_the_images(workflow_server, kind):
     graph = Graph()
     loader = graph.add("CheckpointLoaderSimple", ckpt_name=SD15)
     vae = add_loader(graph)
@@ -114,13 +114,13 @@ def test_stable_diffusion_samples_the_images(stage, kind):
     sampled = add_sampled(graph, loader, *add_prompts(graph, loader), latent)
     graph.add("TestDump", value=sampled, name="sampled")
     graph.add("TestDump", value=graph.add("VAEDecode", vae=vae, samples=sampled), name="image")
-    run = stage.run(graph)
+    run = workflow_server.run(graph)
     assert run.status == "success", run.message
-    assert stage.take("sampled").shape == (3, 4, 6, 8)
-    assert stage.take("image").shape == (3, 48, 64, 3)
+    assert workflow_server.take("sampled").shape == (3, 4, 6, 8)
+    assert workflow_server.take("image").shape == (3, 48, 64, 3)
 
 
-def test_stable_video_diffusion_takes_the_first_image(stage):
+def test_stable_video_diffusion_takes_the_first_image(workflow_server):
     graph = Graph()
     loader = graph.add("ImageOnlyCheckpointLoader", ckpt_name=SVD)
     vae = add_loader(graph)
@@ -139,6 +139,6 @@ def test_stable_video_diffusion_takes_the_first_image(stage):
     linked = [conditioning[slot] for slot in range(3)]
     sampled = add_sampled(graph, loader, *linked)
     graph.add("TestDump", value=graph.add("VAEDecode", vae=vae, samples=sampled), name="image")
-    run = stage.run(graph)
+    run = workflow_server.run(graph)
     assert run.status == "success", run.message
-    assert stage.take("image").shape == (3, 48, 64, 3)
+    assert workflow_server.take("image").shape == (3, 48, 64, 3)

@@ -1,4 +1,4 @@
-"""Every workflow's API twin runs in a real ComfyUI and gives what the core gives."""
+"""Every workflow in API form runs in a real ComfyUI and returns the core's results."""
 
 import json
 import tomllib
@@ -14,7 +14,8 @@ from odvae_core.metrics import psnr
 from odvae_core.video import read_video
 from tests.comfyui.conftest import make_network
 from tests.comfyui.server import ROOT, Server
-from tests.comfyui.stage import (
+from tests.comfyui.tensors import CLOSE, to_image, to_video
+from tests.comfyui.workflow_files import (
     CHECKPOINTS,
     CVVAE,
     FRAMES,
@@ -24,7 +25,6 @@ from tests.comfyui.stage import (
     list_workflows,
     read_prompt,
 )
-from tests.comfyui.tensors import CLOSE, to_image, to_video
 
 pytestmark = pytest.mark.comfyui
 PREFIX = "ODVAE"
@@ -34,8 +34,8 @@ FRONTEND_ONLY = "MarkdownNote"
 class Played:
     """A workflow that ran: `take` reads what a node gave, by the kind of the node."""
 
-    def __init__(self, stage: Server, name: str):
-        self.stage, self.prompt = stage, read_prompt(name)
+    def __init__(self, workflow_server: Server, name: str):
+        self.workflow_server, self.prompt = workflow_server, read_prompt(name)
         self.kinds = {}
         for number, node in list(self.prompt.items()):
             self.kinds.setdefault(node["class_type"], []).append(number)
@@ -47,17 +47,17 @@ class Played:
             for i, number in enumerate(self.kinds[kind]):
                 dump = {"value": [number, slot], "name": f"{kind}-{slot}-{i}"}
                 self.prompt[f"dump {kind} {slot} {i}"] = {"class_type": "TestDump", "inputs": dump}
-        self.run = self.stage.run(self.prompt)
+        self.run = self.workflow_server.run(self.prompt)
         assert self.run.status == "success", self.run.message
         return self
 
     def take(self, kind: str, slot: int = 0, i: int = 0) -> torch.Tensor:
-        return self.stage.take(f"{kind}-{slot}-{i}")
+        return self.workflow_server.take(f"{kind}-{slot}-{i}")
 
     def file(self, kind: str):
         """The file that the node of this kind wrote."""
         (saved,) = next(iter(self.run.outputs[self.kinds[kind][0]].values()))[:1]
-        return self.stage.base / "output" / saved["subfolder"] / saved["filename"]
+        return self.workflow_server.base / "output" / saved["subfolder"] / saved["filename"]
 
 
 def count_frames(path) -> int:
@@ -71,9 +71,9 @@ ENCODED, DECODED = ("ODVAETemporalTiledEncode", 0), ("ODVAETemporalTiledDecode",
 
 
 @pytest.fixture(scope="module")
-def clip(stage):
+def clip(workflow_server):
     """The sample that the workflows load, [1, 3, 13, 48, 64]."""
-    return read_video(stage.base / SAMPLE)
+    return read_video(workflow_server.base / SAMPLE)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,8 @@ def default():
 
 
 @torch.inference_mode()
-def test_reconstruct_and_compare_gives_the_core_s_clip_and_its_psnr(stage, default):
-    played = Played(stage, "reconstruct_and_compare")
+def test_reconstruct_and_compare_gives_the_core_s_clip_and_its_psnr(workflow_server, default):
+    played = Played(workflow_server, "reconstruct_and_compare")
     played.play(CLIP, ENCODED, DECODED, ("ODVAECompareVideos", 3))
     clip = to_video(played.take(*CLIP))
     latent = default.encode(clip).mode()
@@ -97,8 +97,8 @@ def test_reconstruct_and_compare_gives_the_core_s_clip_and_its_psnr(stage, defau
 
 
 @torch.inference_mode()
-def test_long_video_file_to_file_gives_the_core_s_streamed_clip(stage, clip, default):
-    played = Played(stage, "long_video_file_to_file").play(("ODVAEEncodeVideoFile", 0))
+def test_long_video_file_to_file_gives_the_core_s_streamed_clip(workflow_server, clip, default):
+    played = Played(workflow_server, "long_video_file_to_file").play(("ODVAEEncodeVideoFile", 0))
     latent = default.encode(clip, Stream()).mode()
     torch.testing.assert_close(played.take("ODVAEEncodeVideoFile"), latent, **CLOSE)
     written = read_video(played.file("ODVAEDecodeToVideoFile"))
@@ -106,11 +106,11 @@ def test_long_video_file_to_file_gives_the_core_s_streamed_clip(stage, clip, def
 
 
 @torch.inference_mode()
-def test_tail_inflate_gives_the_core_s_inflated_vae_beside_the_image_vae(stage):
-    played = Played(stage, "tail_inflate_an_image_vae")
+def test_tail_inflate_gives_the_core_s_inflated_vae_beside_the_image_vae(workflow_server):
+    played = Played(workflow_server, "tail_inflate_an_image_vae")
     played.play(CLIP, ENCODED, DECODED, ("VAEDecode", 0))
     clip = to_video(played.take(*CLIP))
-    inflated = inflate(stage.base / VAE, "odvae-stream")
+    inflated = inflate(workflow_server.base / VAE, "odvae-stream")
     latent = inflated.encode(clip).mode()
     torch.testing.assert_close(played.take(*ENCODED), latent, **CLOSE)
     torch.testing.assert_close(played.take(*DECODED), to_image(inflated.decode(latent)), **CLOSE)
@@ -120,34 +120,34 @@ def test_tail_inflate_gives_the_core_s_inflated_vae_beside_the_image_vae(stage):
 
 
 @torch.inference_mode()
-def test_image_to_video_decodes_svd_s_frames_at_four_frames_each(stage):
-    played = Played(stage, "image_to_video_with_svd").play(("KSampler", 0), DECODED)
+def test_image_to_video_decodes_svd_s_frames_at_four_frames_each(workflow_server):
+    played = Played(workflow_server, "image_to_video_with_svd").play(("KSampler", 0), DECODED)
     sampled = played.take("KSampler")
     assert sampled.shape == (3, 4, 6, 8)
     assert sampled.std() > 0
-    inflated = inflate(stage.base / VAE, "odvae-stream")
+    inflated = inflate(workflow_server.base / VAE, "odvae-stream")
     expected = to_image(inflated.decode(sampled.movedim(0, 1)[None]))
     torch.testing.assert_close(played.take(*DECODED), expected, **CLOSE)
     assert count_frames(played.file("SaveVideo")) == 1 + 4 * 2
 
 
 @torch.inference_mode()
-def test_image_to_video_takes_a_cv_vae_which_shares_svd_s_latent_space(stage):
-    played = Played(stage, "image_to_video_with_svd")
+def test_image_to_video_takes_a_cv_vae_which_shares_svd_s_latent_space(workflow_server):
+    played = Played(workflow_server, "image_to_video_with_svd")
     (inflated,) = played.kinds["ODVAETailInflate"]
     inputs = {"checkpoint": "cvvae.safetensors", "dtype": "auto", "latents_4d": "one clip"}
     played.prompt[inflated] = {"class_type": "ODVAELoad", "inputs": inputs}
     sampled = played.play(("KSampler", 0), DECODED).take("KSampler")
-    expected = odvae_core.load(stage.base / CVVAE).decode(sampled.movedim(0, 1)[None])
+    expected = odvae_core.load(workflow_server.base / CVVAE).decode(sampled.movedim(0, 1)[None])
     torch.testing.assert_close(played.take(*DECODED), to_image(expected), **CLOSE)
     assert count_frames(played.file("SaveVideo")) == 1 + 4 * 2
 
 
 @torch.inference_mode()
-def test_video_to_video_samples_the_clip_s_own_latent_frames(stage):
-    played = Played(stage, "video_to_video_with_sd15")
+def test_video_to_video_samples_the_clip_s_own_latent_frames(workflow_server):
+    played = Played(workflow_server, "video_to_video_with_sd15")
     played.play(("ImageScale", 0), ENCODED, ("KSampler", 0), DECODED)
-    inflated = inflate(stage.base / CHECKPOINTS[1], "odvae-stream")
+    inflated = inflate(workflow_server.base / CHECKPOINTS[1], "odvae-stream")
     latent = inflated.encode(to_video(played.take("ImageScale"))).mode()
     torch.testing.assert_close(played.take(*ENCODED), latent, **CLOSE)
     sampled = played.take("KSampler")
@@ -159,21 +159,21 @@ def test_video_to_video_samples_the_clip_s_own_latent_frames(stage):
 
 
 @torch.inference_mode()
-def test_latents_come_back_from_disk_as_they_went(stage, default):
-    written = Played(stage, "latents_to_disk").play(("ODVAEEncodeVideoFile", 0))
+def test_latents_come_back_from_disk_as_they_went(workflow_server, default):
+    written = Played(workflow_server, "latents_to_disk").play(("ODVAEEncodeVideoFile", 0))
     latent = written.take("ODVAEEncodeVideoFile")
-    read = Played(stage, "latents_from_disk").play(("LoadLatent", 0))
+    read = Played(workflow_server, "latents_from_disk").play(("LoadLatent", 0))
     torch.testing.assert_close(read.take("LoadLatent"), latent, atol=0, rtol=0)
     film = read_video(read.file("ODVAEDecodeToVideoFile"))
     assert psnr(film, default.decode(latent, Stream()).clamp(-1, 1)).min() > 30
 
 
-def test_the_template_browser_offers_every_graph_with_its_thumbnail(stage):
-    assert sorted(stage.get("/workflow_templates")["odvae"]) == sorted(list_workflows())
+def test_the_template_browser_offers_every_graph_with_its_thumbnail(workflow_server):
+    assert sorted(workflow_server.get("/workflow_templates")["odvae"]) == sorted(list_workflows())
     for name in list_workflows():
         address = f"/api/workflow_templates/odvae/{name}"
-        assert stage.get(f"{address}.json")["nodes"]
-        assert stage.get(f"{address}.jpg") == (WORKFLOWS / f"{name}.jpg").read_bytes()
+        assert workflow_server.get(f"{address}.json")["nodes"]
+        assert workflow_server.get(f"{address}.jpg") == (WORKFLOWS / f"{name}.jpg").read_bytes()
 
 
 @pytest.mark.parametrize("name", list_workflows())

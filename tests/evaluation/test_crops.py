@@ -1,9 +1,9 @@
-"""Which clips are found, and what is cut of them."""
+"""The clips of an evaluation, and their crops."""
 
 import pytest
 import torch
 
-from odvae_core.evaluation import Protocol, cut_crops, list_clips
+from odvae_core.evaluation import Protocol, cut_crops, list_videos
 from odvae_core.video import ListingError, VideoError, read_video
 from tests.media import draw_noise, draw_numbers, make_clip, read_numbers
 
@@ -12,11 +12,11 @@ def test_folders_are_searched_and_clips_named_by_their_place_below(tmp_path):
     (tmp_path / "b").mkdir()
     for name in ("z.mp4", "b/a.MKV", "._z.mp4", "still.png", "notes.txt"):
         (tmp_path / name).touch()
-    assert list_clips([tmp_path]) == {
+    assert list_videos([tmp_path]) == {
         "b/a.MKV": tmp_path / "b/a.MKV",
         "z.mp4": tmp_path / "z.mp4",
     }
-    assert list(list_clips([tmp_path / "notes.txt"])) == ["notes.txt"]
+    assert list(list_videos([tmp_path / "notes.txt"])) == ["notes.txt"]
 
 
 def test_two_clips_of_one_name_are_refused(tmp_path):
@@ -24,14 +24,14 @@ def test_two_clips_of_one_name_are_refused(tmp_path):
         (tmp_path / place).mkdir()
         (tmp_path / place / "clip.mp4").touch()
     with pytest.raises(ListingError, match=r"two clips named clip\.mp4: rename one"):
-        list_clips([tmp_path / "a", tmp_path / "b"])
+        list_videos([tmp_path / "a", tmp_path / "b"])
 
 
 def test_a_missing_path_and_an_empty_folder_are_refused(tmp_path):
     with pytest.raises(ListingError, match="none: no such file or folder"):
-        list_clips([tmp_path / "none"])
+        list_videos([tmp_path / "none"])
     with pytest.raises(ListingError, match="a folder without videos"):
-        list_clips([tmp_path])
+        list_videos([tmp_path])
 
 
 def test_pieces_follow_one_another_in_strides_and_the_rest_is_left(tmp_path):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from odvae_core.evaluation import enter_diffusers
+from odvae_core.evaluation import make_diffusers_candidate
 from odvae_core.files.tensorfile import hash_file
 from odvae_core.padding import ClipSize
 
@@ -19,7 +19,7 @@ SIZE = ClipSize(5, 16, 16)
 
 @dataclass
 class Encoded:
-    """What encoders give: the mode of a distribution, that nothing may sample."""
+    """The output of encoders: a distribution with a mode, which must not be sampled."""
 
     latent: torch.Tensor
 
@@ -58,7 +58,7 @@ class Pictures(nn.Module):
 
 
 class Quantised(Pictures):
-    """A VQGAN, whose encoder gives the latent itself."""
+    """A VQGAN, whose encoder returns the latent itself."""
 
     def encode(self, pictures):
         return SimpleNamespace(latents=super().encode(pictures).latent)
@@ -119,8 +119,10 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def enter(class_name, folder, size=SIZE):
-    return enter_diffusers(class_name, class_name, folder, torch.float32, torch.device("cpu"), size)
+def make_candidate(class_name, folder, size=SIZE):
+    return make_diffusers_candidate(
+        class_name, class_name, folder, torch.float32, torch.device("cpu"), size
+    )
 
 
 def blocks(frames, height, width, step):
@@ -132,7 +134,7 @@ def blocks(frames, height, width, step):
 
 @pytest.mark.parametrize("class_name", ["AutoencoderKL", "VQModel"])
 def test_a_2d_vae_goes_frame_by_frame(folder, class_name):
-    candidate = enter(class_name, folder)
+    candidate = make_candidate(class_name, folder)
     video = blocks(5, 16, 16, 2)
     torch.testing.assert_close(candidate.reconstruct(video), video)
 
@@ -140,26 +142,26 @@ def test_a_2d_vae_goes_frame_by_frame(folder, class_name):
 def test_svds_decoder_is_told_the_frames_of_the_clip(folder):
     video = blocks(5, 16, 16, 2)
     mean = video.mean(2, keepdim=True).expand_as(video)
-    candidate = enter("AutoencoderKLTemporalDecoder", folder)
+    candidate = make_candidate("AutoencoderKLTemporalDecoder", folder)
     torch.testing.assert_close(candidate.reconstruct(video), mean)
 
 
 def test_a_3d_vae_gets_whole_clips_padded_as_it_needs(folder):
     video = blocks(1, 12, 20, 8).expand(-1, -1, 7, -1, -1)
-    candidate = enter("AutoencoderKLWan", folder, ClipSize(7, 12, 20))
+    candidate = make_candidate("AutoencoderKLWan", folder, ClipSize(7, 12, 20))
     assert candidate.reconstruct(video).shape == video.shape
     torch.testing.assert_close(candidate.reconstruct(video)[..., :8, :16], video[..., :8, :16])
 
 
 def test_a_3d_vae_that_takes_whole_pieces_gets_them(folder):
     video = blocks(1, 16, 16, 8).expand(-1, -1, 5, -1, -1)
-    candidate = enter("AutoencoderKLCogVideoX", folder)
+    candidate = make_candidate("AutoencoderKLCogVideoX", folder)
     torch.testing.assert_close(candidate.reconstruct(video), video)
     assert candidate.facts["vcpr"] == 3 * 9 * 256 / (3 * 3 * 4)
 
 
 def test_facts_are_of_the_local_files(folder):
-    candidate = enter("AutoencoderKLWan", folder)
+    candidate = make_candidate("AutoencoderKLWan", folder)
     assert Clips.loaded == str(folder)
     assert candidate.facts == {
         "parameters": 5,
@@ -167,23 +169,23 @@ def test_facts_are_of_the_local_files(folder):
         "run": "AutoencoderKLWan of diffusers, float32 on cpu",
         "sha256": hash_file(folder / "diffusion_pytorch_model.safetensors"),
     }
-    assert enter("AutoencoderKL", folder).facts["vcpr"] == 4
+    assert make_candidate("AutoencoderKL", folder).facts["vcpr"] == 4
 
 
 def test_a_configuration_that_shortens_otherwise_is_refused(folder):
-    candidate = enter("AutoencoderKLMagvit", folder)
-    with pytest.raises(ValueError, match=r"Magvit made \[1, 3, 4.*of \[1, 3, 5.*leave this"):
+    candidate = make_candidate("AutoencoderKLMagvit", folder)
+    with pytest.raises(ValueError, match=r"Magvit returned \[1, 3, 4.*for \[1, 3, 5.*leave this"):
         candidate.reconstruct(blocks(5, 16, 16, 8))
 
 
 def test_a_missing_package_class_or_folder_is_refused(folder, monkeypatch):
     with pytest.raises(ValueError, match=r"diffusers Nothing; choose one of AutoencoderKL, VQ"):
-        enter("Nothing", folder)
-    with pytest.raises(ValueError, match=r"none: holds no config\.json"):
-        enter("VQModel", folder / "none")
+        make_candidate("Nothing", folder)
+    with pytest.raises(ValueError, match=r"none: has no config\.json"):
+        make_candidate("VQModel", folder / "none")
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(ValueError, match="run `pip install diffusers`, or leave this candidate"):
-        enter("VQModel", folder)
+        make_candidate("VQModel", folder)
 
 
 def test_weights_that_do_not_load_are_refused(folder, monkeypatch):
@@ -191,5 +193,5 @@ def test_weights_that_do_not_load_are_refused(folder, monkeypatch):
         raise OSError("no file named diffusion_pytorch_model.bin")
 
     monkeypatch.setattr(Pictures, "from_pretrained", fail)
-    with pytest.raises(ValueError, match=r"can't load it as AutoencoderKL .*are its weights there"):
-        enter("AutoencoderKL", folder)
+    with pytest.raises(ValueError, match=r"can't load it as AutoencoderKL .*check that the folder"):
+        make_candidate("AutoencoderKL", folder)

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from odvae_core.evaluation import Candidate, JournalError, merge, summarise
+from odvae_core.evaluation import Candidate, JournalError, merge_journals, summarise
 from odvae_core.evaluation import engine as engine_module
-from tests.evaluation.small import (
+from tests.evaluation.small_evaluation import (
     LEVEL,
     PROTOCOL,
     break_on_noise,
@@ -83,7 +83,7 @@ def test_a_clip_that_cannot_be_measured_is_named_and_counted_and_in_no_mean(fold
 def test_values_that_are_not_finite_leave_the_clip_out_for_all(folder):
     summary = run(folder, [brighten("two", 2), Candidate("broken", break_on_noise)])
     assert [entry["clip"] for entry in summary["left_out"]] == ["a.mkv", "short.mkv"]
-    assert "a.mkv: broken makes values of it that aren't finite" in str(summary["left_out"])
+    assert "a.mkv: the reconstruction by broken isn't finite" in str(summary["left_out"])
     assert {(entry["clip"], entry["contender"]) for entry in summary["clips"]} == {
         ("b.mkv", "two"),
         ("b.mkv", "broken"),
@@ -132,13 +132,13 @@ def test_shards_merged_equal_the_whole(folder, two, tmp_path):
     for index, path in enumerate(paths):
         run(folder, two, path, make_networks(), slice(index, None, 2))
     for order in (paths, paths[::-1]):
-        merged = summarise(merge(order))
+        merged = summarise(merge_journals(order))
         assert without_times(merged) == without_times(run(folder, two, networks=make_networks()))
 
 
 def test_clips_that_no_merged_journal_holds_are_missing_and_said_so(folder, two, tmp_path):
     run(folder, two, tmp_path / "1.jsonl", share=slice(0, 1))
-    summary = summarise(merge([tmp_path / "1.jsonl"]))
+    summary = summarise(merge_journals([tmp_path / "1.jsonl"]))
     assert summary["missing"] == ["b.mkv", "short.mkv"]
     assert summary["protocol"].endswith("clips 1")
 
@@ -152,12 +152,14 @@ def test_a_journal_of_another_evaluation_is_refused(folder, two, tmp_path, chang
         "facts": [two[0], Candidate("four", two[1].reconstruct, {"sha256": "0" * 64})],
         "judges": two,
     }
-    with pytest.raises(JournalError, match=r"of another evaluation, its (contenders|judges) diff"):
+    with pytest.raises(
+        JournalError, match=r"belongs to another evaluation, its (contenders|judges) diff"
+    ):
         run(folder, other[change], path, make_networks() if change == "judges" else None)
 
 
 def test_two_candidates_of_one_name_are_refused(folder):
-    with pytest.raises(ValueError, match="two candidates named two; name them"):
+    with pytest.raises(ValueError, match="two candidates named two; rename one"):
         run(folder, [brighten("two", 2), brighten("two", 4)])
 
 

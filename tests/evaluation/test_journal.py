@@ -1,11 +1,11 @@
-"""The journal's file: whole lines, one evaluation, no clip twice."""
+"""The journal's file: complete lines, one evaluation, no clip twice."""
 
 import json
 
 import pytest
 import torch
 
-from odvae_core.evaluation import Journal, JournalError, Line, merge
+from odvae_core.evaluation import Journal, JournalError, Line, merge_journals
 from odvae_core.evaluation import journal as journal_module
 
 HEADER = {"protocol": {"frames": 5}, "contenders": {"x": {"vcpr": 1.5}}, "clips": ["a", "b"]}
@@ -59,7 +59,7 @@ def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):
 def test_another_file_is_refused_and_left_as_it_is(tmp_path, content):
     path = tmp_path / "j.jsonl"
     path.write_bytes(content)
-    with pytest.raises(JournalError, match=r"j\.jsonl is no journal of `odvae evaluate`"):
+    with pytest.raises(JournalError, match=r"j\.jsonl isn't a journal of `odvae evaluate`"):
         Journal(HEADER, path)
     assert path.read_bytes() == content
 
@@ -67,7 +67,7 @@ def test_another_file_is_refused_and_left_as_it_is(tmp_path, content):
 def test_a_journal_of_a_later_format_is_refused(tmp_path):
     path = tmp_path / "j.jsonl"
     path.write_text(json.dumps({"format": 2, **HEADER}) + "\n")
-    with pytest.raises(JournalError, match="is of format 2; this version reads 1"):
+    with pytest.raises(JournalError, match="has format 2; this version reads 1"):
         Journal(HEADER, path)
 
 
@@ -84,22 +84,22 @@ def test_what_differs_is_named(tmp_path):
 
 def test_merging_refuses_a_clip_that_was_measured_twice(tmp_path):
     paths = [write(tmp_path / name, Line("a", "x")) for name in ("1.jsonl", "2.jsonl")]
-    with pytest.raises(JournalError, match="both hold a; merge journals of different shards"):
-        merge(paths)
+    with pytest.raises(JournalError, match="both contain a; merge journals of different shards"):
+        merge_journals(paths)
 
 
 def test_merging_refuses_journals_of_two_evaluations(tmp_path):
     first = write(tmp_path / "1.jsonl")
     Journal({**HEADER, "clips": ["a"]}, tmp_path / "2.jsonl")
-    with pytest.raises(JournalError, match=r"2\.jsonl is of another evaluation, its clips differ"):
-        merge([first, tmp_path / "2.jsonl"])
+    with pytest.raises(JournalError, match=r"2\.jsonl belongs to another .*, its clips differ"):
+        merge_journals([first, tmp_path / "2.jsonl"])
     with pytest.raises(JournalError, match=r"3\.jsonl can't be read"):
-        merge([first, tmp_path / "3.jsonl"])
+        merge_journals([first, tmp_path / "3.jsonl"])
 
 
 def test_merging_changes_no_journal(tmp_path):
     path = write(tmp_path / "1.jsonl", Line("a", "x"))
     path.write_bytes(path.read_bytes() + b"torn")
     before = path.read_bytes()
-    assert set(merge([path]).lines) == {("a", "x")}
+    assert set(merge_journals([path]).lines) == {("a", "x")}
     assert path.read_bytes() == before

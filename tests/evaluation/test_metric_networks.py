@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 def test_lpips_is_of_each_frame(folder):
     path = folder / "alex.pth"
     networks = load_metric_networks({"lpips_alex": path}, torch.device("cpu"))
-    (values,) = networks.compare(VIDEO, VIDEO.flip(2)).values()
+    (values,) = networks.compute_distances(VIDEO, VIDEO.flip(2)).values()
     assert torch.equal(values, load_lpips("alex", path)(VIDEO, VIDEO.flip(2)))
     assert values.shape == (1, 2)
     assert networks.sha256 == {"lpips_alex": hash_file(path)}
@@ -46,16 +46,16 @@ def test_lpips_is_of_each_frame(folder):
 def test_features_are_of_each_clip(folder):
     path = folder / "network.pt"
     networks = load_metric_networks({"i3d": path, "c3d": path}, torch.device("cpu"))
-    assert {name: rows.shape for name, rows in networks.observe(VIDEO).items()} == {
+    assert {name: rows.shape for name, rows in networks.compute_features(VIDEO).items()} == {
         "i3d": (1, 3),
         "c3d": (1, 3),
     }
     assert networks.sha256 == dict.fromkeys(("i3d", "c3d"), hash_file(path))
-    assert networks.compare(VIDEO, VIDEO) == {}
+    assert networks.compute_distances(VIDEO, VIDEO) == {}
 
 
 def test_a_file_of_something_else_is_refused(folder):
-    with pytest.raises(CheckpointError, match=r"alex\.pth is no TorchScript file"):
+    with pytest.raises(CheckpointError, match=r"alex\.pth isn't a TorchScript file"):
         load_metric_networks({"i3d": folder / "alex.pth"}, torch.device("cpu"))
     with pytest.raises(ValueError, match="'vgg'; choose one of lpips_alex, lpips_vgg, i3d, c3d"):
         load_metric_networks({"vgg": folder / "alex.pth"}, torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""The protocol: what it refuses, and what it says."""
+"""The protocol: validation and text."""
 
 import pytest
 
@@ -8,12 +8,12 @@ from odvae_core.evaluation import Protocol
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"crops": 6}, "a piece has 5: for more raise the pieces"),
+        ({"crops": 6}, "a piece has 5: increase the pieces"),
         ({"frames": 1}, "give 2 or more"),
         ({"size": 8}, "SSIM takes sides of 11"),
         ({"size": 64, "short_sides": (128, 32)}, "short side of 32.*lower the size from 64"),
-        ({"short_sides": (256, 256)}, "name each once"),
-        ({"stride": 0}, "got stride = 0; give whole numbers of 1 or more"),
+        ({"short_sides": (256, 256)}, "give each once"),
+        ({"stride": 0}, "got stride = 0; give integers of 1 or more"),
     ],
 )
 def test_a_protocol_that_no_clip_can_meet_is_refused(values, message):

@@ -5,17 +5,17 @@ import math
 import pytest
 import torch
 
-from odvae_core.evaluation import Scores, evaluate_crops
+from odvae_core.evaluation import CropScores, evaluate_crops
 from odvae_core.metrics import ssim
 
 
 def psnr_of(levels):
-    """PSNR in dB of an error of so many of 255 levels."""
+    """PSNR in dB of an error of this number of 255 levels."""
     return 20 * math.log10(255 / levels)
 
 
 def shift(video, levels):
-    """Frames [1, 3, T, H, W], each made brighter by so many levels."""
+    """Frames [1, 3, T, H, W], each brightened by its number of levels."""
     return video + torch.tensor(levels).view(1, 1, -1, 1, 1) / 127.5
 
 
@@ -24,7 +24,7 @@ LEVELS = [1.0, 2, 3, 4, 5, 2, 3, 4, 5]
 
 
 def test_means_are_of_the_figures_of_frames():
-    scores = Scores()
+    scores = CropScores()
     bright = shift(GREY, LEVELS)
     scores.add(GREY, bright, 16)
     means = scores.means()
@@ -35,25 +35,25 @@ def test_means_are_of_the_figures_of_frames():
 
 
 def test_positions_are_the_first_frame_and_then_the_places_in_the_group():
-    scores = Scores()
+    scores = CropScores()
     scores.add(GREY, shift(GREY, LEVELS), 16)
     assert scores.by_position() == pytest.approx([psnr_of(n) for n in (1, 2, 3, 4, 5)], abs=1e-4)
 
 
 def test_crops_without_a_whole_group_have_no_positions():
-    scores = Scores()
+    scores = CropScores()
     scores.add(GREY[:, :, :4], shift(GREY[:, :, :4], LEVELS[:4]), 16)
     assert scores.by_position() == []
 
 
 def test_equal_frames_count_100_db_and_hide_no_others():
-    scores = Scores()
+    scores = CropScores()
     scores.add(GREY[:, :, :2], shift(GREY[:, :, :2], [0.0, 5]), 16)
     assert scores.means()["psnr"] == pytest.approx((100 + psnr_of(5)) / 2, abs=1e-4)
 
 
 def test_the_error_at_borders_stands_beside_that_elsewhere():
-    scores = Scores(borders=(5,))
+    scores = CropScores(borders=(5,))
     scores.add(GREY, shift(GREY, [0.0, 1, 1, 1, 1, 9, 9, 9, 9]), 16)
     means = scores.means()
     assert means["border"] == pytest.approx(8 / 255, abs=1e-6)
@@ -61,7 +61,7 @@ def test_the_error_at_borders_stands_beside_that_elsewhere():
 
 
 def test_other_figures_are_averaged_beside():
-    scores = Scores()
+    scores = CropScores()
     for value in (1.0, 3.0):
         scores.add(GREY, shift(GREY, LEVELS), 16, {"lpips_alex": torch.full((1, 9), value)})
     assert scores.means()["lpips_alex"] == 2

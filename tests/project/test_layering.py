@@ -96,6 +96,8 @@ def name_targets(node: ast.AST, path: Path, root: Path) -> list[tuple[str, bool]
     if not node.level:
         return [(str(node.module), False)]
     package = path.parent.relative_to(root).parts
+    if node.level > len(package) + 1:
+        return [("outside the checkout", True)]
     base = package[: len(package) - node.level + 1] + tuple((node.module or "").split("."))
     prefix = ".".join(part for part in base if part)
     return [(f"{prefix}.{alias.name}".lstrip("."), True) for alias in node.names]
@@ -206,6 +208,7 @@ def project(tmp_path):
         ("import matplotlib.pyplot", True),
         ("import odvae_core.config", True),
         ("from ...nodes import vae", True),
+        ("from .....nodes import vae", True),
         ("def go():\n    import requests", True),
     ],
 )

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from odvae_core.video import VideoError, VideoReader
-from odvae_core.video.pixels import to_bytes
+from odvae_core.video.chunk import to_bytes
 
 from ..config import DataConfig
 from ..keyed_random import KeyedRandom

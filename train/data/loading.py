@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from odvae_core.video import ListedClip, ListingError, VideoError, list_place
+from odvae_core.video import ListedClip, ListingError, VideoError, list_clips
 
 from ..config import ConfigError, DataConfig
 from ..config_sections import SourceConfig
@@ -90,7 +90,7 @@ def find_entries(config: DataConfig, source: SourceConfig) -> list[ListedClip]:
     """All clips of a source."""
     path = Path(config.path, source.place)
     try:
-        entries = list_place(path)
+        entries = list_clips(path)
     except ListingError as error:
         raise ConfigError(
             f"data.path is {config.path!r}, the place of a source {source.place!r}: {error}"

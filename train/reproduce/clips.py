@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from odvae_core.evaluation import list_clips
+from odvae_core.evaluation import list_videos
 from odvae_core.video import VideoError, VideoReader, VideoWriter
 
 from ..config import ConfigError
@@ -27,7 +27,7 @@ def prepare_clips(given: Path, patterns: Sequence[str], output: Path) -> tuple[P
     of names. Existing copies are used again. Raises ConfigError where no clip is left to train on,
     or to evaluate on.
     """
-    clips = list_clips([given])
+    clips = list_videos([given])
     held_out = choose_held_out(list(clips), patterns)
     folder = output / f"clips-{hash_choice(clips, held_out)}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Nodes for the tests alone: tensors in and out, other VAEs, and what goes wrong."""
+"""Nodes for the tests: tensors in and out, other VAEs, and simulated failures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from comfy_api.latest import ComfyExtension, InputImpl, Types, io
 
 import nodes
 
+from .failures import TestCalledLayers, TestCancelAtLayer, TestFreeMemory, TestOutOfMemory
 from .small_vae import SmallVae
-from .trouble import TestCalledLayers, TestCancelAtLayer, TestFreeMemory, TestOutOfMemory
 
 
 class TestImage(io.ComfyNode):
@@ -59,7 +59,7 @@ class TestLatent(io.ComfyNode):
 
 
 class TestDump(io.ComfyNode):
-    """Whatever holds a tensor -> a file in the output folder; what holds none -> its text."""
+    """Writes a tensor to a file in the output folder; other values are returned as text."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -106,13 +106,13 @@ class TestReload(io.ComfyNode):
         return io.NodeOutput(again)
 
 
-class TestForeignVae(io.ComfyNode):
+class TestComfyVae(io.ComfyNode):
     """ComfyUI's own video VAE classes, small and with random weights."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
-            node_id="TestForeignVae",
+            node_id="TestComfyVae",
             category="test",
             inputs=[io.Combo.Input("kind", options=["wan", "hunyuan", "image"])],
             outputs=[io.Vae.Output()],
@@ -148,7 +148,7 @@ class TestVideo(io.ComfyNode):
 
 
 class TestVhsFormats(io.ComfyNode):
-    """Offers the load formats that other packs have left for VideoHelperSuite, as its nodes do."""
+    """Offers the load formats of the attribute that VideoHelperSuite's nodes read."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -200,7 +200,7 @@ class TestPack(ComfyExtension):
             TestCalledLayers,
             TestReload,
             TestFreeMemory,
-            TestForeignVae,
+            TestComfyVae,
             TestVideo,
             TestVhsFormats,
             TestSaveCheckpoint,
