@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from ..vae import VideoVAE
 from .detect import Contents, Detection, detect_network
 from .location import Source, locate
 from .metadata import unpack_metadata
-from .precision import READ, convert, find_dtype
+from .write import READ, convert
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +131,17 @@ def check_arguments(dtype: torch.dtype | None, weights: str, family: str | None)
     if weights not in SECTIONS:
         raise ValueError(f"got weights = {weights!r}; choose one of {', '.join(SECTIONS)}")
     choose_families(family)
+
+
+def find_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
+    """The widest type of stored weights. Raises `ValueError` where one is no floating point."""
+    for key, tensor in tensors.items():
+        if tensor.dtype not in READ or tensor.layout is not torch.strided or tensor.is_meta:
+            raise ValueError(
+                f"{key} is stored as {tensor.dtype}, {tensor.layout}, on {tensor.device}: "
+                "give a file of plain float32, float16 or bfloat16 weights"
+            )
+    return reduce(torch.promote_types, {tensor.dtype for tensor in tensors.values()})
 
 
 def fill(detected: Detection, dtype: torch.dtype, device: torch.device | str | None) -> None:

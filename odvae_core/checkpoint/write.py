@@ -10,7 +10,9 @@ from torch import Tensor
 from ..files.tensorfile import naming, write_safetensors
 from ..vae import VideoVAE
 from .metadata import describe_vae
-from .precision import WRITTEN, convert
+
+WRITTEN = (torch.float32, torch.float16, torch.bfloat16)
+READ = (*WRITTEN, torch.float64)
 
 RESERVED = ("format", "family", "config", "version")
 """Metadata that only `save` itself writes."""
@@ -43,3 +45,13 @@ def store(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     if dtype not in WRITTEN:
         raise ValueError(f"got dtype {dtype}; choose one of {', '.join(map(str, WRITTEN))}")
     return convert(key, tensor, dtype).cpu().contiguous()
+
+
+def convert(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """A weight in another type. Raises `ValueError` where it isn't finite in it."""
+    converted = tensor.detach().to(dtype)
+    if converted.isfinite().all():
+        return converted
+    if tensor.isfinite().all():
+        raise ValueError(f"{key} is too large for {dtype}: choose torch.bfloat16 or torch.float32")
+    raise ValueError(f"{key} holds values that aren't finite: its weights are broken, use others")

@@ -8,10 +8,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..layers.atrous import AtrousConvs
 from ..layers.coder import Coder
 from ..layers.coder_pass import CoderPass
 from ..layers.separated import (
+    AtrousConvs,
     MergeKeyframes,
     RMSNorm,
     SeparatedAttention,

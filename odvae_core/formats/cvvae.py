@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ..families.cvvae_config import CVVAE, CVVAE_SD3, CvvaeConfig, Level
-from .sizes import read_size
+from .sections import read_size
 
 ATTENTIONS = {
     "vanilla": "frame",

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ..families.ivvae_config import PRESETS, IvvaeConfig
-from .sizes import read_size
+from .sections import read_size
 
 
 def is_ivvae_config(fields: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ..families.odvae_config import Level, OdvaeConfig
-from .sizes import size_of
+from .sections import size_of
 
 NOMINAL_RESOLUTION = OdvaeConfig.resolution
 TIME_HALVINGS = 2

@@ -20,8 +20,7 @@ from ..constants import (
     SDXL_LATENT_SCALE,
 )
 from ..families.odvae_config import SD_VAE, Level, OdvaeConfig
-from .sections import strip_owner
-from .sizes import read_size
+from .sections import read_size, strip_owner
 from .unsupported import name_unsupported
 
 DIFFUSERS_NAMES = (

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from .coder import add_submodule
 from .conv import CausalConv3d, FrameConv2d
 from .norm import clip_norm
 from .stream import Step, StreamState, advance, layer_step
-from .submodule import add_submodule
 
 SEES_ALL = "its temporal attention sees all frames, so nothing comes out before the clip's end"
 """Why a network with such attention can't be streamed."""

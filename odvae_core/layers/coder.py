@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from .norm import activate, clip_norm
 from .stream import Step, StreamState, layer_step
-from .submodule import add_submodule
 
 
 class Coder(nn.Module):
@@ -37,3 +36,13 @@ class Coder(nn.Module):
     def finish(self, x: Tensor, state: StreamState | None) -> Tensor:
         norm, conv = (self.get_submodule(name) for name in self.order[-2:])
         return conv(activate(norm(x, state)), state)
+
+
+def add_submodule(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Register `module` in `root` under a dotted name, with empty modules in between."""
+    *owners, leaf = name.split(".")
+    for owner in owners:
+        if owner not in root._modules:
+            root.add_module(owner, nn.Module())
+        root = root.get_submodule(owner)
+    root.add_module(leaf, module)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
+from .coder import add_submodule
 from .norm import activate, clip_norm
 from .stream import Step, StreamState, advance, delay_to_match
-from .submodule import add_submodule
 
 
 class ResnetBlock(nn.Module):

@@ -14,6 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .attention import attend
+from .coder import add_submodule
 from .conv import Conv3d, FrameConv2d, per_frame
 from .fast import convolve_doubled
 from .group_causal import GroupCausalConv3d, with_groups
@@ -216,3 +217,36 @@ def over_branches(layer: nn.Module, names: tuple[str, ...], x: Tensor) -> Tensor
     """Apply a 2D submodule of `layer` to each half of the channels."""
     halves = zip(names, x.chunk(len(names), dim=1), strict=True)
     return torch.cat([per_frame(layer.get_submodule(name), half) for name, half in halves], dim=1)
+
+
+DILATIONS = (0, 1, 3, 6, 9, 12)
+"""Of the parallel 3x3 convolutions; 0 stands for a 1x1 one."""
+
+
+class AtrousConvs(nn.Module):
+    """Six 2D convolutions of the same features, and a 1x1 one that mixes them. Published as `PAC`.
+
+    `branches` is the number of parts, of keyframes and of motion, that the channels have.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, branches: int = 2):
+        super().__init__()
+        self.branches = branches
+        for dilation in DILATIONS:
+            kernel = 3 if dilation else 1
+            conv = nn.Conv2d(
+                in_channels, out_channels, kernel, padding=dilation, dilation=max(1, dilation)
+            )
+            add_submodule(self, f"PAC_{dilation}.conv", conv)
+        mixed = len(DILATIONS) * out_channels
+        add_submodule(self, "PAC_conv.conv", nn.Conv2d(mixed, out_channels, 1))
+        self.growth = max(1.0, mixed / in_channels)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return per_frame(self._mix, x)
+
+    def _mix(self, x: Tensor) -> Tensor:
+        outputs = [self.get_submodule(f"PAC_{dilation}.conv")(x) for dilation in DILATIONS]
+        branches = zip(*(output.chunk(self.branches, dim=1) for output in outputs), strict=True)
+        parts = [part for branch in branches for part in branch]  # first all the keyframes'
+        return self.get_submodule("PAC_conv.conv")(torch.cat(parts, dim=1))

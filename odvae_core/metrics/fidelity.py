@@ -9,11 +9,12 @@ import math
 from collections import defaultdict
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
 WINDOW, SIGMA = 11, 1.5  # the Gaussian window of SSIM (Wang et al. 2004)
+_RAW = [math.exp(-((i - WINDOW // 2) ** 2) / (2 * SIGMA**2)) for i in range(WINDOW)]
+GAUSSIAN = tuple(weight / sum(_RAW) for weight in _RAW)
 C1, C2 = 0.01**2, 0.03**2  # its constants, for a data range of 1
 
 MAX_PSNR = 100.0
@@ -42,17 +43,12 @@ def ssim(video: Tensor, reference: Tensor) -> Tensor:
     channels. ValueError: sides shorter than the window.
     """
     video, reference = _to_unit_range(video, reference)
-    batch, _, frames, height, width = video.shape
+    batch, channels, frames, height, width = video.shape
     if min(height, width) < WINDOW:
         raise ValueError(f"got frames of {height}x{width}; SSIM takes sides of {WINDOW} or more")
-    x, y = (rearrange(clip, "b c t h w -> (b c t) 1 h w") for clip in (video, reference))
-    mean_x, mean_y = _blur(x), _blur(y)
-    variance_x = _blur(x * x) - mean_x.square()
-    variance_y = _blur(y * y) - mean_y.square()
-    covariance = _blur(x * y) - mean_x * mean_y
-    similarity = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
-    similarity /= (mean_x.square() + mean_y.square() + C1) * (variance_x + variance_y + C2)
-    return rearrange(similarity, "(b c t) 1 h w -> b t (c h w)", b=batch, t=frames).mean(dim=-1)
+    planes = (rearrange(clip, "b c t h w -> (b t c) h w") for clip in (video, reference))
+    values = torch.stack([_similarity(x, y) for x, y in zip(*planes, strict=True)])
+    return values.view(batch, frames, channels).mean(dim=-1)
 
 
 def flicker(video: Tensor, reference: Tensor) -> Tensor:
@@ -116,10 +112,22 @@ def _to_unit_range(video: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     return (video.double() + 1) / 2, (reference.double() + 1) / 2
 
 
-def _blur(pictures: Tensor) -> Tensor:
-    """[N, 1, H, W] -> the Gaussian mean of every inner window, [N, 1, H - 10, W - 10]."""
-    offsets = torch.arange(WINDOW, dtype=pictures.dtype, device=pictures.device) - WINDOW // 2
-    weights = torch.exp(-offsets.square() / (2 * SIGMA**2))
-    weights /= weights.sum()
-    rows = F.conv2d(pictures, weights.view(1, 1, -1, 1))
-    return F.conv2d(rows, weights.view(1, 1, 1, -1))
+def _similarity(x: Tensor, y: Tensor) -> Tensor:
+    """The mean structural similarity of two planes [H, W]: one at a time stays in the cache."""
+    mean_x, mean_y = _blur(x), _blur(y)
+    squares, product = mean_x.square() + mean_y.square(), mean_x * mean_y
+    variances = _blur(x * x + y * y) - squares
+    covariance = _blur(x * y) - product
+    likeness = (2 * product + C1) * (2 * covariance + C2)
+    return (likeness / ((squares + C1) * (variances + C2))).mean()
+
+
+def _blur(plane: Tensor) -> Tensor:
+    """[H, W] -> the Gaussian mean of every inner window, [H - 10, W - 10]."""
+    for dim in (0, 1):
+        inner = plane.shape[dim] - WINDOW + 1
+        total = plane.narrow(dim, 0, inner) * GAUSSIAN[0]
+        for start, weight in enumerate(GAUSSIAN[1:], 1):
+            total.add_(plane.narrow(dim, start, inner), alpha=weight)
+        plane = total
+    return plane

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..layers.coder_pass import CoderPass
-from ..layers.statistics import Moments
-from ..layers.stream import Step, StreamState
+from ..layers.stream import Moments, Step, StreamState
 from .base import Output, Report, Schedule, check_piece_frames, cut_clip
 
 Pair = tuple[Tensor, Tensor | None]

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from odvae_core.layers.norm import ClipGroupNorm, FrameGroupNorm, activate
-from odvae_core.layers.statistics import Moments
-from odvae_core.layers.stream import StreamState
+from odvae_core.layers.stream import Moments, StreamState
 from tests.contract import assert_cutting_changes_nothing, draw_cuts, random_clip
 
 

@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 import torch
 
-from odvae_core.layers.atrous import AtrousConvs
 from odvae_core.layers.separated import (
+    AtrousConvs,
     MergeKeyframes,
     RMSNorm,
     SeparatedAttention,
