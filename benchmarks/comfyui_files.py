@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.peak import read_status, reset_peak
-from odvae_core.environment import describe_environment
 from odvae_core.video import VideoWriter
 from tests.comfyui.graph import Graph
 from tests.comfyui.server import Server, find_comfyui
+from train.environment import describe_environment
 
 HEIGHT, WIDTH, RATE, PIECE = 240, 320, 24, 20
 RUN_SECONDS = 3600

@@ -12,8 +12,8 @@ import time
 import torch
 from torch import Tensor, nn
 
-from odvae_core.environment import describe_environment
 from odvae_core.layers.conv import Conv3d
+from train.environment import describe_environment
 
 SHAPES = ((32, 10, 64), (64, 10, 32), (128, 6, 16))
 """Channels, frames, and height = width."""

@@ -18,7 +18,7 @@ import torch
 
 import odvae_core as odvae
 from benchmarks.narrow import build_narrow
-from odvae_core.environment import ROOT, describe_environment
+from train.environment import ROOT, describe_environment
 
 SCHEDULES = {
     "Whole()": odvae.Whole(),

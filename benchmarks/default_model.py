@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 import odvae_core as odvae
-from odvae_core.environment import describe_environment
 from odvae_core.evaluation import BASELINES, evaluate_crops
 from train.config import EvaluationConfig
+from train.environment import describe_environment
 from train.evaluation import cut_clips
 
 

@@ -22,7 +22,7 @@ import torch
 import odvae_core as odvae
 from benchmarks.narrow import build_narrow
 from benchmarks.peak import measure_peak
-from odvae_core.environment import ROOT, describe_environment
+from train.environment import ROOT, describe_environment
 
 ROWS = (
     ("odvae-v1.2", odvae.Whole()),

@@ -16,10 +16,10 @@ import torch
 
 import odvae_core as odvae
 from odvae_core.checkpoint import read_tensors
-from odvae_core.environment import describe_environment
 from odvae_core.formats import to_ldm
 from odvae_core.inflation.report import proof_picture
 from odvae_core.registry import read_config
+from train.environment import describe_environment
 
 PRESETS = ("odvae-stream", "odvae-v1.0", "odvae-v1.1", "odvae-v1.2")
 MODES = ("tail", "average")

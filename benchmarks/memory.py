@@ -19,9 +19,9 @@ import torch
 
 import odvae_core as odvae
 from benchmarks.peak import measure_peak
-from odvae_core.environment import ROOT, describe_environment
 from odvae_core.planning import Clip, count_need
 from odvae_core.registry import read_config
+from train.environment import ROOT, describe_environment
 
 PRESET = "odvae-v1.2"
 SCHEDULES = {

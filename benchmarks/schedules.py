@@ -21,8 +21,8 @@ from torch import Tensor, nn
 import odvae_core as odvae
 from benchmarks.narrow import build_narrow
 from benchmarks.peak import measure_peak
-from odvae_core.environment import ROOT, describe_environment
 from odvae_core.video import read_video
+from train.environment import ROOT, describe_environment
 
 SCHEDULES = {
     "Whole()": odvae.Whole(),

@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from torch import nn
 
-from odvae_core.environment import read_commit
+from train.environment import read_commit
 
 from .config import Config, ConfigError
 

@@ -6,6 +6,7 @@ import torch
 
 import odvae_core as odvae
 from odvae_core.families.odvae_config import PRESETS
+from odvae_core.layers.fast import plain_path
 
 VIDEO_PRESETS = [name for name in PRESETS if name not in ("sd-vae", "odvae-v1.0")]
 STREAMING = ("odvae-stream", "odvae-tiny")
@@ -55,6 +56,7 @@ class ConvolvedFrames:
             hook.remove()
 
 
+@plain_path()
 def count_convolved(vae, clip, schedule):
     """Frames convolved by the encoder and by the decoder."""
     counter = ConvolvedFrames(vae)

@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from odvae_core.environment import describe_environment
+from train.environment import describe_environment
 
 from ..config import ConfigError
 from .clips import prepare_clips
