@@ -79,7 +79,7 @@ class VideoVAE(nn.Module, ABC):
         """Posterior of a video's latents, unscaled.
 
         [B, 3, 1 + ck, H, W] in [-1, 1] -> [B, C, 1 + k, H / s, W / s], s being the spatial
-        compression. The schedule of None is `default_schedule`'s. Raises `ValueError` for other
+        compression. Without a schedule `default_schedule` chooses. Raises `ValueError` for other
         frame counts and sizes, which `odvae_core.padding` pads, and for values that aren't finite.
         """
         self.check_video(video)
@@ -95,8 +95,8 @@ class VideoVAE(nn.Module, ABC):
     ) -> Tensor:
         """Video of latents, unscaled.
 
-        [B, C, 1 + k, H, W] -> [B, 3, 1 + ck, sH, sW]; values may pass [-1, 1] a little. The
-        schedule of None is `default_schedule`'s. Raises `ValueError` for a tensor that is no latent
+        [B, C, 1 + k, H, W] -> [B, 3, 1 + ck, sH, sW]; values may pass [-1, 1] a little. Without
+        a schedule `default_schedule` chooses. Raises `ValueError` for a tensor that is no latent
         of this VAE, and for values that aren't finite.
         """
         self.check_latent(latent)

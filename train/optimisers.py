@@ -33,7 +33,7 @@ def make_optimiser(
     return kind(weights, rate, betas, config.epsilon, weight_decay=decay)
 
 
-def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
+def learning_rate_at(config: OptimiserConfig, step: int, steps: int) -> float:
     """The rate of a step counted from 0: linear warm-up, then constant or a cosine to `final`."""
     if step < config.warm_up:
         return config.learning_rate * (step + 1) / config.warm_up

@@ -23,7 +23,7 @@ from .evaluation import draw_held_out, evaluate_vae
 from .keyed_random import KeyedRandom
 from .networks import freeze_parts, make_vae, warn_of_high_learning_rate
 from .objective import Objective
-from .optimisers import learning_rate, make_optimiser
+from .optimisers import learning_rate_at, make_optimiser
 from .run_log import RunLog, check_trackers, start_trackers
 from .step import ModuleWithOptimiser, StepRunner, load_loss_networks, name_non_finite
 
@@ -135,7 +135,7 @@ class Run:
         """Set every optimiser's learning rate for this step; the VAE's is returned."""
         for trained in (self.discriminator, self.objective):
             if trained is not None:
-                rate = learning_rate(trained.settings, self.step, self.config.steps)
+                rate = learning_rate_at(trained.settings, self.step, self.config.steps)
                 for group in trained.optimiser.param_groups:
                     group["lr"] = rate
         return rate

@@ -35,11 +35,11 @@ def save(
                 f"{', '.join(RESERVED)}: choose a string, or another name"
             )
     with naming(Path(path)):
-        tensors = {key: store(key, value, dtype) for key, value in vae.state_dict().items()}
+        tensors = {key: as_stored(key, value, dtype) for key, value in vae.state_dict().items()}
     write_safetensors(Path(path), tensors, describe_vae(vae) | metadata)
 
 
-def store(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+def as_stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     """A weight as a checkpoint holds it."""
     dtype = dtype or tensor.dtype
     if dtype not in WRITTEN:

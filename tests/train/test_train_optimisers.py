@@ -5,13 +5,13 @@ import torch
 from torch import nn
 
 from train.config import OptimiserConfig
-from train.optimisers import Muon, is_matrix, learning_rate, make_optimiser, orthogonalise
+from train.optimisers import Muon, is_matrix, learning_rate_at, make_optimiser, orthogonalise
 
 COSINE = OptimiserConfig(learning_rate=1.0, warm_up=10, schedule="cosine", final=0.1)
 
 
 def test_the_rate_rises_over_the_warm_up_and_falls_along_a_cosine():
-    rates = [learning_rate(COSINE, step, 110) for step in range(111)]
+    rates = [learning_rate_at(COSINE, step, 110) for step in range(111)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == pytest.approx(1.0)
     assert rates[60] == pytest.approx(0.55)
@@ -20,7 +20,7 @@ def test_the_rate_rises_over_the_warm_up_and_falls_along_a_cosine():
 
 def test_a_constant_rate_stays():
     constant = OptimiserConfig(learning_rate=0.5)
-    assert {learning_rate(constant, step, 100) for step in range(100)} == {0.5}
+    assert {learning_rate_at(constant, step, 100) for step in range(100)} == {0.5}
 
 
 @pytest.mark.parametrize(
