@@ -5,7 +5,7 @@ import torch
 
 import odvae_core as odvae
 from odvae_core.families.ivvae_config import PRESETS
-from odvae_core.layers import atrous, separated
+from odvae_core.layers import separated
 from odvae_core.layers.group_causal import GroupCausalConv3d
 from odvae_core.schedules import Report
 from tests.golden import (
@@ -105,7 +105,7 @@ MODULES = {
     "Sep_AttentionBlock": lambda dim_2d, **_: separated.SeparatedAttention(2 * dim_2d),
     "Sep_ResidualBlock": block(separated.SeparatedConv3d),
     "Sep_ResidualBlock_2d": block(separated.SharedConv2d),
-    "PAC": lambda in_dim_2d, out_dim_2d: atrous.AtrousConvs(2 * in_dim_2d, 2 * out_dim_2d),
+    "PAC": lambda in_dim_2d, out_dim_2d: separated.AtrousConvs(2 * in_dim_2d, 2 * out_dim_2d),
 }
 
 

@@ -1,4 +1,4 @@
-"""odvae_core/layers/norm.py and statistics.py"""
+"""odvae_core/layers/norm.py, and the moments in stream.py"""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""odvae_core/layers/separated.py and atrous.py"""
+"""odvae_core/layers/separated.py"""
 
 from functools import partial
 
