@@ -1,4 +1,4 @@
-"""odvae_core/formats/others.py: any VAE that diffusers or ComfyUI know is named."""
+"""odvae_core/formats/unsupported.py: any VAE that diffusers or ComfyUI know is named."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""odvae_core/inflation.py: what a video VAE inherits from a 2D VAE, and what it can't."""
+"""odvae_core/inflation/: what a video VAE inherits from a 2D VAE, and what it can't."""
 
 import math
 from dataclasses import replace
