@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .conv import Conv3d, pad_right_and_bottom
-from .fast import convolve_doubled, convolve_still, is_fast
+from .fast import Doubled, convolve_doubled, convolve_still, is_fast
 from .stream import StreamState, with_neighbours, with_past
 
 Edge = Literal["zeros", "replicate"]
@@ -41,8 +41,10 @@ class ClipConv3d(Conv3d):
         self.looks_ahead = kernel > 1 and ends != "causal"
         self.growth = max(1.0, out_channels / in_channels)
 
-    def forward(self, x: Tensor, state: StreamState | None = None, doubled: bool = False) -> Tensor:
-        """With `doubled`, of `x` with height and width doubled (nearest)."""
+    def forward(
+        self, x: Tensor, state: StreamState | None = None, doubled: Doubled = None
+    ) -> Tensor:
+        """With `doubled`, of `x` with height and width doubled."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         if kernel > 1 and state is None and x.shape[2] == 1 and is_fast(x, self.weight):
             seen = slice(1, 2) if self.ends == "zeros" else slice(None)
@@ -54,7 +56,7 @@ class ClipConv3d(Conv3d):
         if x.shape[2] < kernel:
             return x[:, :, :0]  # too few frames for an output yet
         plain = super().forward
-        return convolve_doubled(self, x, plain) if doubled else plain(x)
+        return convolve_doubled(self, x, doubled, plain) if doubled else plain(x)
 
 
 class ClipDown2x(nn.Module):
@@ -93,7 +95,7 @@ class ClipUp2x(nn.Module):
         self.conv = ClipConv3d(channels, self.times * channels, ends=ends, space=space)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        h = self.conv(x, state, doubled=True)
+        h = self.conv(x, state, doubled="nearest")
         if self.times == 1 or not h.shape[2]:
             return h
         frames = rearrange(h, "b (n c) t h w -> b c (t n) h w", n=2)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .fast import convolve_3d, convolve_doubled, convolve_start
+from .fast import Doubled, convolve_3d, convolve_doubled, convolve_start
 from .stream import StreamState, with_past
 
 
@@ -34,10 +34,12 @@ class FrameConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel, stride, padding)
         self.growth = max(1.0, out_channels / in_channels)
 
-    def forward(self, x: Tensor, state: StreamState | None = None, doubled: bool = False) -> Tensor:
-        """With `doubled`, of `x` with height and width doubled (nearest)."""
+    def forward(
+        self, x: Tensor, state: StreamState | None = None, doubled: Doubled = None
+    ) -> Tensor:
+        """With `doubled`, of `x` with height and width doubled."""
         plain = super().forward
-        run = partial(convolve_doubled, self, plain=plain) if doubled else plain
+        run = partial(convolve_doubled, self, doubled=doubled, plain=plain) if doubled else plain
         return per_frame(run, x)
 
 
@@ -76,8 +78,10 @@ class CausalConv3d(nn.Module):
         assert self.conv.bias is not None
         nn.init.zeros_(self.conv.bias)
 
-    def forward(self, x: Tensor, state: StreamState | None = None, doubled: bool = False) -> Tensor:
-        """With `doubled`, of `x` with height and width doubled (nearest)."""
+    def forward(
+        self, x: Tensor, state: StreamState | None = None, doubled: Doubled = None
+    ) -> Tensor:
+        """With `doubled`, of `x` with height and width doubled."""
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
         if kernel > 1 and (state is None or state.recall(self) is None):
             output = convolve_start(self.conv, x, doubled)
@@ -90,7 +94,7 @@ class CausalConv3d(nn.Module):
             x = with_past(x, self, state, kernel, stride)
         if x.shape[2] < kernel:
             return x[:, :, :0]  # too few frames for an output yet
-        return convolve_doubled(self.conv, x) if doubled else self.conv(x)
+        return convolve_doubled(self.conv, x, doubled) if doubled else self.conv(x)
 
 
 def pad_right_and_bottom(x: Tensor) -> Tensor:

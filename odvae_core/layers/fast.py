@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Doubled = Literal["nearest", "linear"] | None
+"""How height and width are doubled before a convolution; None: they aren't."""
+
 _enabled = ContextVar("fast convolutions", default=True)
 
 LEAST_POSITIONS = 512
-"""Positions of all frames below which the sums of weights cost more than they save."""
+"""Positions of all frames from which on nearest upsampling by phases is faster."""
 
 LEAST_PICTURE = 1024
-"""Positions of a frame from which on `convolve_start` is faster."""
+"""Positions of a frame from which on `convolve_start` and linear phases are faster."""
 
 
 @contextmanager
@@ -73,7 +77,7 @@ def convolve_3d(
     return torch.mkldnn_convolution(x, weight, bias, padding, stride, (1, 1, 1), 1)
 
 
-def convolve_start(conv: nn.Conv3d, x: Tensor, doubled: bool = False) -> Tensor | None:
+def convolve_start(conv: nn.Conv3d, x: Tensor, doubled: Doubled = None) -> Tensor | None:
     """A causal convolution from the clip's start on, where the repeated first frame saves taps.
 
     Of a kernel of 3 in time, the first output then needs one tap and the second two. None where
@@ -82,6 +86,8 @@ def convolve_start(conv: nn.Conv3d, x: Tensor, doubled: bool = False) -> Tensor 
     if not is_fast(x, conv.weight):
         return None
     if x.shape[2] == 1:
+        if doubled and not pays(x, doubled):
+            x, doubled = double_space(x, doubled), None
         return convolve_still(conv, x, doubled=doubled)
     three = conv.kernel_size[0] == 3 and conv.stride[0] == 1
     if doubled or not three or x[0, 0, 0].numel() < LEAST_PICTURE:
@@ -98,16 +104,16 @@ def convolve_start(conv: nn.Conv3d, x: Tensor, doubled: bool = False) -> Tensor 
 
 
 def convolve_still(
-    conv: nn.Conv3d, frame: Tensor, taps: slice = slice(None), doubled: bool = False
+    conv: nn.Conv3d, frame: Tensor, taps: slice = slice(None), doubled: Doubled = None
 ) -> Tensor:
     """The convolution of a clip that repeats one frame [B, C, 1, H, W]: its taps in time summed.
 
     `taps` selects those that see the frame; the others see zeros. With `doubled`, of the frame with
-    height and width doubled (nearest).
+    height and width doubled.
     """
     weight, x = sum_weights(conv.weight[:, :, taps], dim=2), frame[:, :, 0]
     if doubled:
-        return convolve_phases(x, weight, conv.bias, conv.padding_mode)[:, :, None]
+        return PHASES[doubled](x, weight, conv.bias, conv.padding_mode)[:, :, None]
     assert not isinstance(conv.padding, str)
     padding = conv.padding[1:]
     if conv.padding_mode != "zeros":
@@ -117,27 +123,43 @@ def convolve_still(
 
 
 def convolve_doubled(
-    conv: nn.Conv2d | nn.Conv3d, x: Tensor, plain: Callable[[Tensor], Tensor] | None = None
+    conv: nn.Conv2d | nn.Conv3d,
+    x: Tensor,
+    doubled: Doubled = "nearest",
+    plain: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """The convolution of `x` [..., H, W] with height and width doubled (nearest): [..., 2H, 2W].
+    """The convolution of `x` [..., H, W] with height and width doubled: [..., 2H, 2W].
 
-    `plain` is the convolution itself, by default a call of `conv`.
+    Its kernel is 3 x 3 in space, with padding 1. `plain` is the convolution itself, by default a
+    call of `conv`.
     """
-    if is_fast(x, conv.weight) and x.numel() >= LEAST_POSITIONS * x.shape[1]:
-        return convolve_phases(x, conv.weight, conv.bias, conv.padding_mode)
-    doubled = F.interpolate(x, scale_factor=(1, 2, 2)[5 - x.ndim :], mode="nearest")
-    return (plain or conv)(doubled)
+    assert doubled
+    if is_fast(x, conv.weight) and pays(x, doubled):
+        return PHASES[doubled](x, conv.weight, conv.bias, conv.padding_mode)
+    return (plain or conv)(double_space(x, doubled))
 
 
-def convolve_phases(x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode: str) -> Tensor:
-    """A convolution of doubled pixels, a kernel of 3 with padding 1, phase by phase.
+def pays(x: Tensor, doubled: Doubled) -> bool:
+    """Whether a convolution by phases is faster than the plain one, for features of this size."""
+    if doubled == "linear":
+        return x.shape[-2] * x.shape[-1] >= LEAST_PICTURE
+    return x.numel() >= LEAST_POSITIONS * x.shape[1]
+
+
+def double_space(x: Tensor, doubled: Doubled) -> Tensor:
+    """`x` [..., H, W] with height and width doubled, by "nearest" or "linear" interpolation."""
+    mode = "nearest" if doubled == "nearest" else "bilinear" if x.ndim == 4 else "trilinear"
+    return F.interpolate(x, scale_factor=(1, 2, 2)[5 - x.ndim :], mode=mode)
+
+
+def convolve_nearest(x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode: str) -> Tensor:
+    """A convolution of repeated pixels, phase by phase.
 
     A kernel of 3 over doubled pixels meets only two of the given ones, so each of the four phases
     of the output is a convolution of `x` by 2 x 2: 16 multiplications instead of 36.
     """
     mode = "constant" if padding_mode == "zeros" else padding_mode
-    padded = F.pad(x, (1, 1, 1, 1) + (0, 0) * (x.ndim - 4), mode=mode)
-    convolve = F.conv2d if x.ndim == 4 else convolve_3d
+    padded = pad_picture(x, mode)
     height, width = x.shape[-2:]
     output: Tensor | None = None
     for row, rows in enumerate(halve_kernel(weight, dim=-2)):
@@ -149,6 +171,67 @@ def convolve_phases(x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode
             output[..., row, :, column] = phase
     assert output is not None
     return output.view(*output.shape[:-4], 2 * height, 2 * width)
+
+
+def convolve_linear(x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode: str) -> Tensor:
+    """A convolution of linearly interpolated pixels, as a smoothed one of repeated pixels.
+
+    Doubling by linear interpolation repeats pixels, then smooths them by (1, 2, 1) / 4. Smoothing
+    and convolution commute, but for the outermost pixels, whose neighbours are zeros after the
+    interpolation; those are computed directly.
+    """
+    assert padding_mode == "zeros"
+    padded = pad_picture(x, "replicate")
+    columns: list[list[Tensor]] = [[], []]
+    for rows in halve_kernel(weight, dim=-2):
+        phases = [convolve(padded, kernel, bias) for kernel in halve_kernel(rows, dim=-1)]
+        for column, smoothed in zip(columns, smooth_phases(*phases, dim=-1), strict=True):
+            column.append(smoothed)
+        del phases
+    height, width = x.shape[-2:]
+    shape = columns[0][0].shape[:-2]
+    output = x.new_empty(*shape, height, 2, width, 2)
+    for i, column in enumerate(columns):
+        output[..., 0, :, i], output[..., 1, :, i] = smooth_phases(*column, dim=-2)
+    output = output.view(*shape, 2 * height, 2 * width)
+    top, bottom = double_space(x[..., :2, :], "linear"), double_space(x[..., -2:, :], "linear")
+    output[..., :1, :] = convolve(top[..., :2, :], weight[..., 1:, :], bias, (0, 1))
+    output[..., -1:, :] = convolve(bottom[..., -2:, :], weight[..., :2, :], bias, (0, 1))
+    left, right = double_space(x[..., :2], "linear"), double_space(x[..., -2:], "linear")
+    output[..., :1] = convolve(left[..., :2], weight[..., 1:], bias, (1, 0))
+    output[..., -1:] = convolve(right[..., -2:], weight[..., :2], bias, (1, 0))
+    return output
+
+
+PHASES = {"nearest": convolve_nearest, "linear": convolve_linear}
+
+
+def smooth_phases(first: Tensor, second: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Even and odd positions of a line smoothed by (1, 2, 1) / 4, from its two phases.
+
+    The line is second[0], first[0], second[1], first[1], ...; its ends are dropped.
+    """
+    count = first.shape[dim] - 1
+    (first, after_first), (second, after_second) = (
+        (phase.narrow(dim, 0, count), phase.narrow(dim, 1, count)) for phase in (first, second)
+    )
+    even = (second + after_second).add_(first, alpha=2).mul_(0.25)
+    odd = (first + after_first).add_(after_second, alpha=2).mul_(0.25)
+    return even, odd
+
+
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int] = (0, 0)
+) -> Tensor:
+    """A convolution in 2D or 3D, with `padding` of height and width."""
+    if x.ndim == 4:
+        return F.conv2d(x, weight, bias, padding=padding)
+    return convolve_3d(x, weight, bias, padding=(0, *padding))
+
+
+def pad_picture(x: Tensor, mode: str) -> Tensor:
+    """`x` [..., H, W] with a pixel more on every side."""
+    return F.pad(x, (1, 1, 1, 1) + (0, 0) * (x.ndim - 4), mode=mode)
 
 
 def halve_kernel(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:

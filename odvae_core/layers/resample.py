@@ -5,8 +5,9 @@ The class docstrings name the published module.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .conv import CausalConv3d, Conv3d, FrameConv2d, pad_right_and_bottom
@@ -103,7 +104,7 @@ class FrameUp2x(nn.Module):
         self.conv = FrameConv2d(channels, channels)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        return self.conv(x, state, doubled=True)
+        return self.conv(x, state, doubled="nearest")
 
 
 class SpaceUp2x(nn.Module):
@@ -119,7 +120,7 @@ class SpaceUp2x(nn.Module):
         self.conv = CausalConv3d(channels, channels, (1, 3, 3))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        return self.conv(x, state, doubled=True)
+        return self.conv(x, state, doubled="nearest")
 
 
 class LinearTimeUp2x(nn.Module):
@@ -178,7 +179,7 @@ class JointUp2x(nn.Module):
 
     growth = 8.0
 
-    def __init__(self, channels: int, space: str = "linear"):
+    def __init__(self, channels: int, space: Literal["nearest", "linear"] = "linear"):
         super().__init__()
         self.space = space
         self.double_time = LinearTimeUp2x()
@@ -188,9 +189,7 @@ class JointUp2x(nn.Module):
         doubled = self.double_time(x, state)
         if not doubled.shape[2]:
             return doubled
-        if self.space == "nearest":
-            return self.conv(doubled, state, doubled=True)
-        return self.conv(double_space(doubled), state)
+        return self.conv(doubled, state, self.space)
 
 
 def double_time(x: Tensor) -> Tensor:
@@ -201,8 +200,3 @@ def double_time(x: Tensor) -> Tensor:
     padded = torch.cat([x[:, :, :1], x, x[:, :, -1:]], dim=2)
     earlier, later = (torch.lerp(x, near, 0.25) for near in (padded[:, :, :-2], padded[:, :, 2:]))
     return torch.stack([earlier, later], dim=3).flatten(2, 3)
-
-
-def double_space(x: Tensor) -> Tensor:
-    """Twice the height and width of every frame, by linear interpolation."""
-    return F.interpolate(x, scale_factor=(1, 2, 2), mode="trilinear")
