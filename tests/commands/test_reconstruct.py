@@ -134,7 +134,7 @@ def test_auto_takes_a_finer_cut_where_memory_is_short(
 def test_the_result_for_a_person_names_quality_speed_and_memory(tmp_path, checkpoint, clip, capsys):
     assert call("reconstruct", clip, tmp_path / "out.mp4", "--checkpoint", checkpoint) == 0
     text = capsys.readouterr().out
-    for word in ("7 frames of 20x36", "dB, SSIM", "frames/s", "MiB", "frames at a time"):
+    for word in ("7 frames of 20x36", "dB, SSIM", "frames/s", "iB at most", "frames at a time"):
         assert word in text
 
 
