@@ -8,16 +8,12 @@ The cancel is sent at several moments of Temporal-Tiled Encode and Decode, sched
 from __future__ import annotations
 
 import argparse
-import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 
-from benchmarks.comfyui_files import install_checkpoint
+from benchmarks.comfyui_files import install_checkpoint, start_comfyui
 from tests.comfyui.graph import Graph
-from tests.comfyui.server import Server, find_comfyui
-from train.environment import describe_environment
+from tests.comfyui.server import Server
 
 MOMENTS = (1.0, 2.0, 3.5, 5.0)
 """Seconds after the first step of the node's progress bar."""
@@ -61,31 +57,20 @@ def measure_cancel(server: Server, graph: Graph, moment: float) -> float | None:
     return end - sent[0] if sent and run.status == "error" else None
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, nargs=2, default=[480, 854], metavar=("H", "W"))
     parser.add_argument("--frames", type=int, default=49)
     parser.add_argument("--checkpoint", default="default", help="default, or a file")
     options = parser.parse_args()
-    comfyui, reason = find_comfyui()
-    if comfyui is None:
-        print(reason, file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(comfyui, Path(folder))
-        try:
-            server.start()
-            checkpoint = install_checkpoint(server, options.checkpoint)
-            for node in ("encode", "decode"):
-                graph = make_graph(checkpoint, options.size, options.frames, node)
-                seconds = [measure_cancel(server, graph, moment) for moment in MOMENTS]
-                told = ", ".join("run ended" if s is None else f"{s:.2f} s" for s in seconds)
-                print(f"{node}: {told}", flush=True)
-            print(f"ComfyUI {server.version}; {describe_environment()}")
-        finally:
-            server.stop()
-    return 0
+    with start_comfyui() as server:
+        checkpoint = install_checkpoint(server, options.checkpoint)
+        for node in ("encode", "decode"):
+            graph = make_graph(checkpoint, options.size, options.frames, node)
+            seconds = [measure_cancel(server, graph, moment) for moment in MOMENTS]
+            told = ", ".join("run ended" if s is None else f"{s:.2f} s" for s in seconds)
+            print(f"{node}: {told}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -12,7 +12,8 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -79,25 +80,30 @@ def install_checkpoint(server: Server, checkpoint: str) -> str:
     return file.name
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, nargs="+", default=[100, 1000])
-    parser.add_argument("--checkpoint", default="default", help="default, or a file")
-    options = parser.parse_args()
+@contextmanager
+def start_comfyui() -> Generator[Server]:
+    """A server on a folder of its own; at the end its version and the environment are printed."""
     comfyui, reason = find_comfyui()
     if comfyui is None:
-        print(reason, file=sys.stderr)
-        return 1
+        sys.exit(reason)
     with tempfile.TemporaryDirectory() as folder:
         server = Server(comfyui, Path(folder))
         try:
             server.start()
-            measure_lengths(server, options.frames, install_checkpoint(server, options.checkpoint))
+            yield server
             print(f"ComfyUI {server.version}; {describe_environment()}")
         finally:
             server.stop()
-    return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, nargs="+", default=[100, 1000])
+    parser.add_argument("--checkpoint", default="default", help="default, or a file")
+    options = parser.parse_args()
+    with start_comfyui() as server:
+        measure_lengths(server, options.frames, install_checkpoint(server, options.checkpoint))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
