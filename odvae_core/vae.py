@@ -18,7 +18,7 @@ from .schedules import Progress, Report, Schedule, Stream, Whole
 from .schedules.base import records_gradient
 from .tiling import Tiles, count_tiles
 
-WHOLE, STREAM = Whole(), Stream()
+WHOLE, STREAM, CPU_STREAM = Whole(), Stream(), Stream(5)
 
 
 class VideoVAE(nn.Module, ABC):
@@ -50,12 +50,14 @@ class VideoVAE(nn.Module, ABC):
     def default_schedule(self, coder: CoderPass, clip: Tensor) -> Schedule:
         """Stream where it is exact and the clip longer than a chunk, else Whole.
 
-        Whole also where a gradient is recorded or the pass is compiled.
+        Whole also where a gradient is recorded or the pass is compiled. On a CPU the chunks are
+        shorter, which is faster there (benchmarks/cuts.py).
         """
-        short = clip.shape[2] <= STREAM.cut(coder)[0]
-        if torch.compiler.is_compiling() or short or records_gradient(coder, clip):
+        if torch.compiler.is_compiling() or records_gradient(coder, clip):
             return WHOLE
-        return STREAM if coder.streams_exactly else WHOLE
+        stream = CPU_STREAM if next(coder.module.parameters()).device.type == "cpu" else STREAM
+        short = clip.shape[2] <= stream.cut(coder)[0]
+        return stream if coder.streams_exactly and not short else WHOLE
 
     def coder_pass(self, coding: Coding) -> CoderPass:
         """The encoder or the decoder."""
