@@ -18,6 +18,8 @@ class CausalReplacement(GroupCausalConv3d):
     repeated before the clip.
     """
 
+    unstreamable = whole_clip_only = "its causal convolutions take whole clips only"
+
     def __init__(self, grouped: GroupCausalConv3d):
         super().__init__(grouped.in_channels, grouped.out_channels, group=grouped.group)
         self.weight, self.bias = grouped.weight, grouped.bias
