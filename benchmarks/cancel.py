@@ -68,8 +68,8 @@ def main() -> None:
         for node in ("encode", "decode"):
             graph = make_graph(checkpoint, options.size, options.frames, node)
             seconds = [measure_cancel(server, graph, moment) for moment in MOMENTS]
-            told = ", ".join("run ended" if s is None else f"{s:.2f} s" for s in seconds)
-            print(f"{node}: {told}", flush=True)
+            text = ", ".join("run ended" if s is None else f"{s:.2f} s" for s in seconds)
+            print(f"{node}: {text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class VideoVAE(nn.Module, ABC):
         """Stream where it is exact and the clip longer than a chunk, else Whole.
 
         Whole also where a gradient is recorded or the pass is compiled. On a CPU the chunks are
-        shorter, which is faster there (benchmarks/cuts.py).
+        shorter, which takes less memory.
         """
         if torch.compiler.is_compiling() or records_gradient(coder, clip):
             return WHOLE

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACEHOLDER = "FILL-IN"
 
 
-def find_obstacles(root: Path) -> Iterator[str]:
+def find_missing_steps(root: Path) -> Iterator[str]:
     """Every reason not to publish the checkout at `root`, each with its remedy."""
     content = (root / "pyproject.toml").read_text()
     for number, line in enumerate(content.splitlines(), start=1):
@@ -39,11 +39,11 @@ def read_our_nodes(path: Path) -> list[dict]:
 
 
 def main() -> int:
-    """Print the obstacles and return the exit status."""
-    obstacles = list(find_obstacles(ROOT))
-    for obstacle in obstacles or ["nothing is missing"]:
-        print(obstacle)
-    return int(bool(obstacles))
+    """Print the missing steps and return the exit status."""
+    missing = list(find_missing_steps(ROOT))
+    for step in missing or ["nothing is missing"]:
+        print(step)
+    return int(bool(missing))
 
 
 if __name__ == "__main__":

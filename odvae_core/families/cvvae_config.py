@@ -123,7 +123,7 @@ CVVAE_SD3 = replace(
 )
 
 PRESETS = {"cvvae": CVVAE, "cvvae-sd3": CVVAE_SD3}
-"""`cvvae` is published as vae3d and, with other weights, vae3d_v1-1: it lives in the latent space
-of Stable Diffusion 1 and 2 and of SVD. `cvvae-sd3`, published as vae3d_sd3, in that of Stable
+"""`cvvae` is published as vae3d and, with other weights, vae3d_v1-1: it has the latent space
+of Stable Diffusion 1 and 2 and of SVD. `cvvae-sd3`, published as vae3d_sd3, that of Stable
 Diffusion 3.
 """

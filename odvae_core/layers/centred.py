@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .conv import Conv3d, pad_right_and_bottom
-from .fast import Doubled, convolve_doubled, convolve_still, is_fast
+from .fast import Doubling, convolve_doubled, convolve_still, is_fast
 from .stream import StreamState, with_neighbours, with_past
 
 Edge = Literal["zeros", "replicate"]
@@ -42,7 +42,7 @@ class ClipConv3d(Conv3d):
         self.growth = max(1.0, out_channels / in_channels)
 
     def forward(
-        self, x: Tensor, state: StreamState | None = None, doubled: Doubled = None
+        self, x: Tensor, state: StreamState | None = None, doubled: Doubling | None = None
     ) -> Tensor:
         """With `doubled`, of `x` with height and width doubled."""
         kernel, stride = self.kernel_size[0], self.stride[0]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .fast import Doubled, convolve_3d, convolve_doubled, convolve_start
+from .fast import Doubling, convolve_3d, convolve_doubled, convolve_start
 from .stream import StreamState, with_past
 
 
@@ -35,7 +35,7 @@ class FrameConv2d(nn.Conv2d):
         self.growth = max(1.0, out_channels / in_channels)
 
     def forward(
-        self, x: Tensor, state: StreamState | None = None, doubled: Doubled = None
+        self, x: Tensor, state: StreamState | None = None, doubled: Doubling | None = None
     ) -> Tensor:
         """With `doubled`, of `x` with height and width doubled."""
         plain = super().forward
@@ -79,7 +79,7 @@ class CausalConv3d(nn.Module):
         nn.init.zeros_(self.conv.bias)
 
     def forward(
-        self, x: Tensor, state: StreamState | None = None, doubled: Doubled = None
+        self, x: Tensor, state: StreamState | None = None, doubled: Doubling | None = None
     ) -> Tensor:
         """With `doubled`, of `x` with height and width doubled."""
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]

@@ -1,7 +1,7 @@
 """Faster forms of convolutions, equal to the plain ones to rounding. Layers call them here.
 
-`plain_path` switches all of them off. They are also off where a gradient is recorded, and under
-compilation and export.
+`plain_path` switches all of them off. They are also off where a gradient is recorded, in half
+precision and under autocast, compilation and export.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Doubled = Literal["nearest", "linear"] | None
-"""How height and width are doubled before a convolution; None: they aren't."""
+Doubling = Literal["nearest", "linear"]
+"""How height and width are doubled before a convolution."""
 
 _enabled = ContextVar("fast convolutions", default=True)
 
 LEAST_POSITIONS = 512
-"""Positions of all frames from which on nearest upsampling by phases is faster."""
+"""Positions of all frames from which on nearest phases are faster (benchmarks/fast_path.py)."""
 
 LEAST_PICTURE = 1024
-"""Positions of a frame from which on `convolve_start` and linear phases are faster."""
+"""Positions of a frame from which on `convolve_start` and linear phases are faster (the same)."""
 
 
 @contextmanager
@@ -38,8 +38,13 @@ def plain_path() -> Generator[None]:
 
 
 def is_fast(x: Tensor, weight: Tensor) -> bool:
-    """Whether the faster forms are used for this input."""
+    """Whether the faster forms are used for this input: not in half precision.
+
+    There a rounded sum of rounded weights would add its own error to that of the plain form.
+    """
     if torch.compiler.is_compiling() or not _enabled.get():
+        return False
+    if x.dtype.itemsize < 4 or uses_autocast(x.device.type):
         return False
     return not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
 
@@ -56,8 +61,13 @@ def uses_onednn(x: Tensor) -> bool:
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
-        and not torch.is_autocast_enabled("cpu")
+        and not uses_autocast("cpu")
     )
+
+
+def uses_autocast(device: str) -> bool:
+    """Whether convolutions on this type of device are cast; False for "meta", which has no cast."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def convolve_3d(
@@ -77,7 +87,7 @@ def convolve_3d(
     return torch.mkldnn_convolution(x, weight, bias, padding, stride, (1, 1, 1), 1)
 
 
-def convolve_start(conv: nn.Conv3d, x: Tensor, doubled: Doubled = None) -> Tensor | None:
+def convolve_start(conv: nn.Conv3d, x: Tensor, doubled: Doubling | None = None) -> Tensor | None:
     """A causal convolution from the clip's start on, where the repeated first frame saves taps.
 
     Of a kernel of 3 in time, the first output then needs one tap and the second two. None where
@@ -86,14 +96,12 @@ def convolve_start(conv: nn.Conv3d, x: Tensor, doubled: Doubled = None) -> Tenso
     if not is_fast(x, conv.weight):
         return None
     if x.shape[2] == 1:
-        if doubled and not pays(x, doubled):
-            x, doubled = double_space(x, doubled), None
         return convolve_still(conv, x, doubled=doubled)
-    three = conv.kernel_size[0] == 3 and conv.stride[0] == 1
-    if doubled or not three or x[0, 0, 0].numel() < LEAST_PICTURE:
+    fits = conv.kernel_size[0] == 3 and conv.stride[0] == 1 and conv.padding_mode == "zeros"
+    if doubled or not fits or x.shape[3] * x.shape[4] < LEAST_PICTURE:
         return None
     weight, bias = conv.weight, conv.bias
-    pair = torch.cat([sum_weights(weight[:, :, :2], 2, keepdim=True), weight[:, :, 2:]], dim=2)
+    pair = torch.cat([weight[:, :, :2].sum(2, keepdim=True), weight[:, :, 2:]], dim=2)
     assert not isinstance(conv.padding, str)
     stride, padding = conv.stride, conv.padding
     outputs = [convolve_still(conv, x[:, :, :1])]
@@ -104,16 +112,18 @@ def convolve_start(conv: nn.Conv3d, x: Tensor, doubled: Doubled = None) -> Tenso
 
 
 def convolve_still(
-    conv: nn.Conv3d, frame: Tensor, taps: slice = slice(None), doubled: Doubled = None
+    conv: nn.Conv3d, frame: Tensor, taps: slice = slice(None), doubled: Doubling | None = None
 ) -> Tensor:
     """The convolution of a clip that repeats one frame [B, C, 1, H, W]: its taps in time summed.
 
     `taps` selects those that see the frame; the others see zeros. With `doubled`, of the frame with
     height and width doubled.
     """
-    weight, x = sum_weights(conv.weight[:, :, taps], dim=2), frame[:, :, 0]
+    if doubled and not is_faster_by_phases(frame, doubled):
+        frame, doubled = double_space(frame, doubled), None
+    weight, x = conv.weight[:, :, taps].sum(2), frame[:, :, 0]
     if doubled:
-        return PHASES[doubled](x, weight, conv.bias, conv.padding_mode)[:, :, None]
+        return BY_PHASES[doubled](x, weight, conv.bias, conv.padding_mode)[:, :, None]
     assert not isinstance(conv.padding, str)
     padding = conv.padding[1:]
     if conv.padding_mode != "zeros":
@@ -125,7 +135,7 @@ def convolve_still(
 def convolve_doubled(
     conv: nn.Conv2d | nn.Conv3d,
     x: Tensor,
-    doubled: Doubled = "nearest",
+    doubled: Doubling = "nearest",
     plain: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """The convolution of `x` [..., H, W] with height and width doubled: [..., 2H, 2W].
@@ -133,20 +143,19 @@ def convolve_doubled(
     Its kernel is 3 x 3 in space, with padding 1. `plain` is the convolution itself, by default a
     call of `conv`.
     """
-    assert doubled
-    if is_fast(x, conv.weight) and pays(x, doubled):
-        return PHASES[doubled](x, conv.weight, conv.bias, conv.padding_mode)
+    if is_fast(x, conv.weight) and is_faster_by_phases(x, doubled):
+        return BY_PHASES[doubled](x, conv.weight, conv.bias, conv.padding_mode)
     return (plain or conv)(double_space(x, doubled))
 
 
-def pays(x: Tensor, doubled: Doubled) -> bool:
+def is_faster_by_phases(x: Tensor, doubled: Doubling) -> bool:
     """Whether a convolution by phases is faster than the plain one, for features of this size."""
     if doubled == "linear":
         return x.shape[-2] * x.shape[-1] >= LEAST_PICTURE
     return x.numel() >= LEAST_POSITIONS * x.shape[1]
 
 
-def double_space(x: Tensor, doubled: Doubled) -> Tensor:
+def double_space(x: Tensor, doubled: Doubling) -> Tensor:
     """`x` [..., H, W] with height and width doubled, by "nearest" or "linear" interpolation."""
     mode = "nearest" if doubled == "nearest" else "bilinear" if x.ndim == 4 else "trilinear"
     return F.interpolate(x, scale_factor=(1, 2, 2)[5 - x.ndim :], mode=mode)
@@ -190,7 +199,7 @@ def convolve_linear(x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode
         del phases
     height, width = x.shape[-2:]
     shape = columns[0][0].shape[:-2]
-    output = x.new_empty(*shape, height, 2, width, 2)
+    output = columns[0][0].new_empty(*shape, height, 2, width, 2)
     for i, column in enumerate(columns):
         output[..., 0, :, i], output[..., 1, :, i] = smooth_phases(*column, dim=-2)
     output = output.view(*shape, 2 * height, 2 * width)
@@ -203,7 +212,7 @@ def convolve_linear(x: Tensor, weight: Tensor, bias: Tensor | None, padding_mode
     return output
 
 
-PHASES = {"nearest": convolve_nearest, "linear": convolve_linear}
+BY_PHASES = {"nearest": convolve_nearest, "linear": convolve_linear}
 
 
 def smooth_phases(first: Tensor, second: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -237,13 +246,4 @@ def pad_picture(x: Tensor, mode: str) -> Tensor:
 def halve_kernel(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """Kernels of 2 for the first and the second of two equal pixels, from a kernel of 3."""
     first, middle, last = weight.split(1, dim)
-    return (
-        torch.cat([first, sum_weights(torch.cat([middle, last], dim), dim, keepdim=True)], dim),
-        torch.cat([sum_weights(torch.cat([first, middle], dim), dim, keepdim=True), last], dim),
-    )
-
-
-def sum_weights(weight: Tensor, dim: int, keepdim: bool = False) -> Tensor:
-    """The sum over a dimension, computed in float32 or more, in the weight's type."""
-    exact = torch.promote_types(weight.dtype, torch.float32)
-    return weight.sum(dim, keepdim, dtype=exact).to(weight.dtype)
+    return torch.cat([first, middle + last], dim), torch.cat([first + middle, last], dim)

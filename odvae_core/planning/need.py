@@ -60,7 +60,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes at the peak, beyond the weights, of everything that lives at a time.
+    """Bytes at the peak, beyond the weights, of everything in memory at the same time.
 
     On the network's device, and on the host. `given` of them are the clip that is in memory
     already. `largest` counts the elements of the largest tensor, 0 where the schedule bounds them.

@@ -27,7 +27,7 @@ class Whole(Schedule):
     carries_gradients = True
 
     def run_clip(self, coder: CoderPass, clip: Tensor, report: Report) -> Tensor:
-        steps = [forget(step) for step in coder.steps] if self.recompute else coder.steps
+        steps = [recompute(step) for step in coder.steps] if self.recompute else coder.steps
         with report.part(len(steps)):
             return advance(steps, coder.to_device(clip), report=report)[0].to(clip)
 
@@ -42,6 +42,6 @@ class Whole(Schedule):
         return len(coder.steps)
 
 
-def forget(step: Step) -> Step:
+def recompute(step: Step) -> Step:
     """The same step, which computes its activations again when gradients ask for them."""
     return replace(step, run=partial(checkpoint, step.run, use_reentrant=False))

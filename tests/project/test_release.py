@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release.check import PLACEHOLDER, find_obstacles
+from release.check import PLACEHOLDER, find_missing_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ def replace(path, old, new):
 
 
 def test_a_checkout_with_everything_filled_in_can_be_published(checkout):
-    assert list(find_obstacles(checkout)) == []
+    assert list(find_missing_steps(checkout)) == []
 
 
 @pytest.mark.parametrize(
@@ -47,17 +47,17 @@ def test_a_checkout_with_everything_filled_in_can_be_published(checkout):
 )
 def test_what_is_missing_is_named(checkout, file, old, new, words):
     replace(checkout / file, old, new)
-    assert any(words in obstacle for obstacle in find_obstacles(checkout))
+    assert any(words in step for step in find_missing_steps(checkout))
 
 
 def test_missing_weights_are_named(checkout):
     (checkout / "odvae_core/weights/default.safetensors").unlink()
-    assert any("default.safetensors" in obstacle for obstacle in find_obstacles(checkout))
+    assert any("default.safetensors" in step for step in find_missing_steps(checkout))
 
 
-def test_the_command_prints_every_obstacle_and_ends_with_1_where_there_is_one():
+def test_the_command_prints_every_step_and_ends_with_1_where_there_is_one():
     command = [sys.executable, "-m", "release.check"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    obstacles = list(find_obstacles(ROOT))
-    assert ended.stdout.splitlines() == (obstacles or ["nothing is missing"])
-    assert ended.returncode == bool(obstacles)
+    steps = list(find_missing_steps(ROOT))
+    assert ended.stdout.splitlines() == (steps or ["nothing is missing"])
+    assert ended.returncode == bool(steps)
