@@ -53,7 +53,7 @@ class Ivvae(VideoVAE):
         self.merge = MergeKeyframes()
 
     def encoder_pass(self) -> CoderPass:
-        steps = [*self.encoder.steps(), layer_step(self.sort_moments)]
+        steps = [*self.encoder.steps(), layer_step(self.sort_moments, like=self.conv1)]
         time, space = self.temporal_compression, self.spatial_compression
         return CoderPass(steps, self.encoder, time, 1, space, 1)
 

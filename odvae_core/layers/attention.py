@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from .coder import add_submodule
 from .conv import CausalConv3d, FrameConv2d
-from .norm import clip_norm
+from .norm import group_norm
+from .reach import ROW
 from .stream import Step, StreamState, advance, layer_step
 
 SEES_ALL = "its temporal attention sees all frames, so nothing comes out before the clip's end"
@@ -48,7 +49,7 @@ class FrameAttention(nn.Module):
             add_submodule(self, name, part)
 
     def steps(self) -> Iterator[Step]:
-        yield layer_step(self, clip_norm(self.get_submodule(self.names[0])))
+        yield layer_step(self, group_norm(self.get_submodule(self.names[0])))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return x + self.attend(x, state)
@@ -104,7 +105,7 @@ class TemporalAttention(FrameAttention):
         super().__init__(channels, norm, nn.Conv3d)
 
     def steps(self) -> Iterator[Step]:
-        yield Step(self.normalise, clip_norm(self.norm))
+        yield Step(self.normalise, group_norm(self.norm), reach=ROW)
         yield Step(self.mix_over_time, across_time=True)
 
     def normalise(self, x: Tensor, _: Tensor | None, state: StreamState | None):

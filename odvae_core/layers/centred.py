@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .conv import Conv3d, pad_right_and_bottom
 from .fast import Doubling, convolve_doubled, convolve_still, is_fast
+from .reach import DOUBLES, HALVES, Reach, conv_reach
 from .stream import StreamState, with_neighbours, with_past
 
 Edge = Literal["zeros", "replicate"]
@@ -40,6 +41,7 @@ class ClipConv3d(Conv3d):
         self.ends = ends
         self.looks_ahead = kernel > 1 and ends != "causal"
         self.growth = max(1.0, out_channels / in_channels)
+        self.reach = conv_reach(self)
 
     def forward(
         self, x: Tensor, state: StreamState | None = None, doubled: Doubling | None = None
@@ -76,6 +78,7 @@ class ClipDown2x(nn.Module):
             channels, channels, 3, stride, ends=ends, space=space, padding=padding
         )
         self.pads_here = space == "zeros"
+        self.reach = HALVES if self.pads_here else Reach(1, 0, down=2)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return self.conv(pad_right_and_bottom(x) if self.pads_here else x, state)
@@ -87,6 +90,8 @@ class ClipUp2x(nn.Module):
     [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, 2H, 2W]: the clip's first frame of the doubled is dropped.
     Published as `Upsample3D`.
     """
+
+    reach = DOUBLES
 
     def __init__(self, channels: int, time: bool, ends: str = "replicate", space: Edge = "zeros"):
         super().__init__()

@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .fast import Doubling, convolve_3d, convolve_doubled, convolve_start
+from .reach import conv_reach
 from .stream import StreamState, with_past
 
 
@@ -33,6 +34,7 @@ class FrameConv2d(nn.Conv2d):
         padding = kernel // 2 if padding is None else padding
         super().__init__(in_channels, out_channels, kernel, stride, padding)
         self.growth = max(1.0, out_channels / in_channels)
+        self.reach = conv_reach(self)
 
     def forward(
         self, x: Tensor, state: StreamState | None = None, doubled: Doubling | None = None
@@ -75,6 +77,7 @@ class CausalConv3d(nn.Module):
             padding = (kernel if isinstance(kernel, int) else kernel[-1]) // 2
         self.conv = Conv3d(in_channels, out_channels, kernel, stride, (0, padding, padding))
         self.growth = max(1.0, out_channels / in_channels)
+        self.reach = conv_reach(self.conv)
         assert self.conv.bias is not None
         nn.init.zeros_(self.conv.bias)
 
