@@ -157,7 +157,7 @@ def count_frames(
     frames: int,
     schedule: Schedule,
     tiles: int,
-    probe: tuple[int, int],
+    probe: tuple[int, int] = PROBE,
 ) -> Counter[str]:
     """The bytes for `frames` input frames of the probe: past a few pieces they grow evenly."""
     vae = build_empty(config, dtype)
@@ -184,7 +184,7 @@ def count_probe(
     frames: int,
     schedule: Schedule,
     tiles: int,
-    probe: tuple[int, int],
+    probe: tuple[int, int] = PROBE,
 ) -> Counter[str]:
     """The peak bytes of one pass over a clip of `frames` input frames, by kind of device.
 
