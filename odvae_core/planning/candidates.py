@@ -53,8 +53,10 @@ def list_bands(coder: CoderPass, cuts: list[Candidate]) -> Iterator[tuple[Schedu
 
 
 def find_smallest(coder: CoderPass, cuts: list[Candidate]) -> Schedule:
-    """The schedule with the smallest pieces."""
-    return min((schedule for schedule, _ in cuts), key=lambda schedule: sum(schedule.cut(coder)))
+    """The schedule with the smallest pieces; the whole clip where there is no other."""
+    schedules = [schedule for schedule, _ in cuts]
+    in_pieces = [schedule for schedule in schedules if schedule.frames]
+    return min(in_pieces or schedules, key=lambda schedule: sum(schedule.cut(coder)))
 
 
 def list_smaller_tiles(coder: CoderPass, cuts: list[Candidate]) -> Iterator[tuple[Schedule, Tiles]]:
