@@ -6,7 +6,9 @@ from .odvae import is_odvae_config, odvae_from_published
 from .odvae_keys import infer_odvae, is_odvae
 from .sd_vae import SdScale, find_sd_scale, infer_sd_vae, is_sd_vae, to_ldm
 from .sections import CONFIG_KEY, SECTIONS, order_weights, select_weights, strip_owner
+from .spelling import to_native
 from .unsupported import name_unsupported
+from .wan import infer_wan, is_wan, is_wan_config, wan_from_published
 
 __all__ = [
     "CONFIG_KEY",
@@ -18,6 +20,7 @@ __all__ = [
     "infer_ivvae",
     "infer_odvae",
     "infer_sd_vae",
+    "infer_wan",
     "is_cvvae",
     "is_cvvae_config",
     "is_ivvae",
@@ -25,6 +28,8 @@ __all__ = [
     "is_odvae",
     "is_odvae_config",
     "is_sd_vae",
+    "is_wan",
+    "is_wan_config",
     "ivvae_from_published",
     "name_unsupported",
     "odvae_from_published",
@@ -32,4 +37,6 @@ __all__ = [
     "select_weights",
     "strip_owner",
     "to_ldm",
+    "to_native",
+    "wan_from_published",
 ]
