@@ -1,6 +1,7 @@
 """The authors' class names, configuration fields and key prefixes; only this package has them."""
 
 from .cvvae import cvvae_from_published, infer_cvvae, is_cvvae, is_cvvae_config
+from .hunyuan import hunyuan_from_published, infer_hunyuan, is_hunyuan, is_hunyuan_config
 from .ivvae import infer_ivvae, is_ivvae, is_ivvae_config, ivvae_from_published
 from .odvae import is_odvae_config, odvae_from_published
 from .odvae_keys import infer_odvae, is_odvae
@@ -16,13 +17,17 @@ __all__ = [
     "SdScale",
     "cvvae_from_published",
     "find_sd_scale",
+    "hunyuan_from_published",
     "infer_cvvae",
+    "infer_hunyuan",
     "infer_ivvae",
     "infer_odvae",
     "infer_sd_vae",
     "infer_wan",
     "is_cvvae",
     "is_cvvae_config",
+    "is_hunyuan",
+    "is_hunyuan_config",
     "is_ivvae",
     "is_ivvae_config",
     "is_odvae",

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from einops import rearrange
 from torch import Tensor, nn
 
-from .conv import Conv3d, pad_right_and_bottom
+from .conv import Conv3d, Edge, pad_right_and_bottom
 from .fast import Doubling, convolve_doubled, convolve_still, is_fast
 from .stream import StreamState, with_neighbours, with_past
-
-Edge = Literal["zeros", "replicate"]
-"""What lies beyond a border."""
 
 BEFORE = {"causal": "replicate", "causal-zeros": "zeros", "inside": "nothing"}
 """The `ends` of causal convolutions, and what lies before the clip."""
