@@ -156,16 +156,20 @@ def test_a_posterior_is_sampled_with_a_seed(comfy, adopted):
 
 
 @KINDS
-def test_out_of_memory_makes_auto_take_a_smaller_exact_cut(comfy, adopted, kind):
+@pytest.mark.parametrize(("limit", "status"), [(9, "success"), (0, "error")])
+def test_auto_takes_an_exact_cut_that_fits_or_says_what_to_do(comfy, adopted, kind, limit, status):
     graph, latent = Graph(), make_latent(5, channels=16)
     vae = graph.add("TestComfyVae", kind=kind)
-    short = graph.add("TestOutOfMemory", vae=vae, limit=9)
+    short = graph.add("TestOutOfMemory", vae=vae, limit=limit)
     latents = graph.add("TestLatent", file=comfy.put(latent))
     decoded = graph.add("ODVAETemporalTiledDecode", latent=latents, vae=short)
     graph.add("TestDump", value=decoded, name="decoded")
     run = comfy.run(graph)
-    assert run.status == "success", run.message
-    assert len([text for text in run.texts if "decode:" in text]) > 1
+    assert run.status == status, run.message
+    if status == "error":
+        assert "set schedule to auto, or tile to 256" in run.error["exception_message"]
+        return
+    assert any("frames at a time, exact" in text for text in run.texts)
     expected = to_image(adopted[kind].decode(latent))
     torch.testing.assert_close(comfy.take("decoded"), expected, **CLOSE)
 

@@ -47,6 +47,9 @@ class DynamicPatcher(comfy.model_patcher.ModelPatcher):
     def is_dynamic(self) -> bool:
         return True
 
+    def set_in_use_by_current_prompt(self, in_use: bool) -> None:
+        """ComfyUI 0.33 tells dynamic patchers so."""
+
     def load(self, *arguments: object, **options: object) -> None:
         raise AssertionError("a network of ours was to be loaded in its place")
 
