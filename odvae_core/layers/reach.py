@@ -28,6 +28,24 @@ class Reach:
         return max(0, first), min(height, -(-end * self.down // self.up) + self.below)
 
 
+def join_reaches(*reaches: Reach) -> Reach:
+    """The reach of layers of which each runs on the output of the one before."""
+    joined = reaches[0]
+    for reach in reaches[1:]:
+        above, below = (
+            near - -far * joined.down // joined.up
+            for near, far in ((joined.above, reach.above), (joined.below, reach.below))
+        )
+        joined = Reach(
+            above,
+            below,
+            joined.up * reach.up,
+            joined.down * reach.down,
+            joined.whole or reach.whole,
+        )
+    return joined
+
+
 ROW = Reach()
 """Every row by itself."""
 

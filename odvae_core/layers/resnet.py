@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .coder import add_submodule
 from .norm import activate, group_norm
-from .reach import reach_of
+from .reach import join_reaches, reach_of
 from .stream import Step, StreamState, advance, delay_to_match, growth_of
 
 
@@ -37,6 +37,7 @@ class ResnetBlock(nn.Module):
             parts.append((shortcut or convs[0])(in_channels, out_channels, 1))
         for name, part in zip(self.names, parts, strict=False):
             add_submodule(self, name, part)
+        self.reach = join_reaches(reach_of(conv1), reach_of(conv2))
         self.changes_channels = in_channels != out_channels
 
     def steps(self) -> Iterator[Step]:

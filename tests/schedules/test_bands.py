@@ -10,11 +10,12 @@ from odvae_core.families.cvvae_config import PRESETS as CVVAE
 from odvae_core.families.ivvae_config import PRESETS as IVVAE
 from odvae_core.layers.norm import FrameGroupNorm
 from odvae_core.schedules.bands import split_into_parts
+from tests.lineage import CONFIGS as LINEAGE
 from tests.schedules.clips import both_ways, make_clip, make_vae
 
-CLIP = make_clip(9, 40, 8)
-SWEPT = ("odvae-v1.1", "odvae-v1.2", "odvae-variant-2", "cvvae", "cvvae-sd3")
-STREAMED = ("odvae-stream", "ivvae-z4")
+CLIP = make_clip(9, 48, 16)
+SWEPT = ("odvae-v1.1", "odvae-v1.2", "odvae-variant-2", "cvvae", "cvvae-sd3", "hunyuan-1.0")
+STREAMED = ("odvae-stream", "ivvae-z4", "wan-2.1", "wan-2.2")
 
 
 def make(name):
@@ -24,6 +25,8 @@ def make(name):
         config = replace(CVVAE[name], levels=levels)
     elif name in IVVAE:
         config = replace(IVVAE[name], width=8)
+    elif name in LINEAGE:
+        config = LINEAGE[name]
     else:
         return make_vae(name)
     torch.manual_seed(0)
