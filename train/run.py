@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor, nn
+from torch import Tensor
 
 import odvae_core
 
 from .checkpoints import Checkpoints, Retention
-from .config import Config, OptimiserConfig, Phase
+from .config import Config, Phase
 from .discriminator import Discriminator
 from .ema import Ema
 from .evaluation import draw_held_out, evaluate_vae
 from .keyed_random import KeyedRandom
 from .networks import freeze_parts, make_vae, warn_of_high_learning_rate
 from .objective import Objective
-from .optimisers import learning_rate_at, make_optimiser
+from .optimisers import learning_rate_at
+from .precision import Precision
 from .run_log import RunLog, check_trackers, start_trackers
 from .step import ModuleWithOptimiser, StepRunner, load_loss_networks, name_non_finite
 
@@ -45,13 +46,14 @@ class Run:
         self.folder = Path(config.run.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.accelerator = make_accelerator(config)
-        self.vae = make_vae(config.model)
+        self.precision = Precision(config.run.precision, self.accelerator.device)
+        self.vae = make_vae(config.model).to(self.accelerator.device)
         warn_of_high_learning_rate(config)
         self.objective, self.discriminator = self.make_trained_modules()
         self.ema = Ema(self.vae, config.ema)
         loss_networks = load_loss_networks(config, self.vae, self.accelerator.device)
         self.step_runner = StepRunner(
-            self.accelerator, self.objective, self.discriminator, loss_networks, config
+            self.objective, self.discriminator, loss_networks, self.precision, config
         )
         self.frozen: tuple[str, ...] = ()
         self.checkpoints = Checkpoints(self.folder / "checkpoints", Retention(config.run.keep))
@@ -84,28 +86,21 @@ class Run:
 
     def make_trained_modules(self) -> tuple[ModuleWithOptimiser, ModuleWithOptimiser | None]:
         """The VAE and, if a phase uses one, the discriminator, with their optimisers."""
-        config = self.config
+        config, device = self.config, self.accelerator.device
         variances = ("video", "image") if config.image_space.vae else ("video",)
         objective = Objective(self.vae, config.loss, variances, config.model.recompute)
-        prepared = self.prepare_module(objective, config.optimiser)
+        trained = ModuleWithOptimiser(objective.to(device), config.optimiser)
         if not config.is_adversarial:
-            return prepared, None
-        discriminator = Discriminator(config.discriminator)
-        return prepared, self.prepare_module(discriminator, config.discriminator.optimiser)
-
-    def prepare_module(self, module: nn.Module, settings: OptimiserConfig) -> ModuleWithOptimiser:
-        """Make a module's optimiser, and wrap both with accelerate."""
-        optimiser = make_optimiser(module.parameters(), settings)
-        return ModuleWithOptimiser(*self.accelerator.prepare(module, optimiser), settings)
+            return trained, None
+        discriminator = Discriminator(config.discriminator).to(device)
+        return trained, ModuleWithOptimiser(discriminator, config.discriminator.optimiser)
 
     def enter_phase(self, phase: Phase) -> None:
-        """Freeze the parts that the phase names; the distributed wrapper is then made again."""
-        if phase.frozen == self.frozen:
-            return
-        module = self.accelerator.unwrap_model(self.objective.module, keep_fp32_wrapper=False)
-        freeze_parts(self.vae, phase.frozen)
-        self.objective.module = self.accelerator.prepare_model(module)
-        self.frozen = phase.frozen
+        """Freeze the parts that the phase names, and train the others."""
+        if phase.frozen != self.frozen:
+            freeze_parts(self.vae, phase.frozen)
+            self.objective.update_trained()
+            self.frozen = phase.frozen
 
     def train_step(self, video: Tensor, indices: range) -> dict[str, float]:
         """Run the next step on this process's part [B, 3, T, H, W] of the global batch.
@@ -156,7 +151,7 @@ class Run:
         """
         best = False
         if self.is_main:
-            with self.ema.swapped_in(self.vae), self.accelerator.autocast():
+            with self.ema.swapped_in(self.vae), self.precision.autocast():
                 best = bool(crops) and self.log_evaluation(crops)
                 self.export_weights()
         return self.any_process(best)
@@ -198,17 +193,16 @@ class Run:
 
     def list_parts(self) -> dict[str, Any]:
         """The objects whose state dicts make a checkpoint, by the name of their part."""
-        unwrap = self.accelerator.unwrap_model
         parts = {
-            "objective": unwrap(self.objective.module),
+            "objective": self.objective.module,
             "optimiser": self.objective.optimiser,
             "ema": self.ema,
         }
         if self.discriminator is not None:
-            parts["discriminator"] = unwrap(self.discriminator.module)
+            parts["discriminator"] = self.discriminator.module
             parts["discriminator_optimiser"] = self.discriminator.optimiser
-        if self.accelerator.scaler is not None:
-            parts["scaler"] = self.accelerator.scaler
+        if self.precision.scaler.is_enabled():
+            parts["scaler"] = self.precision.scaler
         return parts
 
     def resume(self) -> None:
@@ -233,18 +227,16 @@ class Run:
 
 
 def make_accelerator(config: Config) -> Accelerator:
-    """The processes, device and precision of a run.
+    """The processes, devices and trackers of a run.
 
     `cpu` is set where there is no GPU: accelerate would otherwise run the processes of a launch
-    independently of each other.
+    independently of each other. `Precision` casts, so that every device has every precision.
     """
     settings = config.run
     cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
     return Accelerator(
-        mixed_precision=settings.precision,
+        mixed_precision="no",
         cpu=cpu,
         log_with=list(settings.trackers) or None,
         project_dir=settings.folder,
-        kwargs_handlers=[buffers],
     )
