@@ -15,6 +15,9 @@ from torch import Tensor
 
 import odvae_core
 
+from .agreement import agree_on_checkpoint
+from .changes import check_same_run, list_changes, warn_of_changes
+from .checkpoint_files import Checkpoint
 from .checkpoints import Checkpoints, Retention
 from .config import Config, Phase
 from .discriminator import Discriminator
@@ -25,7 +28,7 @@ from .networks import freeze_parts, make_vae, warn_of_high_learning_rate
 from .objective import Objective
 from .optimisers import learning_rate_at
 from .precision import Precision
-from .run_log import RunLog, check_trackers, start_trackers
+from .run_log import RunLog, check_trackers, publishable_config, start_trackers
 from .step import ModuleWithOptimiser, StepRunner, load_loss_networks, name_non_finite
 
 log = logging.getLogger(__name__)
@@ -43,6 +46,7 @@ class Run:
         self.config, self.step, self.skipped = config, 0, 0
         self.best: float | None = None
         self.facts: dict[str, Any] = {}
+        self.resumed_facts: dict[str, Any] = {}
         self.folder = Path(config.run.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.accelerator = make_accelerator(config)
@@ -74,7 +78,10 @@ class Run:
         )
 
     def log_start(self, facts: dict[str, Any]) -> None:
-        """Log the start event. `facts`, the processes and LPIPS' hash go into checkpoints too."""
+        """Log the start event, and what changed since the checkpoint that is resumed.
+
+        `facts`, the processes and LPIPS' hash go into checkpoints too.
+        """
         facts["processes"] = self.accelerator.num_processes
         perceptual = self.step_runner.loss_networks.perceptual
         if perceptual is not None:
@@ -82,7 +89,10 @@ class Run:
         self.facts = facts
         if self.config.run.trackers:
             start_trackers(self.accelerator, self.folder.name, facts["config"])
-        self.run_log.write("start", step=self.step, **facts)
+        changed = list_changes(self.resumed_facts, facts) if self.resumed_facts else {}
+        if self.is_main:
+            warn_of_changes(changed)
+        self.run_log.write("start", step=self.step, **facts, changed=changed)
 
     def make_trained_modules(self) -> tuple[ModuleWithOptimiser, ModuleWithOptimiser | None]:
         """The VAE and, if a phase uses one, the discriminator, with their optimisers."""
@@ -206,24 +216,36 @@ class Run:
         return parts
 
     def resume(self) -> None:
-        """Continue from the newest complete checkpoint, if there is one.
+        """Continue from process 0's newest complete checkpoint, if there is one.
 
-        Raises CheckpointError where it is of another network.
+        Raises CheckpointError where it is of another network or missing in a process, and
+        ConfigError where the configuration makes another run.
         """
-        checkpoint = self.checkpoints.load_newest()
+        checkpoint = agree_on_checkpoint(self.checkpoints, self.is_main)
         if checkpoint is None:
             return
-        for name, part in self.list_parts().items():
-            try:
-                part.load_state_dict(checkpoint.load(name))
-            except RuntimeError as error:
-                raise odvae_core.CheckpointError(
-                    f"{checkpoint.path} holds another network than model.preset and "
-                    "model.overrides make: resume with the configuration that it was saved with, "
-                    "or give this run a run.folder of its own"
-                ) from error
         facts = checkpoint.facts
+        if "config" in facts:
+            check_same_run(facts["config"], publishable_config(self.config))
+        parts = self.list_parts()
+        if "scaler" not in checkpoint.parts:  # the run was not in fp16 before
+            parts.pop("scaler", None)
+        for name, part in parts.items():
+            load_part(checkpoint, name, part)
         self.step, self.skipped, self.best = checkpoint.step, facts["skipped"], facts["best"]
+        self.resumed_facts = facts
+
+
+def load_part(checkpoint: Checkpoint, name: str, part: Any) -> None:
+    """Load one part's state. Raises CheckpointError where it is that of another network."""
+    try:
+        part.load_state_dict(checkpoint.load(name))
+    except RuntimeError as error:
+        raise odvae_core.CheckpointError(
+            f"{checkpoint.path} holds another network than model.preset and model.overrides "
+            "make: resume with the configuration that it was saved with, or give this run a "
+            "run.folder of its own"
+        ) from error
 
 
 def make_accelerator(config: Config) -> Accelerator:
