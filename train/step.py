@@ -15,6 +15,7 @@ from odvae_core.posterior import Posterior
 from odvae_core.vae import VideoVAE
 
 from .config import Config, LossConfig, OptimiserConfig
+from .devices import Precision
 from .gradients import GradientMean, copy_from_first_process
 from .image_space import ImageSpace
 from .keyed_random import KeyedRandom
@@ -29,7 +30,6 @@ from .losses import (
 )
 from .objective import Objective, VaeOutput
 from .optimisers import make_optimiser
-from .precision import Precision
 
 
 class DivergedError(RuntimeError):

@@ -24,7 +24,6 @@ from ..config import (
     Phase,
     RunConfig,
 )
-from ..evaluation import cut_held_out
 from ..loop import train_run
 from ..run import Run
 from ..run_log import read_events
@@ -108,7 +107,7 @@ def configure_training(
 
 
 def train_to_end(config: Config, adapt: Callable[[VideoVAE], None] | None = None) -> TrainingResult:
-    """Evaluate the initial weights and train to the end, or resume an interrupted training.
+    """Train to the end, or resume an interrupted training; the initial weights are evaluated too.
 
     `adapt` changes the layers of the VAE, but not its weights. Raises KeyboardInterrupt where a
     signal stopped the run.
@@ -117,8 +116,6 @@ def train_to_end(config: Config, adapt: Callable[[VideoVAE], None] | None = None
     if adapt is not None:
         adapt(run.vae)
     run.resume()
-    if run.step == 0:
-        run.evaluate(cut_held_out(config.data, config.evaluation))
     if run.step < config.steps:
         train_run(run)
     if run.step < config.steps:  # a signal stopped the run, which is saved
