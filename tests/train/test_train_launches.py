@@ -4,6 +4,7 @@ Each run has pictures, a frozen encoder, a discriminator and accumulated gradien
 signal, and is resumed.
 """
 
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -122,3 +123,34 @@ def test_a_preset_trains_in_fp16_with_a_scaler(launcher, clips, tmp_path, name, 
     skipped = checkpoint.facts["skipped"]
     assert (checkpoint.step, checkpoint.load("scaler")["scale"]) == (7, 0.5**skipped)
     assert skipped <= 2
+
+
+def test_a_process_without_the_checkpoint_of_process_0_is_named(launcher, clips, tmp_path):
+    """Folders of two machines: the second has a checkpoint of its own, of a later step."""
+    first, second = (shrink_preset("smoke", tmp_path / name, clips) for name in ("a", "b"))
+    launcher.train(first, 1, stop=2)
+    launcher.train(second, 1, stop=4)
+    codes, texts, _ = launcher.launch(first, second)
+    assert 0 not in codes
+    assert "step-00000002 of process 0 is missing or different in process 1 on" in "".join(texts)
+    shutil.copytree(
+        Path(first.run.folder, "checkpoints"),
+        Path(second.run.folder, "checkpoints"),
+        dirs_exist_ok=True,
+    )
+    codes, texts, hashes = launcher.launch(first, second)
+    assert codes == [0, 0], texts
+    assert hashes[0] == hashes[1] != ""
+    assert load_newest(first)[0] == 7
+
+
+@pytest.mark.slow
+def test_a_process_with_other_clips_is_named(launcher, clips, tmp_path):
+    (tmp_path / "clips").mkdir()
+    for name in ("other.mp4", "held.mp4"):
+        make_clip(tmp_path / "clips" / name, draw_noise(12))
+    config = shrink_preset("smoke", tmp_path, clips)
+    other = replace(config, data=replace(config.data, path=str(tmp_path / "clips")))
+    codes, texts, _ = launcher.launch(config, other)
+    assert 0 not in codes
+    assert "differ from those of process 0 in process 1 on" in "".join(texts)
