@@ -4,6 +4,7 @@ Each run has pictures, a frozen encoder, a discriminator and accumulated gradien
 signal, and is resumed.
 """
 
+import random
 import shutil
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from tests.media import draw_noise, make_clip
-from tests.train.small_presets import PRESETS, shrink_preset
+from tests.train.small_presets import PHASES, PRESETS, shrink_preset
 from train.checkpoints import Checkpoints, Retention
 from train.config import ImageSpaceConfig
 from train.run_log import read_events
@@ -154,3 +155,26 @@ def test_a_process_with_other_clips_is_named(launcher, clips, tmp_path):
     codes, texts, _ = launcher.launch(config, other)
     assert 0 not in codes
     assert "differ from those of process 0 in process 1 on" in "".join(texts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("saves", "longest"), [(0, 1.5), (3, 0.01)])
+def test_two_processes_killed_20_times_train_to_the_same_weights(
+    launcher, clips, tmp_path, saves, longest
+):
+    """At random moments, or while a checkpoint is written: of 40 steps every one is saved."""
+    phases = (replace(PHASES[2], until_step=40),)
+    whole = replace(shrink_preset("smoke", tmp_path / "whole", clips, keep=2), phases=phases)
+    launcher.train(whole, 2)
+    run = replace(whole.run, folder=str(tmp_path / "cut"), save_every=1)
+    cut, rng, torn = replace(whole, run=run), random.Random(saves), 0
+    for _ in range(20):
+        moment = {
+            "saves": rng.randint(1, saves) if saves else 0,
+            "seconds": rng.uniform(0, longest),
+        }
+        launcher.launch(cut, cut, kill=moment)
+        torn += any(Path(run.folder, "checkpoints").glob("*.tmp-*"))
+    assert torn >= saves * 3, "few kills happened during a save: the test is inconclusive"
+    launcher.train(cut, 2)
+    check_resumed(whole, cut)
