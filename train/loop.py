@@ -10,20 +10,16 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from torch import Tensor
 from tqdm import tqdm
 
-from .config import Config, Shape
+from .config import Config
 from .data import Batch, BrokenDataError, TrainingSet, load_training_set, make_batches
 from .evaluation import cut_held_out
-from .keyed_random import KeyedRandom
 from .run import Run
 from .run_log import describe_run
-
-PICTURES_KEY = -3
-"""The last number of the random key that decides whether a step uses pictures."""
+from .shapes import ShapeSchedule
 
 
 class StopSignal:
@@ -102,15 +98,7 @@ def run_steps(
 def open_batches(run: Run, training_set: TrainingSet) -> Iterator[Batch]:
     """This process's batches from the run's current step on, with a progress bar."""
     config, processes = run.config, run.accelerator.num_processes
-    schedule = partial(choose_shape, config)
+    schedule = ShapeSchedule(config.phases, config.run.seed)
     rank, workers = run.accelerator.process_index, config.run.workers
     batches = make_batches(training_set, run.step, config.steps, schedule, rank, processes, workers)
     return tqdm(batches, total=config.steps, initial=run.step, disable=not run.is_main)
-
-
-def choose_shape(config: Config, step: int) -> Shape:
-    """The batch shape of a step counted from 0."""
-    phase = config.phase_at(step)
-    if KeyedRandom(config.run.seed, step, PICTURES_KEY).chance(phase.image_share):
-        return Shape(phase.image_batch, 1, phase.size)
-    return Shape(phase.batch, phase.frames, phase.size)

@@ -15,9 +15,9 @@ import odvae_core
 from tests.media import draw_noise, make_clip
 from tests.train.small_runs import PHASES, configure
 from train.checkpoints import Checkpoints, Retention
-from train.config import Config, DataConfig, EvaluationConfig, Phase
+from train.config import DataConfig, EvaluationConfig
 from train.data import BrokenDataError
-from train.loop import choose_shape, train
+from train.loop import train
 from train.run import Run
 from train.run_log import read_events
 
@@ -149,14 +149,6 @@ def test_a_run_without_held_out_clips_still_exports(tmp_path, clips):
     train(replace(config, phases=(replace(PHASES[0], until_step=1),)))
     assert (tmp_path / "ema.safetensors").exists()
     assert "evaluation" not in {event["event"] for event in read_events(tmp_path / "log.jsonl")}
-
-
-def test_a_part_of_the_steps_uses_pictures():
-    phase = Phase(until_step=400, batch=2, frames=5, size=16, image_share=0.5, image_batch=6)
-    shapes = [choose_shape(Config(phases=(phase,)), step) for step in range(400)]
-    pictures = [shape for shape in shapes if shape.frames == 1]
-    assert {shape.batch for shape in pictures} == {6}
-    assert 160 < len(pictures) < 240
 
 
 LAUNCH = """
