@@ -26,6 +26,7 @@ CHOICES = {
     "optimiser.name": ("adam", "adamw", "muon"),
     "optimiser.schedule": ("constant", "cosine"),
     "loss.perceptual": ("none", "vgg", "alex"),
+    "discriminator.mode": ("joint", "alternate"),
     "discriminator.norm": ("batch", "group"),
     "discriminator.loss": ("hinge", "vanilla"),
     "image_space.mapping": ("slice", "mean", "random"),

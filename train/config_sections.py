@@ -139,8 +139,14 @@ class EmaConfig:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """The 3D PatchGAN. Several processes equal one with "group" norm, but not with "batch"."""
+    """The 3D PatchGAN. Several processes equal one with "group" norm, but not with "batch".
 
+    `mode`: "joint" trains it in every step together with the VAE, from one pass for clips and
+    reconstructions; "alternate" trains the VAE in even steps and the discriminator in odd ones,
+    with clips and reconstructions in batches of their own, as the papers' authors do.
+    """
+
+    mode: str = "joint"
     width: int = 64
     layers: int = 3
     norm: str = "batch"

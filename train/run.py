@@ -17,7 +17,7 @@ import odvae_core
 
 from .checkpoints import Checkpoints, Retention
 from .config import Config, OptimiserConfig, Phase
-from .discriminator import Discriminator
+from .discriminator import Discriminator, trains_discriminator_only
 from .ema import Ema
 from .evaluation import draw_held_out, evaluate_vae
 from .keyed_random import KeyedRandom
@@ -113,19 +113,19 @@ class Run:
         `indices` are the samples' positions in the global batch. The values to log are returned.
         """
         start, config = time.monotonic(), self.config
-        phase = config.phase_at(self.step)
+        phase, rate = config.phase_at(self.step), self.set_learning_rates()
         self.enter_phase(phase)
-        rate = self.set_learning_rates()
-        noise = self.draw_noise(video, indices)
-        device = self.accelerator.device
-        rng = KeyedRandom(config.run.seed, self.step, MAPPING_KEY)
-        values = self.step_runner.run_step(
-            video.to(device), noise.to(device), config.losses_of(phase), rng
-        )
+        noise = self.draw_noise(video, indices).to(self.accelerator.device)
+        weights, video = config.losses_of(phase), video.to(self.accelerator.device)
+        if apart := trains_discriminator_only(config.discriminator, weights, self.step):
+            values = self.step_runner.run_discriminator_step(video, noise)
+        else:
+            rng = KeyedRandom(config.run.seed, self.step, MAPPING_KEY)
+            values = self.step_runner.run_step(video, noise, weights, rng)
         if values.pop("skipped"):
             self.skipped += 1
             self.run_log.write("skip", step=self.step, terms=name_non_finite(values))
-        else:
+        elif not apart:
             self.ema.update(self.vae)
         self.step += 1
         seconds = round(time.monotonic() - start, 3)

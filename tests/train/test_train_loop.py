@@ -174,7 +174,8 @@ def launch(config, processes, script):
     return collect(load_newest(folder))
 
 
-def test_two_processes_equal_one(tmp_path, clips):
+@pytest.mark.parametrize("mode", ["joint", pytest.param("alternate", marks=pytest.mark.slow)])
+def test_two_processes_equal_one(tmp_path, clips, mode):
     """With the group-norm discriminator, the all-reduced adaptive weight, and a frozen start.
 
     Adam's first moments are compared too, since they are the gradients, whatever their size.
@@ -187,7 +188,8 @@ def test_two_processes_equal_one(tmp_path, clips):
     for processes in (1, 2):
         config = configure_files(tmp_path / str(processes), clips, evaluate_every=100)
         slow = replace(config.optimiser, learning_rate=1e-5)
-        config = replace(config, phases=phases, optimiser=slow)
+        discriminator = replace(config.discriminator, mode=mode)
+        config = replace(config, phases=phases, optimiser=slow, discriminator=discriminator)
         states.append(launch(config, processes, tmp_path / "launch.py"))
         events = read_events(Path(config.run.folder) / "log.jsonl")
         weights.append([e["adaptive_weight"] for e in events if "adaptive_weight" in e])
