@@ -11,23 +11,19 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 
 from torch import Tensor
 from tqdm import tqdm
 
 from .agreement import check_same_clips
-from .config import Config, Shape
+from .config import Config
 from .data import Batch, BrokenDataError, TrainingSet, load_training_set, make_batches
 from .data.held_out import limit_clips
 from .evaluation import read_crops
-from .keyed_random import KeyedRandom
 from .progress import show_progress
 from .run import Run
 from .run_log import StepMeans, describe_run
-
-PICTURES_KEY = -3
-"""The last number of the random key that decides whether a step uses pictures."""
+from .shapes import ShapeSchedule
 
 FIRST_PART = 10
 """The first evaluation of trained weights is after this part of `run.evaluate_every`."""
@@ -168,14 +164,6 @@ def open_bar(run: Run) -> tqdm:
 def open_batches(run: Run, training_set: TrainingSet) -> Generator[Batch, None, None]:
     """This process's batches from the run's current step on."""
     config, processes = run.config, run.accelerator.num_processes
-    schedule = partial(choose_shape, config)
+    schedule = ShapeSchedule(config.phases, config.run.seed)
     rank, workers = run.accelerator.process_index, config.run.workers
     return make_batches(training_set, run.step, config.steps, schedule, rank, processes, workers)
-
-
-def choose_shape(config: Config, step: int) -> Shape:
-    """The batch shape of a step counted from 0."""
-    phase = config.phase_at(step)
-    if KeyedRandom(config.run.seed, step, PICTURES_KEY).chance(phase.image_share):
-        return Shape(phase.image_batch, 1, phase.size)
-    return Shape(phase.batch, phase.frames, phase.size)

@@ -19,15 +19,15 @@ from .checkpoints import Checkpoints, Retention
 from .config import Config, Phase
 from .contact_sheet import ROWS
 from .devices import Precision, make_accelerator
-from .discriminator import Discriminator
+from .discriminator import Discriminator, trains_discriminator_only
 from .ema import Ema
 from .evaluation import EvaluationPart, evaluate_part
 from .keyed_random import KeyedRandom
 from .networks import freeze_parts, make_vae, warn_of_high_learning_rate
 from .objective import Objective
-from .optimisers import learning_rate_at
+from .optimisers import ModuleWithOptimiser, learning_rate_at
 from .run_log import RunLog, check_trackers, publishable_config, start_trackers
-from .step import ModuleWithOptimiser, StepRunner, load_loss_networks, name_non_finite
+from .step import StepRunner, load_loss_networks, name_non_finite
 
 log = logging.getLogger(__name__)
 
@@ -117,19 +117,19 @@ class Run:
         skipped step has none of its own.
         """
         config, device = self.config, self.accelerator.device
-        phase = config.phase_at(self.step)
+        phase, rate = config.phase_at(self.step), self.set_learning_rates()
         self.enter_phase(phase)
-        rate = self.set_learning_rates()
-        noise = self.draw_noise(video, indices)
-        rng = KeyedRandom(config.run.seed, self.step, MAPPING_KEY)
-        values = self.step_runner.run_step(
-            video.to(device), noise.to(device), config.losses_of(phase), rng
-        )
+        weights, noise = config.losses_of(phase), self.draw_noise(video, indices).to(device)
+        if apart := trains_discriminator_only(config.discriminator, weights, self.step):
+            values = self.step_runner.run_discriminator_step(video.to(device), noise)
+        else:
+            rng = KeyedRandom(config.run.seed, self.step, MAPPING_KEY)
+            values = self.step_runner.run_step(video.to(device), noise, weights, rng)
         if values.pop("skipped"):
             self.skipped += 1
             self.run_log.write("skip", step=self.step, terms=name_non_finite(values))
             values = {}
-        else:
+        elif not apart:
             self.ema.update(self.vae)
         self.step += 1
         return {**values, "rate": rate, "skipped": self.skipped}

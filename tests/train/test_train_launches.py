@@ -17,6 +17,7 @@ from tests.media import draw_noise, make_clip
 from tests.train.small_presets import PHASES, PRESETS, shrink_preset
 from train.checkpoints import Checkpoints, Retention
 from train.config import ImageSpaceConfig
+from train.discriminator import trains_discriminator_only
 from train.run_log import read_events
 
 QUICK = ("odvae", "ivvae", "cvvae")
@@ -55,20 +56,28 @@ def check_steps(config):
     """Each phase had its losses, and nothing was skipped."""
     events = read_events(Path(config.run.folder) / "log.jsonl")
     steps = [event for event in events if event["event"] == "step"]
-    assert ["adversarial" in step for step in steps] == [False] * 3 + [True] * 4
+    adversarial = ["adversarial" in step or "discriminator" in step for step in steps]
+    assert adversarial == [False] * 3 + [True] * 4
     assert steps[-1]["skipped"] == 0
 
 
-def check_frozen_parts(config):
-    """The encoder changed in all steps but the third, the decoder in all."""
-    paths = open_checkpoints(config).list_paths()
+def check_trained_parts(config):
+    """The encoder changed in all steps of the VAE but the third, the decoder in all of them."""
+    paths = open_checkpoints(config).list_paths()[-config.steps :]
     states = [torch.load(path / "objective.pt") for path in paths]
     moved = [
         {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])}
         for before, after in pairwise(states)
     ]
-    assert ["encoder" in parts for parts in moved] == [True, False, True, True, True, True]
-    assert all("decoder" in parts for parts in moved)
+    steps = range(1, config.steps)
+    weights = [config.losses_of(config.phase_at(step)) for step in steps]
+    pairs = zip(weights, steps, strict=True)
+    apart = [trains_discriminator_only(config.discriminator, *pair) for pair in pairs]
+    assert ["decoder" in parts for parts in moved] == [not alone for alone in apart]
+    frozen = [config.phase_at(step).frozen for step in steps]
+    assert ["encoder" in parts for parts in moved] == [
+        not alone and not names for alone, names in zip(apart, frozen, strict=True)
+    ]
 
 
 def check_resumed(whole, cut):
@@ -91,7 +100,7 @@ def test_a_preset_trains_stops_and_resumes_bit_for_bit(launcher, clips, tmp_path
     whole = shrink_preset(name, tmp_path / "whole", clips, save_every=1, keep=100)
     launcher.train(whole, processes)
     check_steps(whole)
-    check_frozen_parts(whole)
+    check_trained_parts(whole)
     run = replace(whole.run, folder=str(tmp_path / "cut"), save_every=100)
     cut = replace(whole, run=run)
     launcher.train(cut, processes, stop=4)

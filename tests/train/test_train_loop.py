@@ -13,9 +13,9 @@ from tests.media import draw_noise, make_clip
 from tests.train.small_runs import PHASES, configure
 from train import loop
 from train.checkpoints import Checkpoints, Retention
-from train.config import Config, ConfigError, DataConfig, EvaluationConfig, Phase
+from train.config import ConfigError, DataConfig, EvaluationConfig
 from train.data import BrokenDataError
-from train.loop import UnsavedError, choose_shape, train
+from train.loop import UnsavedError, train
 from train.run import Run
 from train.run_log import read_events
 
@@ -224,15 +224,8 @@ def test_a_run_is_not_resumed_with_another_seed(tmp_path, clips):
         train(replace(config, run=replace(config.run, seed=7)))
 
 
-def test_a_part_of_the_steps_uses_pictures():
-    phase = Phase(until_step=400, batch=2, frames=5, size=16, image_share=0.5, image_batch=6)
-    shapes = [choose_shape(Config(phases=(phase,)), step) for step in range(400)]
-    pictures = [shape for shape in shapes if shape.frames == 1]
-    assert {shape.batch for shape in pictures} == {6}
-    assert 160 < len(pictures) < 240
-
-
-def test_two_processes_equal_one(tmp_path, clips, launcher):
+@pytest.mark.parametrize("mode", ["joint", pytest.param("alternate", marks=pytest.mark.slow)])
+def test_two_processes_equal_one(tmp_path, clips, launcher, mode):
     """With the group-norm discriminator, the all-reduced adaptive weight, and a frozen start.
 
     Adam's first moments are compared too, since they are the gradients, whatever their size.
@@ -245,7 +238,8 @@ def test_two_processes_equal_one(tmp_path, clips, launcher):
     for processes in (1, 2):
         config = configure_files(tmp_path / str(processes), clips, evaluate_every=100)
         slow = replace(config.optimiser, learning_rate=1e-5)
-        config = replace(config, phases=phases, optimiser=slow)
+        discriminator = replace(config.discriminator, mode=mode)
+        config = replace(config, phases=phases, optimiser=slow, discriminator=discriminator)
         launcher.train(config, processes)
         states.append(collect(load_newest(Path(config.run.folder))))
         events = read_events(Path(config.run.folder) / "log.jsonl")

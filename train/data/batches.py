@@ -5,24 +5,31 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ..config import ConfigError, Shape
+from ..config import ConfigError
+from ..config_sections import Shape
 from .clips import SkippedClip
 from .pools import describe_skipped
 from .training_set import Batch, BrokenDataError, TrainingSet
 
 log = logging.getLogger(__name__)
 
-Schedule = Callable[[int], Shape]
-"""The shape of a step's batch. It is pickled for the workers: no lambda, no local function."""
+
+class Schedule(Protocol):
+    """The shape of a step's batch. It is pickled for the workers: no local class."""
+
+    def __call__(self, step: int) -> Shape: ...
+    def list_shapes(self, first_step: int) -> Sequence[Shape]:
+        """All shapes that steps from `first_step` on can have."""
+        ...
 
 
 class BatchDataset(Dataset):
@@ -56,7 +63,7 @@ def make_batches(
     fits a shape. While reading it raises BrokenDataError: more clips than `data.broken_limit`
     allows are unreadable, or a worker died.
     """
-    for shape in dict.fromkeys(schedule(step) for step in range(first_step, steps)):
+    for shape in schedule.list_shapes(first_step):
         if shape.batch % world:
             raise ConfigError(
                 f"a batch of {shape.batch} can't be shared by {world} processes; "

@@ -7,12 +7,9 @@ width of 16 instead of 128 and one block a level instead of two, on clips of nin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from odvae_core.vae import VideoVAE
 
 from ..config import (
     Config,
@@ -106,15 +103,12 @@ def configure_training(
     return replace(config, run=replace(config.run, folder=folder))
 
 
-def train_to_end(config: Config, adapt: Callable[[VideoVAE], None] | None = None) -> TrainingResult:
+def train_to_end(config: Config) -> TrainingResult:
     """Train to the end, or resume an interrupted training; the initial weights are evaluated too.
 
-    `adapt` changes the layers of the VAE, but not its weights. Raises KeyboardInterrupt where a
-    signal stopped the run.
+    Raises KeyboardInterrupt where a signal stopped the run.
     """
     run = Run(config)
-    if adapt is not None:
-        adapt(run.vae)
     run.resume()
     if run.step < config.steps:
         train_run(run)
