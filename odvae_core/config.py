@@ -114,7 +114,12 @@ def _describe(hint: Any) -> str:
         if dataclasses.is_dataclass(inner):
             return f"a list of at least one {inner.__name__} and at most {LIST_ITEMS}"  # pyright: ignore
         return f"a list, each item {_describe(inner)}, at most {LIST_ITEMS}"
-    words = {int: f"a whole number from 1 to {COUNT}", float: "a finite number", str: "a word"}
+    words = {
+        int: f"a whole number from 1 to {COUNT}",
+        float: "a finite number",
+        str: "a word",
+        bool: "true or false",
+    }
     return words[hint]
 
 
