@@ -291,30 +291,32 @@ def read_weights(folder):
     return diffusion.load(folder / "ema.safetensors").state_dict()
 
 
+ONE_PROCESS = "--cpu --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no"
+LAUNCHERS = {
+    1: ("accelerate.commands.launch", *ONE_PROCESS.split()),
+    2: ("torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+}
+"""`accelerate launch` and `torchrun`, by the number of processes that they start on a CPU."""
+
+
 @pytest.mark.slow
 def test_two_launched_processes_train_as_one(latents, tmp_path):
-    """With `accelerate launch`, stopped after its steps and continued by one process."""
     (tmp_path / "config.toml").write_text(
         "[model]\npreset = 'latte-s-sky'\noverrides = {layers = 2, heads = 2, head_dim = 12}\n"
         "[training]\nsteps = 6\nbatch = 4\n[data]\nlabels = 'folder'\n"
         "[run]\nprecision = 'no'\nsave_every = 100\n"
     )
-    for processes in (1, 2):
-        command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu"]
-        command += ["--num_processes", str(processes), "--num_machines", "1"]
-        command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "train.diffusion"]
-        command += ["--config", str(tmp_path / "config.toml"), "--set", f"data.path={latents}"]
-        command += ["--set", f"run.folder={tmp_path / str(processes)}"]
+    for processes, launcher in LAUNCHERS.items():
+        folder = tmp_path / str(processes)
+        command = [sys.executable, "-m", *launcher, "-m", "train.diffusion"]
+        command += ["--config", str(tmp_path / "config.toml")]
+        command += ["--set", f"data.path={latents}", "--set", f"run.folder={folder}"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
-            command,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            check=False,
+            command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
+        assert read_events(folder / "log.jsonl")[0]["processes"] == processes
     one, two = (read_weights(tmp_path / name) for name in "12")
     for name, weight in one.items():
         torch.testing.assert_close(weight, two[name], rtol=1e-3, atol=1e-5)
-    assert read_events(tmp_path / "2/log.jsonl")[0]["processes"] == 2
