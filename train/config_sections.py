@@ -45,7 +45,9 @@ class SourceConfig:
 class DataConfig:
     """The source of the samples, and how they are cropped.
 
-    `path`: a folder or a list of clips. `held_out`: patterns of clips for evaluation only.
+    `path`: a folder or a list of clips. `held_out`: patterns of clips for evaluation only. Without
+    them `held_out_share` of the clips that evaluations can use, or one, is held out, chosen by a
+    hash of its content.
     `rendered`: the part of the samples that is rendered instead of read.
     `strides`: the smallest and the largest step between two frames of a sample.
     `sides`: the smallest and the largest short side that a clip is scaled to before the crop; 0 is
@@ -62,6 +64,7 @@ class DataConfig:
     path: str = "clips"
     sources: tuple[SourceConfig, ...] = (SourceConfig(),)
     held_out: tuple[str, ...] = ()
+    held_out_share: float = 0.01
     rendered: float = 0.0
     strides: tuple[int, int] = (1, 1)
     sides: tuple[int, int] = (0, 0)
@@ -200,13 +203,17 @@ class Phase:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """Crops of the held-out clips: `per_clip` at each short side, the same in every evaluation."""
+    """Crops of the held-out clips: `per_clip` at each short side, the same in every evaluation.
+
+    `clips` is the largest number of clips.
+    """
 
     sides: tuple[int, ...] = (256,)
     per_clip: int = 1
     frames: int = 17
     size: int = 128
     stride: int = 2
+    clips: int = 32
 
 
 @dataclass(frozen=True)

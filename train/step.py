@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from odvae_core.metrics.perceptual import Lpips, load_lpips
 from odvae_core.posterior import Posterior
 from odvae_core.vae import VideoVAE
 
-from .config import Config, LossConfig, OptimiserConfig
+from .config import Config, LossConfig
+from .devices import Precision
 from .image_space import ImageSpace
 from .keyed_random import KeyedRandom
 from .losses import (
@@ -32,19 +32,11 @@ from .losses import (
     weigh_by_variance,
 )
 from .objective import Objective, VaeOutput
+from .optimisers import ModuleWithOptimiser
 
 
 class DivergedError(RuntimeError):
     """Too many steps in a row had losses or gradients that were not finite."""
-
-
-@dataclass
-class ModuleWithOptimiser:
-    """A module that is trained, wrapped by accelerate, with its optimiser and settings."""
-
-    module: nn.Module
-    optimiser: torch.optim.Optimizer
-    settings: OptimiserConfig
 
 
 @dataclass(frozen=True)
@@ -69,14 +61,14 @@ class StepRunner:
 
     def __init__(
         self,
-        accelerator: Accelerator,
         objective: ModuleWithOptimiser,
         discriminator: ModuleWithOptimiser | None,
         loss_networks: LossNetworks,
+        precision: Precision,
         config: Config,
     ):
-        self.accelerator, self.loss_networks, self.config = accelerator, loss_networks, config
         self.objective, self.discriminator = objective, discriminator
+        self.loss_networks, self.precision, self.config = loss_networks, precision, config
         self.skipped_in_a_row = 0
 
     def run_step(
@@ -116,9 +108,9 @@ class StepRunner:
         for i, piece in enumerate(zip(video.chunk(count), noise.chunk(count), strict=True)):
             share = len(piece[0]) / len(video)
             with ExitStack() as stack:
-                if i < count - 1:  # processes exchange gradients with the last piece only
+                if i == count - 1:  # the sum of all pieces is exchanged
                     for one in trained:
-                        stack.enter_context(self.accelerator.no_sync(one.module))
+                        stack.enter_context(one.gradients.exchanged())
                 for name, value in add_gradients(*piece, share).items():
                     values[name] = values.get(name, 0.0) + share * float(value)
         return self.step_optimisers(trained, values)
@@ -141,14 +133,18 @@ class StepRunner:
             adversarial = self.run_discriminator(leaf, target)
             weight = weights.adversarial * self.adaptive_weight(output, gradient, adversarial)
             if adversarial.discriminator_loss is not None:
-                self.accelerator.backward(adversarial.discriminator_loss * share)
+                self.add_scaled_gradients(adversarial.discriminator_loss * share)
             gradient = gradient + weight * adversarial.gradient
             values |= {**adversarial.values, "adaptive_weight": weight}
         rest = weigh_by_variance(error.detach(), logvar, size)
         for name, (loss, value) in self.latent_losses(output, video, weights, rng).items():
             rest, values[name] = rest + loss, value
-        self.accelerator.backward(((output.reconstruction * gradient).sum() + rest) * share)
+        self.add_scaled_gradients(((output.reconstruction * gradient).sum() + rest) * share)
         return {"total": rest.detach() / size, **values}
+
+    def add_scaled_gradients(self, loss: Tensor) -> None:
+        """Add a loss's gradients to those of the weights, multiplied by the scale of fp16."""
+        self.precision.scaler.scale(loss).backward()
 
     def add_discriminator_gradients(
         self, video: Tensor, noise: Tensor, share: float
@@ -159,14 +155,15 @@ class StepRunner:
         loss, values = judge_apart(
             self.discriminator.module, output.reconstruction, target, self.config.discriminator
         )
-        self.accelerator.backward(loss * share)
+        self.add_scaled_gradients(loss * share)
         return values
 
     def reconstruct(self, video: Tensor, noise: Tensor) -> tuple[VaeOutput, Tensor]:
         """The VAE's forward pass, and the clips that its reconstructions are compared with."""
         space = self.loss_networks.image_space
         image_latents = space.encode(video, noise) if space else None
-        output: VaeOutput = self.objective.module(video, noise, image_latents)
+        with self.precision.autocast():
+            output: VaeOutput = self.objective.module(video, noise, image_latents)
         return output, video if image_latents is None else torch.cat([video, video])
 
     def run_discriminator(self, reconstruction: Tensor, video: Tensor) -> DiscriminatorOutput:
@@ -174,7 +171,6 @@ class StepRunner:
         config, module = self.config.discriminator, self.discriminator.module
         if config.mode == "joint":
             return run_discriminator(module, reconstruction, video, config)
-        module = self.accelerator.unwrap_model(module)  # has no gradient to exchange
         return judge_reconstruction(module, reconstruction)
 
     def reconstruction_error(
@@ -183,7 +179,7 @@ class StepRunner:
         """The weighted sum of the errors, and each error per value without its weight."""
         distances = None
         if self.loss_networks.perceptual is not None and weights.perceptual_weight:
-            with self.accelerator.autocast():
+            with self.precision.autocast():
                 distances = self.loss_networks.perceptual(reconstruction, video)
         errors = reconstruction_errors(reconstruction, video, distances, weights)
         size = values_of_frame(video)
@@ -194,10 +190,10 @@ class StepRunner:
         self, output: VaeOutput, gradient: Tensor, adversarial: DiscriminatorOutput
     ) -> Tensor:
         """The adaptive weight of this piece."""
-        objective: Objective = self.accelerator.unwrap_model(self.objective.module)
+        objective: Objective = self.objective.module  # pyright: ignore
         weights = objective.last_weights()
         return adaptive_weight_of_layer(
-            self.accelerator, output.reconstruction, weights, gradient, adversarial.gradient
+            output.reconstruction, weights, gradient, adversarial.gradient
         )
 
     def latent_losses(
@@ -208,7 +204,7 @@ class StepRunner:
         losses = {"kl": (weights.kl * kl, kl.detach() / output.mean[0].numel())}
         space = self.loss_networks.image_space
         if space is not None and space.config.decode:
-            with self.accelerator.autocast():
+            with self.precision.autocast():
                 error = space.error(output.latent, video, rng)
             size = values_of_frame(video)
             weighted = weigh_by_variance(error, output.variances["image"], size)
@@ -219,12 +215,14 @@ class StepRunner:
         self, trained: list[ModuleWithOptimiser], values: dict[str, float]
     ) -> dict[str, float]:
         """Step the optimisers if all gradients are finite, and clear the gradients."""
+        scaler = self.precision.scaler
         norms = [self.clip_gradient(one) for one in trained]
         finite = all(math.isfinite(norm) for norm in norms)
         for one in trained:
-            if finite or self.accelerator.scaler is not None:  # a scaler skips the step itself
-                one.optimiser.step()
+            if finite:
+                scaler.step(one.optimiser)
             one.optimiser.zero_grad()
+        scaler.update()  # once for all optimisers: they share the scale
         self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
         if self.skipped_in_a_row >= self.config.run.skip_limit:
             raise DivergedError(
@@ -236,9 +234,10 @@ class StepRunner:
         return {**values, name: norms[0], "skipped": int(not finite)}
 
     def clip_gradient(self, one: ModuleWithOptimiser) -> float:
-        """Clip a module's gradient; its norm before that is returned."""
+        """Remove the scale of a module's gradient and clip it; its norm before that is returned."""
+        self.precision.scaler.unscale_(one.optimiser)
         limit = one.settings.clip or math.inf
-        return float(self.accelerator.clip_grad_norm_(one.module.parameters(), limit))
+        return float(nn.utils.clip_grad_norm_(one.module.parameters(), limit))
 
 
 def name_non_finite(values: dict[str, float]) -> list[str]:

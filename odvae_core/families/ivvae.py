@@ -12,10 +12,10 @@ from ..layers.centred import ClipConv3d
 from ..layers.coder import Coder
 from ..layers.coder_pass import CoderPass
 from ..layers.group_causal import GroupCausalConv3d
+from ..layers.norm import RMSNorm
 from ..layers.separated import (
     AtrousConvs,
     MergeKeyframes,
-    RMSNorm,
     SeparatedAttention,
     SeparatedBlock,
     SeparatedConv3d,
@@ -56,7 +56,7 @@ class Ivvae(VideoVAE):
         self.merge = MergeKeyframes()
 
     def encoder_pass(self) -> CoderPass:
-        steps = [*self.encoder.steps(), layer_step(self.sort_moments)]
+        steps = [*self.encoder.steps(), layer_step(self.sort_moments, like=self.conv1)]
         time, space = self.temporal_compression, self.spatial_compression
         return CoderPass(steps, self.encoder, time, 1, space, 1)
 

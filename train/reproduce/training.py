@@ -21,7 +21,6 @@ from ..config import (
     Phase,
     RunConfig,
 )
-from ..evaluation import cut_held_out
 from ..loop import train_run
 from ..run import Run
 from ..run_log import read_events
@@ -105,14 +104,12 @@ def configure_training(
 
 
 def train_to_end(config: Config) -> TrainingResult:
-    """Evaluate the initial weights and train to the end, or resume an interrupted training.
+    """Train to the end, or resume an interrupted training; the initial weights are evaluated too.
 
     Raises KeyboardInterrupt where a signal stopped the run.
     """
     run = Run(config)
     run.resume()
-    if run.step == 0:
-        run.evaluate(cut_held_out(config.data, config.evaluation))
     if run.step < config.steps:
         train_run(run)
     if run.step < config.steps:  # a signal stopped the run, which is saved
