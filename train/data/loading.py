@@ -12,10 +12,11 @@ from odvae_core.video import ListedClip, ListingError, VideoError, list_clips
 
 from ..config import ConfigError, DataConfig, EvaluationConfig
 from ..config_sections import SourceConfig
+from .clip_facts import ClipFacts
 from .clips import BrokenClipError, Clip, FileClip, SkippedClip, cache_clip, strip_path
 from .held_out import choose_held_out
 from .pools import Source, describe_skipped
-from .probing import ClipFacts, probe_entries
+from .probing import probe_entries
 from .training_set import TrainingSet
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def load_training_set(
     """List and probe all clips, and hold some out.
 
     Those are what `held_out` names, or else clips that `evaluation`, if it is given, can use.
-    `cache_file` is a JSON file with the facts of those probed before. Raises ConfigError where a
+    `cache_file` has the facts of those probed before. Raises ConfigError where a
     value is invalid, or too many clips are unreadable.
     """
     check_data_config(config)
