@@ -36,7 +36,7 @@ def load_training_set(
     """
     check_data_config(config)
     listed = list_entries(config)
-    named = list_held_out(config)
+    named = list_held_out(config) if config.held_out else []
     entries = [entry for part in listed for entry in part]
     facts = probe_entries([*entries, *named], cache_file)
     held_out = [entry.file for entry in named]
@@ -161,7 +161,10 @@ def hash_entries(entries: Iterable[ListedClip]) -> str:
     """The sha256 of a list: names, sizes in bytes (-1: no such file) and seconds."""
     digest = hashlib.sha256()
     for entry in entries:
-        size = entry.file.stat().st_size if entry.file.is_file() else -1
+        try:
+            size = entry.file.stat().st_size
+        except OSError:
+            size = -1
         digest.update(repr((entry.name, size, entry.start, entry.end)).encode())
     return digest.hexdigest()
 
