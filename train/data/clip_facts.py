@@ -8,7 +8,7 @@ from dataclasses import dataclass
 TOLERANCE = 0.0005  # seconds: times in lists of clips are rounded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClipFacts:
     """A file's short side in pixels, as a player shows it, and the times of its frames in seconds.
 

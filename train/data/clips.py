@@ -100,7 +100,7 @@ class Clip(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileClip:
     """Frames `first` to `first + frames` of a file, decoded for every crop."""
 

@@ -13,6 +13,7 @@ from odvae_core.video import ListedClip, ListingError, VideoError, list_clips
 from ..config import ConfigError, DataConfig, EvaluationConfig
 from ..config_sections import SourceConfig
 from .clip_facts import ClipFacts
+from .clip_table import ClipTable
 from .clips import BrokenClipError, Clip, FileClip, SkippedClip, cache_clip, strip_path
 from .held_out import choose_held_out
 from .pools import Source, describe_skipped
@@ -74,7 +75,9 @@ def open_sources(
     for part, source in zip(listed, config.sources, strict=True):
         clips = [open_clip(entry, facts[entry.file], config) for entry in part]
         broken += [clip for clip in clips if isinstance(clip, SkippedClip)]
-        sources.append(Source(source.weight, [c for c in clips if not isinstance(c, SkippedClip)]))
+        readable = [clip for clip in clips if not isinstance(clip, SkippedClip)]
+        table = readable if config.cache else ClipTable(readable, Path(config.path, source.place))
+        sources.append(Source(source.weight, table))
     return sources, broken
 
 
