@@ -75,7 +75,7 @@ SPACES = rules(
     (r"\s+", " "),
 )
 ENDS = rules(
-    (r"""^["'](.*)["']$""", r"\1"),
+    (r"""^["'](.+)["']$""", r"\1"),
     (r"^['_,\-:;]", ""),
     (r"['_,\-:+]$", ""),
     (r"^\.\S+$", ""),
@@ -120,7 +120,7 @@ def clean_once(caption: str, keep_chinese: bool) -> str:
     if len(SEPARATORS.findall(text)) > MOST_SEPARATORS:
         text = SEPARATORS.sub(" ", text)
     text = replace(repair_encoding(text), CODES + ADVERTS + SPACES)
-    return replace(text.strip(), ENDS).strip()
+    return replace(text, ENDS).strip()
 
 
 def replace(text: str, table: Rules) -> str:
@@ -143,4 +143,4 @@ def repair_encoding(text: str) -> str:
     """The text with wrongly decoded characters repaired and HTML's entities resolved."""
     import ftfy
 
-    return html.unescape(html.unescape(ftfy.fix_text(text))).strip()
+    return html.unescape(html.unescape(ftfy.fix_text(text)))
