@@ -12,6 +12,10 @@ PASSES = 2
 
 SUFFIXES = "png|jpg|jpeg|bmp|webp|eps|pdf|apk|mp4"
 DOMAINS = "com|co|ru|net|org|edu|gov|it"
+DASHES = (
+    r"\u002d\u058a\u05be\u1400\u1806\u2010-\u2015\u2e17\u2e1a\u2e3a\u2e3b\u2e40"
+    r"\u301c\u3030\u30a0\ufe31\ufe32\ufe58\ufe63\uff0d"
+)
 SEPARATORS = re.compile("[-_]")
 MOST_SEPARATORS = 3
 """A prompt with more hyphens and underscores than this has them replaced by spaces."""
@@ -26,15 +30,15 @@ def rules(*pairs: tuple[str, str]) -> Rules:
 
 ADDRESSES = rules(
     (r"<person>", "person"),
-    (rf"\b(?:https?|www):(?:/{{1,3}}|[a-z0-9%])|\b[a-z0-9.\-]+\.(?:{DOMAINS})[\w/-]*\b/?(?!@)", ""),
+    (rf"\bhttps?:(?:/{{1,3}}|[a-z0-9%])|\b[a-z0-9.\-]+\.(?:{DOMAINS})[\w/-]*\b/?(?!@)", ""),
+    (r"\bwww:(?:/{1,3}|[a-z0-9%])", ""),
 )
 NAMES = rules((r"@[\w\d]+\b", ""))
 CHINESE = rules((r"[\u31c0-\u33ff\u3400-\u9fff]+", ""))
 """CJK strokes, enclosed and compatible forms, hexagrams and ideographs; kana are not among them."""
 
 SIGNS = rules(
-    (r"[\u002d\u058a\u05be\u1400\u1806\u2010-\u2015\u2e17\u2e1a\u2e3a\u2e3b\u2e40]", "-"),
-    (r"[\u301c\u3030\u30a0\ufe31\ufe32\ufe58\ufe63\uff0d]", "-"),
+    (f"[{DASHES}]+", "-"),
     ("[`\u00b4\u00ab\u00bb\u201c\u201d\u00a8]", '"'),
     ("[\u2018\u2019]", "'"),
     (r"&quot;?|&amp", ""),
