@@ -12,6 +12,8 @@ from .encode_file import EncodeVideoFile
 from .inflate import TailInflate
 from .latent import EmptyLatent, FramesToLatentVideo, LatentVideoToFrames
 from .load import LoadOdvae
+from .mt5 import LoadMT5
+from .text import TextEncode
 from .vhs import register_load_format
 
 WEB_DIRECTORY = "./web"
@@ -27,6 +29,8 @@ NODES = [
     EmptyLatent,
     FramesToLatentVideo,
     LatentVideoToFrames,
+    TextEncode,
+    LoadMT5,
 ]
 
 

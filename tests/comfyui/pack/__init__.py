@@ -16,6 +16,7 @@ from comfy_api.latest import ComfyExtension, InputImpl, Types, io
 import nodes
 
 from .failures import TestCalledLayers, TestCancelAtLayer, TestFreeMemory, TestOutOfMemory
+from .small_t5 import TestSmallT5
 from .small_vae import SmallVae
 
 
@@ -59,7 +60,8 @@ class TestLatent(io.ComfyNode):
 
 
 class TestDump(io.ComfyNode):
-    """Writes a tensor to a file in the output folder; other values are returned as text."""
+    """Writes a tensor to a file in the output folder, a CONDITIONING's features too; other values
+    are returned as text."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -74,6 +76,8 @@ class TestDump(io.ComfyNode):
     @classmethod
     def execute(cls, value, name) -> io.NodeOutput:
         tensor = value["samples"] if isinstance(value, dict) else value
+        if isinstance(value, list):  # a CONDITIONING
+            ((tensor, value),) = value
         path = Path(folder_paths.get_output_directory(), f"{name}.safetensors")
         text = ""
         if isinstance(tensor, torch.Tensor):
@@ -204,6 +208,7 @@ class TestPack(ComfyExtension):
             TestVideo,
             TestVhsFormats,
             TestSaveCheckpoint,
+            TestSmallT5,
         ]
 
 
