@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import comfy.model_management as mm
 import comfy.sd
 import comfy.utils
 import torch
