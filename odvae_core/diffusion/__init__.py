@@ -5,6 +5,7 @@ from .families import FAMILIES, Network, build, list_presets
 from .latte import Latte
 from .latte_t2v import LatteT2V
 from .opensora_t2v import OpenSoraT2V
+from .read import load, pack_metadata, save
 
 __all__ = [
     "FAMILIES",
@@ -18,4 +19,7 @@ __all__ = [
     "OpenSoraT2VConfig",
     "build",
     "list_presets",
+    "load",
+    "pack_metadata",
+    "save",
 ]

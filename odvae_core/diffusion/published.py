@@ -115,6 +115,13 @@ def latte_t2v_from_published(fields: Fields) -> LatteT2VConfig:
     )
 
 
+def name_assumption(fields: Fields) -> tuple[str, ...]:
+    """What a config.json doesn't say: that of LatteT2V names no release."""
+    if "video_length" not in fields or any(name in fields for name in V11_FIELDS):
+        return ()
+    return ("positions are those of v1.0: the config.json has none of the fields of v1.1",)
+
+
 def scale_of_v11(frames: int) -> int:
     """By what v1.1 divides the positions of so many latent frames; v1.0 has another rule."""
     return (frames - 1) // 16 if frames % 2 else frames // 16
