@@ -11,12 +11,13 @@ import torch
 from comfy_api.latest import io
 
 from ..odvae_core import diffusion
+from ..odvae_core.diffusion.config import DiffusionConfig
 from ..odvae_core.files.tensorfile import read_tensor_file
 from .diffusion_model import DTYPES, FP8, OdvaeLatent, make_patcher
 from .fingerprint import fingerprint_file
-from .latent_space import describe_space, record_space
+from .latent_space import record_space
 from .models import find_diffusion_model, list_diffusion_models
-from .preview import read_preview
+from .preview import read_factors
 from .schema import check_choice, make_schema
 
 AUTO = "auto"
@@ -59,11 +60,16 @@ class LoadDiffusionModel(io.ComfyNode):
         given = None if preset == AUTO else preset
         patcher = load_patcher(path, given, WEIGHTS[dtype])
         network = patcher.model.diffusion_model.network
-        record_space((model, preset), network)
+        space = record_space((model, preset), network)
         weights = str(patcher.model.get_dtype()).removeprefix("torch.")
         computed = str(patcher.model.get_dtype_inference()).removeprefix("torch.")
-        text = f"{describe_space(network)}\nweights in {weights}, computed in {computed}"
-        return io.NodeOutput(patcher, f"{network.provenance.describe()}\n{text}")
+        lines = [
+            network.provenance.describe(),
+            f"latents: {space.describe()}",
+            f"frames in training: {count_frames(network.config)}",
+            f"weights in {weights}, computed in {computed}",
+        ]
+        return io.NodeOutput(patcher, "\n".join(lines))
 
 
 def load_patcher(
@@ -76,10 +82,15 @@ def load_patcher(
     """
     dtype = dtype or choose_dtype(path)
     network = diffusion.load(path, torch.bfloat16 if dtype == FP8 else dtype, preset=preset)
-    preview = read_preview(path)
-    patcher = make_patcher(network, OdvaeLatent(network.config, *preview), dtype)
+    latent = OdvaeLatent(network.config, *read_factors(network))
+    patcher = make_patcher(network, latent, dtype)
     patcher.cached_patcher_init = (load_patcher, (path, preset, dtype))
     return patcher
+
+
+def count_frames(config: DiffusionConfig) -> int:
+    """The frames of video of the clips in training."""
+    return 1 + config.temporal_compression * (config.latent_frames - 1)
 
 
 def choose_dtype(path: Path) -> torch.dtype:

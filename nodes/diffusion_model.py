@@ -41,7 +41,7 @@ class OdvaeLatent(comfy.latent_formats.LatentFormat):
 
     latent_dimensions = 3
 
-    def __init__(self, config: DiffusionConfig, factors: list[list[float]], bias: list[float]):
+    def __init__(self, config: DiffusionConfig, factors: Any = None, bias: Any = None):
         self.latent_channels = config.in_channels
         self.scale_factor, self.shift = config.latent_scale, config.latent_shift
         self.spacial_downscale_ratio = config.spatial_compression  # sic; read by 0.33
@@ -74,7 +74,9 @@ class OdvaeModelConfig(comfy.supported_models_base.BASE):
         self.memory_usage_factor = BYTES_PER_CHANNEL * network.config.width / (0.01 * 2**20)
         self.metadata = pack_metadata(network)
 
-    def process_unet_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    def process_unet_state_dict_for_saving(
+        self, state_dict: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         """The network's own names, and its metadata, so that the written file can be loaded."""
         own = {key.removeprefix(PREFIX): value for key, value in state_dict.items()}
         return super().process_unet_state_dict_for_saving({**own, CONFIG_KEY: self.metadata})

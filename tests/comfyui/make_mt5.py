@@ -1,8 +1,8 @@
 """A small random mT5 with a tokenizer, and what transformers makes of texts with it.
 
 python make_mt5.py FOLDER, with ComfyUI's interpreter, which has transformers and sentencepiece.
-Writes mt5.safetensors (names of transformers, with a decoder), spiece.model and, with the tokens and
-features of every text, expected.safetensors.
+Writes mt5.safetensors (in the names of transformers, with a decoder), spiece.model, and
+expected.safetensors with the tokens and features of every text.
 """
 
 import sys

@@ -16,6 +16,7 @@ from comfy_api.latest import ComfyExtension, InputImpl, Types, io
 import nodes
 
 from .failures import TestCalledLayers, TestCancelAtLayer, TestFreeMemory, TestOutOfMemory
+from .sampling import NODES as SAMPLING_NODES
 from .small_t5 import TestSmallT5
 from .small_vae import SmallVae
 
@@ -209,6 +210,7 @@ class TestPack(ComfyExtension):
             TestVhsFormats,
             TestSaveCheckpoint,
             TestSmallT5,
+            *SAMPLING_NODES,
         ]
 
 
