@@ -90,8 +90,15 @@ def record_space(inputs: tuple[str, str], network: Network) -> LatentSpace:
     return RECORDED[inputs]
 
 
-def warn_of_other_space(node: str, prompt: Mapping[str, Any], network: VideoVAE) -> None:
-    """Warn where a node's latent was sampled by a MODEL whose latents are of another VAE."""
+def warn_of_other_space(
+    node: str | None, prompt: Mapping[str, Any] | None, network: VideoVAE
+) -> None:
+    """Warn where a node's latent was sampled by a MODEL whose latents are of another VAE.
+
+    `prompt` is the running graph, as ComfyUI passes it to nodes.
+    """
+    if node is None or prompt is None:
+        return
     vae = LatentSpace.of_vae(network)
     for model in find_spaces(node, prompt):
         if model.differs_from(vae):

@@ -143,17 +143,28 @@ def sample_pndm(
         start, end = sigmas[step], sigmas[step + 1]
         noise = predict(x, start)
         history = [noise, *history[: len(ADAMS_BASHFORTH) - 1]]
-        if callback is not None:
-            denoised = x - start * noise
-            callback({"x": x, "i": step, "sigma": start, "sigma_hat": start, "denoised": denoised})
+        report_step(callback, step, start, x, x - start * noise)
         if step < RUNGE_KUTTA_STEPS:
             noise = predict.runge_kutta(x, noise, start, end)
         else:
-            noise = sum(
-                weight * past for weight, past in zip(ADAMS_BASHFORTH, history, strict=True)
-            )
+            weighted = zip(ADAMS_BASHFORTH, history, strict=True)
+            noise = sum(weight * past for weight, past in weighted)
         x = x + (end - start) * noise
-    return x / (1 + sigmas[-2] ** 2).sqrt()
+    x = x / (1 + sigmas[-2] ** 2).sqrt()
+    report_step(callback, steps, sigmas[-2], x, x)
+    return x
+
+
+def report_step(
+    callback: Callable[[dict[str, Any]], None] | None,
+    step: int,
+    sigma: Tensor,
+    x: Tensor,
+    denoised: Tensor,
+) -> None:
+    """Tell ComfyUI which step this is, for the progress bar and the preview."""
+    if callback is not None:
+        callback({"i": step, "sigma": sigma, "sigma_hat": sigma, "x": x, "denoised": denoised})
 
 
 class Predictor:

@@ -111,5 +111,9 @@ def test_euler_ancestral_equals_the_pipeline_s_with_its_noise(sample, comfy):
     assert sample("os120_sample_eulera4", use_ancestral, use_normal) < LOOSE
 
 
+def test_an_unconditional_latte_equals_its_authors_ddim(sample):
+    assert sample("latte_sample_ddim4_uncond", use("euler"), use_normal, cfg=1.0) < LOOSE
+
+
 def test_a_defect_of_the_pipeline_is_not_imitated(sample):
     assert sample("lt110_sample_ddim4_clip", use("euler"), use_leading, scaled=750) > 0.1
