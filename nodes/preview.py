@@ -8,9 +8,9 @@ from pathlib import Path
 from comfy.latent_formats import SD15
 
 from ..odvae_core import preview
+from ..odvae_core.checkpoint.location import PACKAGE
 from ..odvae_core.diffusion import Network
 
-CORE = preview.__name__.removesuffix(".preview")
 EMBEDDED = "default.preview.json"
 """In odvae_core/weights: the preview of the embedded VAE."""
 
@@ -43,7 +43,7 @@ def read_factors(network: Network) -> Factors:
 
 def read_matching_preview(network: Network) -> preview.Preview | None:
     """The embedded VAE's preview, where the model was trained on its latents."""
-    embedded = preview.read_preview(Path(str(resources.files(CORE) / "weights" / EMBEDDED)))
+    embedded = preview.read_preview(Path(str(resources.files(PACKAGE) / "weights" / EMBEDDED)))
     trained_on = network.provenance.metadata.get(VAE_KEY)
     return embedded if trained_on == embedded.vae_sha256 else None
 
