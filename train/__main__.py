@@ -10,9 +10,11 @@ from pathlib import Path
 from .config import ConfigError, load_config
 
 
-def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+def parse_arguments(
+    arguments: list[str], prog: str = "python -m train", description: str | None = __doc__
+) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument(
         "--config",
         type=Path,

@@ -15,6 +15,7 @@ from functools import partial
 from torch import Tensor
 from tqdm import tqdm
 
+from .agreement import check_same_clips
 from .config import Config, Shape
 from .data import Batch, BrokenDataError, TrainingSet, load_training_set, make_batches
 from .evaluation import cut_held_out
@@ -62,8 +63,9 @@ def train_run(run: Run) -> Run:
     """Train an existing run, as `train` does."""
     config, stop_signal = run.config, StopSignal()
     run.resume()
-    with run.accelerator.main_process_first():  # the main process probes the files and caches that
+    with run.accelerator.local_main_process_first():  # one on each machine probes the files
         training_set = load_training_set(config.data, config.run.seed, run.folder / "clips.json")
+    check_same_clips(training_set.manifest_hash)
     crops = cut_held_out(config.data, config.evaluation) if run.is_main else {}
     run.log_start({**describe_run(config, run.vae), "data": training_set.manifest_hash})
     with stop_signal.caught():

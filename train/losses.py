@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from odvae_core.posterior import Posterior
 
 from .config import DiscriminatorConfig, LossConfig
+from .gradients import mean_over_processes
 
 SMALLEST_NORM, LARGEST_WEIGHT = 1e-4, 1e4
 """Constants of the adaptive weight, as in OD-VAE's trainer."""
@@ -128,7 +128,6 @@ def adaptive_weight(reconstruction_gradient: Tensor, adversarial_gradient: Tenso
 
 
 def adaptive_weight_of_layer(
-    accelerator: Accelerator,
     reconstruction: Tensor,
     weights: list[nn.Parameter],
     error_gradient: Tensor,
@@ -143,5 +142,5 @@ def adaptive_weight_of_layer(
     for gradient in (error_gradient, adversarial_gradient):
         parts = torch.autograd.grad(reconstruction, weights, gradient, retain_graph=True)
         flat = torch.cat([part.flatten().float() for part in parts])
-        joined.append(accelerator.reduce(flat, "mean"))
+        joined.append(mean_over_processes(flat))
     return adaptive_weight(joined[0], joined[1])

@@ -9,22 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor, nn
+from torch import Tensor
 
 import odvae_core
 
+from .agreement import agree_on_checkpoint
+from .changes import check_same_run, list_changes, warn_of_changes
+from .checkpoint_files import Checkpoint
 from .checkpoints import Checkpoints, Retention
-from .config import Config, OptimiserConfig, Phase
+from .config import Config, Phase
 from .discriminator import Discriminator
 from .ema import Ema
 from .evaluation import draw_held_out, evaluate_vae
 from .keyed_random import KeyedRandom
 from .networks import freeze_parts, make_vae, warn_of_high_learning_rate
 from .objective import Objective
-from .optimisers import learning_rate_at, make_optimiser
-from .run_log import RunLog, check_trackers, start_trackers
+from .optimisers import learning_rate_at
+from .precision import Precision
+from .run_log import RunLog, check_trackers, publishable_config, start_trackers
 from .step import ModuleWithOptimiser, StepRunner, load_loss_networks, name_non_finite
 
 log = logging.getLogger(__name__)
@@ -42,16 +46,18 @@ class Run:
         self.config, self.step, self.skipped = config, 0, 0
         self.best: float | None = None
         self.facts: dict[str, Any] = {}
+        self.resumed_facts: dict[str, Any] = {}
         self.folder = Path(config.run.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.accelerator = make_accelerator(config)
-        self.vae = make_vae(config.model)
+        self.precision = Precision(config.run.precision, self.accelerator.device)
+        self.vae = make_vae(config.model).to(self.accelerator.device)
         warn_of_high_learning_rate(config)
         self.objective, self.discriminator = self.make_trained_modules()
         self.ema = Ema(self.vae, config.ema)
         loss_networks = load_loss_networks(config, self.vae, self.accelerator.device)
         self.step_runner = StepRunner(
-            self.accelerator, self.objective, self.discriminator, loss_networks, config
+            self.objective, self.discriminator, loss_networks, self.precision, config
         )
         self.frozen: tuple[str, ...] = ()
         self.checkpoints = Checkpoints(self.folder / "checkpoints", Retention(config.run.keep))
@@ -72,7 +78,10 @@ class Run:
         )
 
     def log_start(self, facts: dict[str, Any]) -> None:
-        """Log the start event. `facts`, the processes and LPIPS' hash go into checkpoints too."""
+        """Log the start event, and what changed since the checkpoint that is resumed.
+
+        `facts`, the processes and LPIPS' hash go into checkpoints too.
+        """
         facts["processes"] = self.accelerator.num_processes
         perceptual = self.step_runner.loss_networks.perceptual
         if perceptual is not None:
@@ -80,32 +89,28 @@ class Run:
         self.facts = facts
         if self.config.run.trackers:
             start_trackers(self.accelerator, self.folder.name, facts["config"])
-        self.run_log.write("start", step=self.step, **facts)
+        changed = list_changes(self.resumed_facts, facts) if self.resumed_facts else {}
+        if self.is_main:
+            warn_of_changes(changed)
+        self.run_log.write("start", step=self.step, **facts, changed=changed)
 
     def make_trained_modules(self) -> tuple[ModuleWithOptimiser, ModuleWithOptimiser | None]:
         """The VAE and, if a phase uses one, the discriminator, with their optimisers."""
-        config = self.config
+        config, device = self.config, self.accelerator.device
         variances = ("video", "image") if config.image_space.vae else ("video",)
         objective = Objective(self.vae, config.loss, variances, config.model.recompute)
-        prepared = self.prepare_module(objective, config.optimiser)
+        trained = ModuleWithOptimiser(objective.to(device), config.optimiser)
         if not config.is_adversarial:
-            return prepared, None
-        discriminator = Discriminator(config.discriminator)
-        return prepared, self.prepare_module(discriminator, config.discriminator.optimiser)
-
-    def prepare_module(self, module: nn.Module, settings: OptimiserConfig) -> ModuleWithOptimiser:
-        """Make a module's optimiser, and wrap both with accelerate."""
-        optimiser = make_optimiser(module.parameters(), settings)
-        return ModuleWithOptimiser(*self.accelerator.prepare(module, optimiser), settings)
+            return trained, None
+        discriminator = Discriminator(config.discriminator).to(device)
+        return trained, ModuleWithOptimiser(discriminator, config.discriminator.optimiser)
 
     def enter_phase(self, phase: Phase) -> None:
-        """Freeze the parts that the phase names; the distributed wrapper is then made again."""
-        if phase.frozen == self.frozen:
-            return
-        module = self.accelerator.unwrap_model(self.objective.module, keep_fp32_wrapper=False)
-        freeze_parts(self.vae, phase.frozen)
-        self.objective.module = self.accelerator.prepare_model(module)
-        self.frozen = phase.frozen
+        """Freeze the parts that the phase names, and train the others."""
+        if phase.frozen != self.frozen:
+            freeze_parts(self.vae, phase.frozen)
+            self.objective.update_trained()
+            self.frozen = phase.frozen
 
     def train_step(self, video: Tensor, indices: range) -> dict[str, float]:
         """Run the next step on this process's part [B, 3, T, H, W] of the global batch.
@@ -156,7 +161,7 @@ class Run:
         """
         best = False
         if self.is_main:
-            with self.ema.swapped_in(self.vae), self.accelerator.autocast():
+            with self.ema.swapped_in(self.vae), self.precision.autocast():
                 best = bool(crops) and self.log_evaluation(crops)
                 self.export_weights()
         return self.any_process(best)
@@ -198,53 +203,62 @@ class Run:
 
     def list_parts(self) -> dict[str, Any]:
         """The objects whose state dicts make a checkpoint, by the name of their part."""
-        unwrap = self.accelerator.unwrap_model
         parts = {
-            "objective": unwrap(self.objective.module),
+            "objective": self.objective.module,
             "optimiser": self.objective.optimiser,
             "ema": self.ema,
         }
         if self.discriminator is not None:
-            parts["discriminator"] = unwrap(self.discriminator.module)
+            parts["discriminator"] = self.discriminator.module
             parts["discriminator_optimiser"] = self.discriminator.optimiser
-        if self.accelerator.scaler is not None:
-            parts["scaler"] = self.accelerator.scaler
+        if self.precision.scaler.is_enabled():
+            parts["scaler"] = self.precision.scaler
         return parts
 
     def resume(self) -> None:
-        """Continue from the newest complete checkpoint, if there is one.
+        """Continue from process 0's newest complete checkpoint, if there is one.
 
-        Raises CheckpointError where it is of another network.
+        Raises CheckpointError where it is of another network or missing in a process, and
+        ConfigError where the configuration makes another run.
         """
-        checkpoint = self.checkpoints.load_newest()
+        checkpoint = agree_on_checkpoint(self.checkpoints, self.is_main)
         if checkpoint is None:
             return
-        for name, part in self.list_parts().items():
-            try:
-                part.load_state_dict(checkpoint.load(name))
-            except RuntimeError as error:
-                raise odvae_core.CheckpointError(
-                    f"{checkpoint.path} holds another network than model.preset and "
-                    "model.overrides make: resume with the configuration that it was saved with, "
-                    "or give this run a run.folder of its own"
-                ) from error
         facts = checkpoint.facts
+        if "config" in facts:
+            check_same_run(facts["config"], publishable_config(self.config))
+        parts = self.list_parts()
+        if "scaler" not in checkpoint.parts:  # the run was not in fp16 before
+            parts.pop("scaler", None)
+        for name, part in parts.items():
+            load_part(checkpoint, name, part)
         self.step, self.skipped, self.best = checkpoint.step, facts["skipped"], facts["best"]
+        self.resumed_facts = facts
+
+
+def load_part(checkpoint: Checkpoint, name: str, part: Any) -> None:
+    """Load one part's state. Raises CheckpointError where it is that of another network."""
+    try:
+        part.load_state_dict(checkpoint.load(name))
+    except RuntimeError as error:
+        raise odvae_core.CheckpointError(
+            f"{checkpoint.path} holds another network than model.preset and model.overrides "
+            "make: resume with the configuration that it was saved with, or give this run a "
+            "run.folder of its own"
+        ) from error
 
 
 def make_accelerator(config: Config) -> Accelerator:
-    """The processes, device and precision of a run.
+    """The processes, devices and trackers of a run.
 
     `cpu` is set where there is no GPU: accelerate would otherwise run the processes of a launch
-    independently of each other.
+    independently of each other. `Precision` casts, so that every device has every precision.
     """
     settings = config.run
     cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
     return Accelerator(
-        mixed_precision=settings.precision,
+        mixed_precision="no",
         cpu=cpu,
         log_with=list(settings.trackers) or None,
         project_dir=settings.folder,
-        kwargs_handlers=[buffers],
     )

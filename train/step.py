@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from odvae_core.metrics.perceptual import Lpips, load_lpips
@@ -16,6 +15,7 @@ from odvae_core.posterior import Posterior
 from odvae_core.vae import VideoVAE
 
 from .config import Config, LossConfig, OptimiserConfig
+from .gradients import GradientMean, copy_from_first_process
 from .image_space import ImageSpace
 from .keyed_random import KeyedRandom
 from .losses import (
@@ -28,6 +28,8 @@ from .losses import (
     weigh_by_variance,
 )
 from .objective import Objective, VaeOutput
+from .optimisers import make_optimiser
+from .precision import Precision
 
 
 class DivergedError(RuntimeError):
@@ -36,11 +38,25 @@ class DivergedError(RuntimeError):
 
 @dataclass
 class ModuleWithOptimiser:
-    """A module that is trained, wrapped by accelerate, with its optimiser and settings."""
+    """A module that is trained, with its optimiser and the exchange of its gradients.
+
+    Its weights become those of process 0.
+    """
 
     module: nn.Module
-    optimiser: torch.optim.Optimizer
     settings: OptimiserConfig
+    optimiser: torch.optim.Optimizer = field(init=False)
+    gradients: GradientMean = field(init=False)
+
+    def __post_init__(self):
+        copy_from_first_process(self.module)
+        self.optimiser = make_optimiser(self.module.parameters(), self.settings)
+        self.gradients = GradientMean(self.module.parameters())
+
+    def update_trained(self) -> None:
+        """Exchange the gradients of the weights that are trained now: others were frozen."""
+        self.gradients.close()
+        self.gradients = GradientMean(self.module.parameters())
 
 
 @dataclass(frozen=True)
@@ -65,14 +81,14 @@ class StepRunner:
 
     def __init__(
         self,
-        accelerator: Accelerator,
         objective: ModuleWithOptimiser,
         discriminator: ModuleWithOptimiser | None,
         loss_networks: LossNetworks,
+        precision: Precision,
         config: Config,
     ):
-        self.accelerator, self.loss_networks, self.config = accelerator, loss_networks, config
         self.objective, self.discriminator = objective, discriminator
+        self.loss_networks, self.precision, self.config = loss_networks, precision, config
         self.skipped_in_a_row = 0
 
     def run_step(
@@ -92,9 +108,9 @@ class StepRunner:
         for i, piece in enumerate(zip(video.chunk(count), noise.chunk(count), strict=True)):
             share = len(piece[0]) / len(video)
             with ExitStack() as stack:
-                if i < count - 1:  # processes exchange gradients with the last piece only
+                if i == count - 1:  # the sum of all pieces is exchanged
                     for one in trained:
-                        stack.enter_context(self.accelerator.no_sync(one.module))
+                        stack.enter_context(one.gradients.exchanged())
                 for name, value in self.add_gradients(*piece, weights, rng, share).items():
                     values[name] = values.get(name, 0.0) + share * float(value)
         return self.step_optimisers(trained, values)
@@ -110,7 +126,8 @@ class StepRunner:
         """
         space = self.loss_networks.image_space
         image_latents = space.encode(video, noise) if space else None
-        output: VaeOutput = self.objective.module(video, noise, image_latents)
+        with self.precision.autocast():
+            output: VaeOutput = self.objective.module(video, noise, image_latents)
         target = video if image_latents is None else torch.cat([video, video])
         leaf = output.reconstruction.detach().requires_grad_()
         error, values = self.reconstruction_error(leaf, target, weights)
@@ -121,14 +138,18 @@ class StepRunner:
                 self.discriminator.module, leaf, target, self.config.discriminator
             )
             weight = weights.adversarial * self.adaptive_weight(output, gradient, adversarial)
-            self.accelerator.backward(adversarial.discriminator_loss * share)
+            self.add_scaled_gradients(adversarial.discriminator_loss * share)
             gradient = gradient + weight * adversarial.gradient
             values |= adversarial_values(adversarial, weight)
         rest = weigh_by_variance(error.detach(), logvar, size)
         for name, (loss, value) in self.latent_losses(output, video, weights, rng).items():
             rest, values[name] = rest + loss, value
-        self.accelerator.backward(((output.reconstruction * gradient).sum() + rest) * share)
+        self.add_scaled_gradients(((output.reconstruction * gradient).sum() + rest) * share)
         return {"total": rest.detach() / size, **values}
+
+    def add_scaled_gradients(self, loss: Tensor) -> None:
+        """Add a loss's gradients to those of the weights, multiplied by the scale of fp16."""
+        self.precision.scaler.scale(loss).backward()
 
     def reconstruction_error(
         self, reconstruction: Tensor, video: Tensor, weights: LossConfig
@@ -136,7 +157,7 @@ class StepRunner:
         """The weighted sum of the errors, and each error per value without its weight."""
         distances = None
         if self.loss_networks.perceptual is not None and weights.perceptual_weight:
-            with self.accelerator.autocast():
+            with self.precision.autocast():
                 distances = self.loss_networks.perceptual(reconstruction, video)
         errors = reconstruction_errors(reconstruction, video, distances, weights)
         size = values_of_frame(video)
@@ -147,10 +168,10 @@ class StepRunner:
         self, output: VaeOutput, gradient: Tensor, adversarial: DiscriminatorOutput
     ) -> Tensor:
         """The adaptive weight of this piece."""
-        objective: Objective = self.accelerator.unwrap_model(self.objective.module)
+        objective: Objective = self.objective.module  # pyright: ignore
         weights = objective.last_weights()
         return adaptive_weight_of_layer(
-            self.accelerator, output.reconstruction, weights, gradient, adversarial.gradient
+            output.reconstruction, weights, gradient, adversarial.gradient
         )
 
     def latent_losses(
@@ -161,7 +182,7 @@ class StepRunner:
         losses = {"kl": (weights.kl * kl, kl.detach() / output.mean[0].numel())}
         space = self.loss_networks.image_space
         if space is not None and space.config.decode:
-            with self.accelerator.autocast():
+            with self.precision.autocast():
                 error = space.error(output.latent, video, rng)
             size = values_of_frame(video)
             weighted = weigh_by_variance(error, output.variances["image"], size)
@@ -172,12 +193,14 @@ class StepRunner:
         self, trained: list[ModuleWithOptimiser], values: dict[str, float]
     ) -> dict[str, float]:
         """Step the optimisers if all gradients are finite, and clear the gradients."""
+        scaler = self.precision.scaler
         norms = [self.clip_gradient(one) for one in trained]
         finite = all(math.isfinite(norm) for norm in norms)
         for one in trained:
-            if finite or self.accelerator.scaler is not None:  # a scaler skips the step itself
-                one.optimiser.step()
+            if finite:
+                scaler.step(one.optimiser)
             one.optimiser.zero_grad()
+        scaler.update()  # once for all optimisers: they share the scale
         self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
         if self.skipped_in_a_row >= self.config.run.skip_limit:
             raise DivergedError(
@@ -188,9 +211,10 @@ class StepRunner:
         return {**values, "gradient": norms[0], "skipped": int(not finite)}
 
     def clip_gradient(self, one: ModuleWithOptimiser) -> float:
-        """Clip a module's gradient; its norm before that is returned."""
+        """Remove the scale of a module's gradient and clip it; its norm before that is returned."""
+        self.precision.scaler.unscale_(one.optimiser)
         limit = one.settings.clip or math.inf
-        return float(self.accelerator.clip_grad_norm_(one.module.parameters(), limit))
+        return float(nn.utils.clip_grad_norm_(one.module.parameters(), limit))
 
 
 def adversarial_values(output: DiscriminatorOutput, weight: Tensor) -> dict[str, Tensor]:

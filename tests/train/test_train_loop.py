@@ -1,11 +1,8 @@
 """Whole runs from files: they log, evaluate, export, save, stop at a signal and resume."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +18,6 @@ from train.loop import choose_shape, train
 from train.run import Run
 from train.run_log import read_events
 
-ROOT = Path(__file__).resolve().parents[2]
 EVALUATION = EvaluationConfig(sides=(32,), frames=5, size=32, stride=1)
 
 
@@ -159,30 +155,7 @@ def test_a_part_of_the_steps_uses_pictures():
     assert 160 < len(pictures) < 240
 
 
-LAUNCH = """
-import json, sys
-from train.config import Config
-from train.loop import train
-from train.config import build_config
-train(build_config(Config, json.loads(sys.argv[1])))
-"""
-
-
-def launch(config, processes, script):
-    """Run in new processes; the tensors of the last checkpoint."""
-    script.write_text(LAUNCH)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node", str(processes), str(script), json.dumps(asdict(config))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    folder = Path(config.run.folder)
-    starts = [e for e in read_events(folder / "log.jsonl") if e["event"] == "start"]
-    assert [start["processes"] for start in starts] == [processes]
-    return collect(load_newest(folder))
-
-
-def test_two_processes_equal_one(tmp_path, clips):
+def test_two_processes_equal_one(tmp_path, clips, launcher):
     """With the group-norm discriminator, the all-reduced adaptive weight, and a frozen start.
 
     Adam's first moments are compared too, since they are the gradients, whatever their size.
@@ -196,8 +169,10 @@ def test_two_processes_equal_one(tmp_path, clips):
         config = configure_files(tmp_path / str(processes), clips, evaluate_every=100)
         slow = replace(config.optimiser, learning_rate=1e-5)
         config = replace(config, phases=phases, optimiser=slow)
-        states.append(launch(config, processes, tmp_path / "launch.py"))
+        launcher.train(config, processes)
+        states.append(collect(load_newest(Path(config.run.folder))))
         events = read_events(Path(config.run.folder) / "log.jsonl")
+        assert events[0]["processes"] == processes
         weights.append([e["adaptive_weight"] for e in events if "adaptive_weight" in e])
     assert weights[0] == pytest.approx(weights[1], rel=1e-3)
     state, other = states
@@ -214,12 +189,3 @@ def find_key_biases(state):
     names = {weights[i].replace("objective.vae", "ema.shadow") for i in biases}
     moments = {f"optimiser.state.{i}.{kind}" for i in biases for kind in ("exp_avg", "exp_avg_sq")}
     return {*(weights[i] for i in biases), *names, *moments}
-
-
-def test_two_processes_with_batch_norm_stay_finite(tmp_path, clips):
-    phases = (replace(PHASES[1], until_step=2),)
-    config = configure_files(tmp_path / "run", clips, evaluate_every=100)
-    discriminator = replace(config.discriminator, norm="batch")
-    config = replace(config, phases=phases, discriminator=discriminator)
-    state = launch(config, 2, tmp_path / "launch.py")
-    assert all(torch.isfinite(value).all() for value in state.values())

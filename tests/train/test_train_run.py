@@ -219,7 +219,7 @@ def test_the_noise_of_a_sample_depends_only_on_its_index(tmp_path):
 
 def test_in_bf16_no_step_is_skipped_and_no_scaler_is_needed(tmp_path):
     run = Run(configure(tmp_path, run=RunConfig(str(tmp_path), precision="bf16")))
-    assert run.accelerator.scaler is None
+    assert not run.precision.scaler.is_enabled()
     values = train_steps(run, 6)
     assert values[-1]["skipped"] == 0
     assert all(math.isfinite(step["gradient"]) for step in values)
