@@ -10,15 +10,12 @@ import comfy.samplers
 import torch
 from comfy_api.latest import io
 from torch import Tensor
-from tqdm import trange
+from tqdm import tqdm
 
 from ..odvae_core.diffusion import Latte
+from ..odvae_core.diffusion.sampling import LINEAR, pndm_steps, space_leading
 from .diffusion_model import LABEL_KEY, ComfyNetwork, ExactTimesteps
 from .schema import make_schema
-
-RUNGE_KUTTA_STEPS = 3
-ADAMS_BASHFORTH = (55 / 24, -59 / 24, 37 / 24, -9 / 24)
-"""Weights of the latest predictions, newest first (Liu et al., 2022, PNDM)."""
 
 
 class PndmSampler(io.ComfyNode):
@@ -65,8 +62,8 @@ class LeadingSigmas(io.ComfyNode):
                 f"got steps = {steps} and denoise = {denoise}, {total} steps in all; there are "
                 f"{len(table)} timesteps: lower steps, or raise denoise"
             )
-        timesteps = torch.arange(total).flip(0) * (len(table) // total)
-        sigmas = table[timesteps[-steps:].to(table.device)].cpu()
+        timesteps = space_leading(total)[:steps].flip(0)
+        sigmas = table[timesteps.to(table.device)].cpu()
         return io.NodeOutput(torch.cat([sigmas, sigmas.new_zeros(1)]))
 
 
@@ -129,64 +126,29 @@ def sample_pndm(
     callback: Callable[[dict[str, Any]], None] | None = None,
     disable: bool | None = None,
 ) -> Tensor:
-    """PNDM (Liu et al., 2022) as in diffusers, for the sigmas of `LeadingSigmas`.
+    """The core's PNDM as a sampler of ComfyUI, for the sigmas of `LeadingSigmas`.
 
-    Three steps by Runge-Kutta, four predictions each, then Adams-Bashforth. The result is at the
-    last timestep before 0, as in the pipelines, which don't denoise it to the end.
+    The result is at the last timestep before 0, as in the authors' pipelines.
     """
-    steps = len(sigmas) - 2
-    if steps < RUNGE_KUTTA_STEPS:
-        raise ValueError(f"got {steps + 1} steps; PNDM takes at least {RUNGE_KUTTA_STEPS + 1}")
-    predict = Predictor(model, extra_args or {})
-    history: list[Tensor] = []
-    for step in trange(steps, disable=disable):
-        start, end = sigmas[step], sigmas[step + 1]
-        noise = predict(x, start)
-        history = [noise, *history[: len(ADAMS_BASHFORTH) - 1]]
-        report_step(callback, step, start, x, x - start * noise)
-        if step < RUNGE_KUTTA_STEPS:
-            noise = predict.runge_kutta(x, noise, start, end)
-        else:
-            weighted = zip(ADAMS_BASHFORTH, history, strict=True)
-            noise = sum(weight * past for weight, past in weighted)
-        x = x + (end - start) * noise
-    x = x / (1 + sigmas[-2] ** 2).sqrt()
-    report_step(callback, steps, sigmas[-2], x, x)
-    return x
+    timesteps = [round(LINEAR.timestep_at(float(sigma))) for sigma in sigmas[:-1]]
+    predict = NoisePredictor(model, extra_args or {})
+    steps = tqdm(pndm_steps(predict, x, timesteps), total=len(timesteps) - 1, disable=disable)
+    for number, x in enumerate(steps, 1):
+        if callback is not None:
+            sigma = sigmas[number]
+            seen = {"x": x, "denoised": predict.denoised, "sigma": sigma, "sigma_hat": sigma}
+            callback({"i": number, **seen})
+    return x / (1 + sigmas[-2] ** 2).sqrt()
 
 
-def report_step(
-    callback: Callable[[dict[str, Any]], None] | None,
-    step: int,
-    sigma: Tensor,
-    x: Tensor,
-    denoised: Tensor,
-) -> None:
-    """Tell ComfyUI which step this is, for the progress bar and the preview."""
-    if callback is not None:
-        callback({"i": step, "sigma": sigma, "sigma_hat": sigma, "x": x, "denoised": denoised})
-
-
-class Predictor:
-    """The noise that a model predicts in x at a sigma."""
+class NoisePredictor:
+    """The noise that a model of ComfyUI predicts in x at a sigma; `denoised` is its last result."""
 
     def __init__(self, model: Any, extra_args: dict[str, Any]):
         self.model, self.extra_args = model, extra_args
-        patcher = model.inner_model.model_patcher
-        self.sampling = find_sampling(patcher)
+        self.denoised: Tensor | None = None
+        find_sampling(model.inner_model.model_patcher)
 
-    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return (x - self.model(x, sigma * x.new_ones(len(x)), **self.extra_args)) / sigma
-
-    def runge_kutta(self, x: Tensor, first: Tensor, start: Tensor, end: Tensor) -> Tensor:
-        """The noise of a step of order four, whose prediction at its start is `first`."""
-        middle = self.find_middle(start, end)
-        second = self(x + (middle - start) * first, middle)
-        third = self(x + (middle - start) * second, middle)
-        fourth = self(x + (end - start) * third, end)
-        return (first + 2 * second + 2 * third + fourth) / 6
-
-    def find_middle(self, start: Tensor, end: Tensor) -> Tensor:
-        """The sigma of the whole timestep at the middle of a step."""
-        first, last = self.sampling.timestep(start), self.sampling.timestep(end)
-        return self.sampling.sigmas.to(start)[(first - (first - last) // 2).round().long()]
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        self.denoised = self.model(x, sigma * x.new_ones(len(x)), **self.extra_args)
+        return (x - self.denoised) / sigma
