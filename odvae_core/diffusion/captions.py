@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 import warnings
-from urllib.parse import unquote_plus
 
 PASSES = 2
 """The authors' pipelines clean a prompt this many times in a row."""
@@ -16,6 +15,7 @@ DASHES = (
     r"\u002d\u058a\u05be\u1400\u1806\u2010-\u2015\u2e17\u2e1a\u2e3a\u2e3b\u2e40"
     r"\u301c\u3030\u30a0\ufe31\ufe32\ufe58\ufe63\uff0d"
 )
+ENCODED = re.compile("(?:%[0-9a-fA-F]{2})+")
 SEPARATORS = re.compile("[-_]")
 MOST_SEPARATORS = 3
 """A prompt with more hyphens and underscores than this has them replaced by spaces."""
@@ -116,7 +116,7 @@ def lower_caption(caption: str) -> str:
 
 
 def clean_once(caption: str, keep_chinese: bool) -> str:
-    text = unquote_plus(caption).strip().lower()
+    text = decode_address(caption).strip().lower()
     text = remove_markup(replace(text, ADDRESSES))
     text = replace(text, NAMES)
     text = text if keep_chinese else replace(text, CHINESE)
@@ -125,6 +125,14 @@ def clean_once(caption: str, keep_chinese: bool) -> str:
         text = SEPARATORS.sub(" ", text)
     text = replace(repair_encoding(text), CODES + ADVERTS + SPACES)
     return replace(text, ENDS).strip()
+
+
+def decode_address(text: str) -> str:
+    """Plus signs as spaces, and bytes such as %20 decoded, as in the query of a web address."""
+    return ENCODED.sub(
+        lambda found: bytes.fromhex(found[0].replace("%", "")).decode(errors="replace"),
+        text.replace("+", " "),
+    )
 
 
 def replace(text: str, table: Rules) -> str:

@@ -36,6 +36,7 @@ def test_a_caption_is_cleaned_as_recorded(case, keep_chinese):
         ("at 192.168.0.1 it rains", "at it rains"),
         ("free shipping: click on this, a red car page 3", "a red car"),
         ("model jc6640 on a table", "model on a table"),
+        ("two+words%20and caf%C3%A9", "two words and caf\u00e9"),
         ("a \ufb01ne day", "a fine day"),
         ("'a quoted line'", "a quoted line"),
     ],
