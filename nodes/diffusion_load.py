@@ -61,8 +61,11 @@ class LoadDiffusionModel(io.ComfyNode):
         patcher = load_patcher(path, given, WEIGHTS[dtype])
         network = patcher.model.diffusion_model.network
         space = record_space((model, preset), network)
-        weights = str(patcher.model.get_dtype()).removeprefix("torch.")
-        computed = str(patcher.model.get_dtype_inference()).removeprefix("torch.")
+        stored = patcher.model.get_dtype()
+        weights, computed = (
+            str(kind).removeprefix("torch.")
+            for kind in (stored, patcher.model.manual_cast_dtype or stored)
+        )
         lines = [
             network.provenance.describe(),
             f"latents: {space.describe()}",
