@@ -1,20 +1,22 @@
-"""What a released diffusion model costs: size, operations of a clip, seconds at a given speed.
+"""What a released diffusion model costs: memory, operations of a clip, minutes at a given speed.
 
     python -m benchmarks.diffusion_cost [--tflops 20 80 150]
 
 Nothing is measured: PyTorch counts the operations of one call on tensors without values, and the
-seconds are those operations divided by the speeds given. A card reaches a part of its stated speed.
+minutes are those operations divided by the speeds given. A card reaches a part of its stated speed.
+The work, activations of both halves of the guidance at once, is the estimate that ComfyUI gets.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from odvae_core import diffusion
-from odvae_core.diffusion.config import DiffusionConfig
+from odvae_core.diffusion.config import WORK_VALUES, DiffusionConfig
 
 CLIPS = {
     "osp-v1.1-65x512x512": (65, 512, 512, 158),
@@ -30,10 +32,14 @@ CAPTION_TOKENS = 100
 HALF_BYTES, GUIDED = 2, 2
 
 
-def count_operations(config: DiffusionConfig, frames: int, height: int, width: int) -> int:
-    """Floating-point operations of one call for one clip; a multiplication and addition are two."""
+def latent_size(config: DiffusionConfig, frames: int, height: int, width: int) -> tuple[int, ...]:
+    """The latent frames, rows and columns of a clip."""
     space = config.spatial_compression
-    latent = 1 + (frames - 1) // config.temporal_compression, height // space, width // space
+    return 1 + (frames - 1) // config.temporal_compression, height // space, width // space
+
+
+def count_operations(config: DiffusionConfig, latent: tuple[int, ...]) -> int:
+    """Floating-point operations of one call for one clip; a multiplication and addition are two."""
     with torch.device("meta"):
         network = diffusion.build(config)
         x = torch.zeros(1, config.in_channels, *latent)
@@ -55,21 +61,26 @@ def main() -> None:
     parser.add_argument("--tflops", type=float, nargs="+", default=[20.0, 80.0, 150.0])
     speeds = parser.parse_args().tflops
     heads = [f"minutes at {speed:g} TFLOP/s" for speed in speeds]
-    print("| model | weights in bf16, fp16 | TFLOP a call | PFLOP a clip |", " | ".join(heads), "|")
-    print("|---" * (4 + len(heads)) + "|")
+    print("| model | weights | work | TFLOP a call | PFLOP a clip |", " | ".join(heads), "|")
+    print("|---" * (5 + len(heads)) + "|")
     for preset, (frames, height, width, calls) in CLIPS.items():
         config = diffusion.list_presets()[preset]
-        call = count_operations(config, frames, height, width)
+        latent = latent_size(config, frames, height, width)
+        call = count_operations(config, latent)
+        work = math.prod(latent) * config.width * WORK_VALUES * HALF_BYTES * GUIDED
         clip = call * calls * GUIDED
         cells = [
             preset,
             f"{count_parameters(config) * HALF_BYTES / 1e9:.1f} GB",
+            f"{work / 1e9:.1f} GB",
             f"{call / 1e12:.0f}",
             f"{clip / 1e15:.1f}",
             *(f"{clip / speed / 60e12:.0f}" for speed in speeds),
         ]
         print("|", " | ".join(cells), "|")
-    print(f"\ntorch {torch.__version__}, guidance, {CAPTION_TOKENS} tokens of text")
+    print(
+        f"\nin 16 bits, with guidance and {CAPTION_TOKENS} tokens of text; torch {torch.__version__}"
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrapper
 from torch import Tensor, nn
 
 from ..odvae_core.diffusion import Latte, Network
-from ..odvae_core.diffusion.config import DiffusionConfig
+from ..odvae_core.diffusion.config import WORK_VALUES, DiffusionConfig
 from ..odvae_core.diffusion.read import pack_metadata
 from ..odvae_core.formats import CONFIG_KEY
 from .progress import CancelCheck
@@ -30,10 +30,6 @@ FP8 = torch.float8_e4m3fn
 HALF = [torch.float16, torch.bfloat16, torch.float32]
 DTYPES = {"latte_t2v": HALF, "opensora_t2v": HALF[1:], "latte": HALF}
 """What a family computes in, best first; v1.2 was made for bfloat16."""
-
-BYTES_PER_CHANNEL = 4
-"""Values in memory for each latent pixel and channel of a token: two hidden layers of four times
-the width, four tokens' worth of pixels to a token, and as much again for the rest."""
 
 
 class OdvaeLatent(comfy.latent_formats.LatentFormat):
@@ -71,7 +67,7 @@ class OdvaeModelConfig(comfy.supported_models_base.BASE):
         super().__init__({})
         self.latent_format = latent_format
         self.supported_inference_dtypes = DTYPES[network.family]
-        self.memory_usage_factor = BYTES_PER_CHANNEL * network.config.width / (0.01 * 2**20)
+        self.memory_usage_factor = WORK_VALUES * network.config.width / (0.01 * 2**20)
         self.metadata = pack_metadata(network)
 
     def process_unet_state_dict_for_saving(
