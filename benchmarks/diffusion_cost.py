@@ -78,9 +78,7 @@ def main() -> None:
             *(f"{clip / speed / 60e12:.0f}" for speed in speeds),
         ]
         print("|", " | ".join(cells), "|")
-    print(
-        f"\nin 16 bits, with guidance and {CAPTION_TOKENS} tokens of text; torch {torch.__version__}"
-    )
+    print(f"\n16 bits, guidance, {CAPTION_TOKENS} tokens of text; torch {torch.__version__}")
 
 
 if __name__ == "__main__":
