@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -104,23 +104,21 @@ def write_preview(preview: Preview, path: Path) -> None:
 def read_preview(path: Path) -> Preview:
     """The preview of a file that `write_preview` wrote. Raises `ValueError`."""
     fields = read_fields(path)
-    factors, bias = fields.get("factors"), fields.get("bias")
-    if not is_table(factors) or not is_row(bias):
+    factors, bias, psnr = fields.get("factors"), fields.get("bias"), fields.get("psnr")
+    if not (is_table(factors) and is_row(bias) and isinstance(psnr, int | float)):
         raise ValueError(
-            f"{path}: factors are a list of {COLOURS} numbers for each channel and bias is "
-            f"{COLOURS} numbers: write it again with `odvae fit-preview`"
+            f"{path}: factors are a list of {COLOURS} numbers for each channel, bias is {COLOURS} "
+            "numbers and psnr one: write it again with `odvae fit-preview`"
         )
-    sha256, psnr = str(fields.get("vae_sha256", "")), fields.get("psnr")
-    return Preview(
-        tuple(map(tuple, factors)), tuple(bias), sha256, psnr if is_number(psnr) else math.nan
-    )
+    rows = tuple(tuple(row) for row in factors)
+    return Preview(rows, tuple(bias), str(fields.get("vae_sha256", "")), float(psnr))
 
 
-def is_table(value: Any) -> bool:
+def is_table(value: Any) -> TypeGuard[list[list[float]]]:
     """Whether a value is a list of rows, one for each channel."""
     return isinstance(value, list) and bool(value) and all(is_row(row) for row in value)
 
 
-def is_row(value: Any) -> bool:
+def is_row(value: Any) -> TypeGuard[list[float]]:
     """Whether a value is a list of three numbers."""
     return isinstance(value, list) and len(value) == COLOURS and all(is_number(x) for x in value)
