@@ -112,7 +112,7 @@ def configure_latte(setup: Setup, row: Row) -> DiffusionConfig:
             "no",
             evaluate_every=steps,
             save_every=250,
-            log_every=10,
+            log_every=1,
             keep=1,
         ),
     )

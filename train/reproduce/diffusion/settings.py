@@ -25,7 +25,7 @@ class Settings:
     network: dict[str, Any] = field(
         default_factory=lambda: {"layers": 4, "heads": 4, "head_dim": 24, "patch_size": 1}
     )
-    steps: int = 1500
+    steps: int = 2500
     batch: int = 16
     rate: float = 2e-3
     samples: int = 256
