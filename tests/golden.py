@@ -20,7 +20,11 @@ import odvae_core as odvae
 from odvae_core import VideoVAE
 
 HERE = Path(__file__).parent
-FOLDERS = (HERE.parent.parent / "shared" / "golden", HERE / "data" / "golden")
+FOLDERS = (
+    HERE.parent.parent / "shared" / "golden",
+    HERE.parent.parent / "shared" / "golden_diffusion",
+    HERE / "data" / "golden",
+)
 
 
 def find_cases(prefix: str) -> list[str]:

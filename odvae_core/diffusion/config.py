@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from ..config import check_fields
 from ..constants import LATENT_SCALE
 
+WORK_VALUES = 4
+"""Values that a call holds for each latent pixel and channel of the width, as an estimate.
+
+A token, of four latent pixels, has two hidden layers of four times the width, and as much again.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionConfig:
