@@ -67,7 +67,7 @@ def load_latents(config: LatentsConfig) -> Latents:
     digest = hashlib.sha256()
     for name, latent, facts in read_latents(Path(config.path)):
         means.append(latent)
-        if "logvar" in facts:
+        if isinstance(facts.get("logvar"), Tensor):  # otherwise whether it was stored
             logvars.append(facts["logvar"])
         names.append(name_class(facts, config))
         check_shape(name, latent, means[0])
