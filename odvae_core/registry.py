@@ -10,23 +10,33 @@ from typing import Any
 from torch import Tensor
 
 from .config import NetworkConfig, from_dict
-from .families import cvvae_config, ivvae_config, odvae_config
+from .families import cvvae_config, hunyuan_config, ivvae_config, odvae_config, wan_config
 from .families.cvvae import Cvvae
+from .families.hunyuan import Hunyuan
 from .families.ivvae import Ivvae
 from .families.odvae import Odvae
+from .families.wan import Wan
 from .formats import (
     cvvae_from_published,
+    hunyuan_from_published,
     infer_cvvae,
+    infer_hunyuan,
     infer_ivvae,
     infer_odvae,
+    infer_wan,
     is_cvvae,
     is_cvvae_config,
+    is_hunyuan,
+    is_hunyuan_config,
     is_ivvae,
     is_ivvae_config,
     is_odvae,
     is_odvae_config,
+    is_wan,
+    is_wan_config,
     ivvae_from_published,
     odvae_from_published,
+    wan_from_published,
 )
 from .vae import VideoVAE
 
@@ -75,6 +85,24 @@ FAMILIES = {
         ivvae_from_published,
         is_ivvae,
         infer_ivvae,
+    ),
+    "wan": Family(
+        Wan,
+        wan_config.WanConfig,
+        wan_config.PRESETS,
+        is_wan_config,
+        wan_from_published,
+        is_wan,
+        infer_wan,
+    ),
+    "hunyuan": Family(
+        Hunyuan,
+        hunyuan_config.HunyuanConfig,
+        hunyuan_config.PRESETS,
+        is_hunyuan_config,
+        hunyuan_from_published,
+        is_hunyuan,
+        infer_hunyuan,
     ),
 }
 """The one table of families."""

@@ -43,13 +43,13 @@ def main(arguments: list[str]) -> int:
     from odvae_core import CheckpointError
 
     from .data import BrokenDataError
-    from .loop import train  # imports torch, which an invalid call doesn't need
+    from .loop import UnsavedError, train  # imports torch, which an invalid call doesn't need
     from .step import DivergedError
 
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     try:
         train(config)
-    except (ConfigError, BrokenDataError, DivergedError, CheckpointError) as error:
+    except (ConfigError, BrokenDataError, DivergedError, CheckpointError, UnsavedError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
     return 0

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import gather_object, set_seed
 from torch import Tensor
 
 import odvae_core
 
 from .agreement import agree_on_checkpoint
-from .changes import check_same_run, list_changes, warn_of_changes
-from .checkpoint_files import Checkpoint
+from .changes import check_same_run, list_changes, load_part, warn_of_changes
 from .checkpoints import Checkpoints, Retention
 from .config import Config, Phase
-from .discriminator import Discriminator
+from .contact_sheet import ROWS
+from .devices import Precision, make_accelerator
+from .discriminator import Discriminator, trains_discriminator_only
 from .ema import Ema
-from .evaluation import draw_held_out, evaluate_vae
+from .evaluation import EvaluationPart, evaluate_part
 from .keyed_random import KeyedRandom
 from .networks import freeze_parts, make_vae, warn_of_high_learning_rate
 from .objective import Objective
-from .optimisers import learning_rate_at
-from .precision import Precision
+from .optimisers import ModuleWithOptimiser, learning_rate_at
 from .run_log import RunLog, check_trackers, publishable_config, start_trackers
-from .step import ModuleWithOptimiser, StepRunner, load_loss_networks, name_non_finite
+from .step import StepRunner, load_loss_networks, name_non_finite
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +47,7 @@ class Run:
         self.resumed_facts: dict[str, Any] = {}
         self.folder = Path(config.run.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.accelerator = make_accelerator(config)
+        self.accelerator = make_accelerator(config.run)
         self.precision = Precision(config.run.precision, self.accelerator.device)
         self.vae = make_vae(config.model).to(self.accelerator.device)
         warn_of_high_learning_rate(config)
@@ -115,26 +113,26 @@ class Run:
     def train_step(self, video: Tensor, indices: range) -> dict[str, float]:
         """Run the next step on this process's part [B, 3, T, H, W] of the global batch.
 
-        `indices` are the samples' positions in the global batch. The values to log are returned.
+        `indices` are the samples' positions in the global batch. The values to log are returned; a
+        skipped step has none of its own.
         """
-        start, config = time.monotonic(), self.config
-        phase = config.phase_at(self.step)
+        config, device = self.config, self.accelerator.device
+        phase, rate = config.phase_at(self.step), self.set_learning_rates()
         self.enter_phase(phase)
-        rate = self.set_learning_rates()
-        noise = self.draw_noise(video, indices)
-        device = self.accelerator.device
-        rng = KeyedRandom(config.run.seed, self.step, MAPPING_KEY)
-        values = self.step_runner.run_step(
-            video.to(device), noise.to(device), config.losses_of(phase), rng
-        )
+        weights, noise = config.losses_of(phase), self.draw_noise(video, indices).to(device)
+        if apart := trains_discriminator_only(config.discriminator, weights, self.step):
+            values = self.step_runner.run_discriminator_step(video.to(device), noise)
+        else:
+            rng = KeyedRandom(config.run.seed, self.step, MAPPING_KEY)
+            values = self.step_runner.run_step(video.to(device), noise, weights, rng)
         if values.pop("skipped"):
             self.skipped += 1
             self.run_log.write("skip", step=self.step, terms=name_non_finite(values))
-        else:
+            values = {}
+        elif not apart:
             self.ema.update(self.vae)
         self.step += 1
-        seconds = round(time.monotonic() - start, 3)
-        return {**values, "rate": rate, "skipped": self.skipped, "seconds_per_step": seconds}
+        return {**values, "rate": rate, "skipped": self.skipped}
 
     def set_learning_rates(self) -> float:
         """Set every optimiser's learning rate for this step; the VAE's is returned."""
@@ -155,16 +153,17 @@ class Run:
         return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
 
     def evaluate(self, crops: dict[int, Tensor]) -> bool:
-        """Evaluate and export the averaged weights; whether they are the best so far.
+        """Evaluate and export the averaged weights; whether they are the best trained so far.
 
-        `crops` {short side: [N, 3, T, H, W]} are needed on the main process only.
+        `crops` {short side: [N, 3, T, H, W]} are this process's part.
         """
-        best = False
-        if self.is_main:
-            with self.ema.swapped_in(self.vae), self.precision.autocast():
-                best = bool(crops) and self.log_evaluation(crops)
+        rows = -(-ROWS // self.accelerator.num_processes)
+        with self.ema.swapped_in(self.vae), self.precision.autocast():
+            part = evaluate_part(self.vae, crops, rows)
+            if self.is_main:
                 self.export_weights()
-        return self.any_process(best)
+        parts = [part for part in gather_object([part]) if part.pairs]
+        return self.any_process(self.is_main and bool(parts) and self.log_evaluation(parts))
 
     def export_weights(self) -> None:
         """Write the current weights as `ema.safetensors`; a failed write gives a warning."""
@@ -174,32 +173,38 @@ class Run:
         except odvae_core.CheckpointError as error:
             log.warning("%s; the run continues and the next evaluation tries again", error)
 
-    def log_evaluation(self, crops: dict[int, Tensor]) -> bool:
-        """Log metrics of the current weights and draw them; whether they are the best so far."""
-        values, sheet = evaluate_vae(self.vae, crops), Path("sheets") / f"step-{self.step:06d}.png"
+    def log_evaluation(self, parts: list[EvaluationPart]) -> bool:
+        """Log and draw the evaluation of all processes; whether it is the best so far."""
+        sheet = Path("sheets") / f"step-{self.step:06d}.png"
+        whole, *others = parts
+        for part in others:
+            whole.extend(part)
+        values = whole.summary()
         try:
-            draw_held_out(self.vae, crops, self.folder / sheet)
+            whole.draw(self.folder / sheet)
         except OSError as error:
             log.warning("%s can't be written (%s); the run continues: make room", sheet, error)
         self.run_log.write(
             "evaluation", step=self.step, weights="ema", sheet=sheet.as_posix(), **values
         )
         best = math.isfinite(values["psnr"]) and (self.best is None or values["psnr"] > self.best)
-        self.best = values["psnr"] if best else self.best
-        return best
+        if not best or not self.step:  # the initial weights are not trained
+            return False
+        self.best = values["psnr"]
+        return True
 
-    def save(self, best: bool = False) -> None:
-        """Write a checkpoint; all processes wait for it."""
-        self.write_checkpoint(best)
-        self.accelerator.wait_for_everyone()
+    def save(self, best: bool = False) -> bool:
+        """Write a checkpoint, for which all processes wait; whether it is on the disk."""
+        return self.any_process(self.is_main and self.write_checkpoint(best))
 
-    def write_checkpoint(self, best: bool = False) -> None:
-        """Write a checkpoint if this is the main process."""
-        if self.is_main:
-            facts = {**self.facts, "skipped": self.skipped, "best": self.best}
-            parts = {name: part.state_dict() for name, part in self.list_parts().items()}
-            if self.checkpoints.save(self.step, parts, facts, best) is not None:
-                self.run_log.write("checkpoint", step=self.step, best=best)
+    def write_checkpoint(self, best: bool = False) -> bool:
+        """Write a checkpoint in this process; whether it is on the disk."""
+        facts = {**self.facts, "skipped": self.skipped, "best": self.best}
+        parts = {name: part.state_dict() for name, part in self.list_parts().items()}
+        if self.checkpoints.save(self.step, parts, facts, best) is None:
+            return False
+        self.run_log.write("checkpoint", step=self.step, best=best)
+        return True
 
     def list_parts(self) -> dict[str, Any]:
         """The objects whose state dicts make a checkpoint, by the name of their part."""
@@ -234,31 +239,3 @@ class Run:
             load_part(checkpoint, name, part)
         self.step, self.skipped, self.best = checkpoint.step, facts["skipped"], facts["best"]
         self.resumed_facts = facts
-
-
-def load_part(checkpoint: Checkpoint, name: str, part: Any) -> None:
-    """Load one part's state. Raises CheckpointError where it is that of another network."""
-    try:
-        part.load_state_dict(checkpoint.load(name))
-    except RuntimeError as error:
-        raise odvae_core.CheckpointError(
-            f"{checkpoint.path} holds another network than model.preset and model.overrides "
-            "make: resume with the configuration that it was saved with, or give this run a "
-            "run.folder of its own"
-        ) from error
-
-
-def make_accelerator(config: Config) -> Accelerator:
-    """The processes, devices and trackers of a run.
-
-    `cpu` is set where there is no GPU: accelerate would otherwise run the processes of a launch
-    independently of each other. `Precision` casts, so that every device has every precision.
-    """
-    settings = config.run
-    cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    return Accelerator(
-        mixed_precision="no",
-        cpu=cpu,
-        log_with=list(settings.trackers) or None,
-        project_dir=settings.folder,
-    )

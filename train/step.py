@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,49 +16,27 @@ from odvae_core.metrics.perceptual import Lpips, load_lpips
 from odvae_core.posterior import Posterior
 from odvae_core.vae import VideoVAE
 
-from .config import Config, LossConfig, OptimiserConfig
-from .gradients import GradientMean, copy_from_first_process
+from .config import Config, LossConfig
+from .devices import Precision
 from .image_space import ImageSpace
 from .keyed_random import KeyedRandom
 from .losses import (
     DiscriminatorOutput,
     adaptive_weight_of_layer,
     divergence,
+    judge_apart,
+    judge_reconstruction,
     reconstruction_errors,
     run_discriminator,
     values_of_frame,
     weigh_by_variance,
 )
 from .objective import Objective, VaeOutput
-from .optimisers import make_optimiser
-from .precision import Precision
+from .optimisers import ModuleWithOptimiser
 
 
 class DivergedError(RuntimeError):
     """Too many steps in a row had losses or gradients that were not finite."""
-
-
-@dataclass
-class ModuleWithOptimiser:
-    """A module that is trained, with its optimiser and the exchange of its gradients.
-
-    Its weights become those of process 0.
-    """
-
-    module: nn.Module
-    settings: OptimiserConfig
-    optimiser: torch.optim.Optimizer = field(init=False)
-    gradients: GradientMean = field(init=False)
-
-    def __post_init__(self):
-        copy_from_first_process(self.module)
-        self.optimiser = make_optimiser(self.module.parameters(), self.settings)
-        self.gradients = GradientMean(self.module.parameters())
-
-    def update_trained(self) -> None:
-        """Exchange the gradients of the weights that are trained now: others were frozen."""
-        self.gradients.close()
-        self.gradients = GradientMean(self.module.parameters())
 
 
 @dataclass(frozen=True)
@@ -101,8 +81,28 @@ class StepRunner:
         DivergedError where `run.skip_limit` steps in a row were not finite.
         """
         trained = [self.objective]
-        if weights.adversarial and self.discriminator is not None:
+        if self.is_adversarial(weights) and self.config.discriminator.mode == "joint":
             trained.append(self.discriminator)
+        return self.accumulate(
+            trained, video, noise, partial(self.add_gradients, weights=weights, rng=rng)
+        )
+
+    def run_discriminator_step(self, video: Tensor, noise: Tensor) -> dict[str, float]:
+        """Run one step that trains the discriminator alone, as `run_step` trains the VAE."""
+        return self.accumulate([self.discriminator], video, noise, self.add_discriminator_gradients)
+
+    def is_adversarial(self, weights: LossConfig) -> bool:
+        """Whether a step with these weights uses the discriminator."""
+        return bool(weights.adversarial) and self.discriminator is not None
+
+    def accumulate(
+        self,
+        trained: list[ModuleWithOptimiser],
+        video: Tensor,
+        noise: Tensor,
+        add_gradients: Callable[[Tensor, Tensor, float], dict[str, Tensor]],
+    ) -> dict[str, float]:
+        """Add the gradients of all pieces of a batch and step the optimisers: the values to log."""
         count = min(self.config.run.accumulate, len(video))
         values: dict[str, float] = {}
         for i, piece in enumerate(zip(video.chunk(count), noise.chunk(count), strict=True)):
@@ -111,12 +111,12 @@ class StepRunner:
                 if i == count - 1:  # the sum of all pieces is exchanged
                     for one in trained:
                         stack.enter_context(one.gradients.exchanged())
-                for name, value in self.add_gradients(*piece, weights, rng, share).items():
+                for name, value in add_gradients(*piece, share).items():
                     values[name] = values.get(name, 0.0) + share * float(value)
         return self.step_optimisers(trained, values)
 
     def add_gradients(
-        self, video: Tensor, noise: Tensor, weights: LossConfig, rng: KeyedRandom, share: float
+        self, video: Tensor, noise: Tensor, share: float, weights: LossConfig, rng: KeyedRandom
     ) -> dict[str, Tensor]:
         """Forward and backward pass of one piece; its gradients are multiplied by `share`.
 
@@ -124,23 +124,18 @@ class StepRunner:
         loss is differentiated with respect to that leaf, and the sum of the gradients goes through
         the VAE in one backward pass.
         """
-        space = self.loss_networks.image_space
-        image_latents = space.encode(video, noise) if space else None
-        with self.precision.autocast():
-            output: VaeOutput = self.objective.module(video, noise, image_latents)
-        target = video if image_latents is None else torch.cat([video, video])
+        output, target = self.reconstruct(video, noise)
         leaf = output.reconstruction.detach().requires_grad_()
         error, values = self.reconstruction_error(leaf, target, weights)
         size, logvar = values_of_frame(video), output.variances["video"]
         (gradient,) = torch.autograd.grad(weigh_by_variance(error, logvar.detach(), size), leaf)
-        if weights.adversarial and self.discriminator is not None:
-            adversarial = run_discriminator(
-                self.discriminator.module, leaf, target, self.config.discriminator
-            )
+        if self.is_adversarial(weights):
+            adversarial = self.run_discriminator(leaf, target)
             weight = weights.adversarial * self.adaptive_weight(output, gradient, adversarial)
-            self.add_scaled_gradients(adversarial.discriminator_loss * share)
+            if adversarial.discriminator_loss is not None:
+                self.add_scaled_gradients(adversarial.discriminator_loss * share)
             gradient = gradient + weight * adversarial.gradient
-            values |= adversarial_values(adversarial, weight)
+            values |= {**adversarial.values, "adaptive_weight": weight}
         rest = weigh_by_variance(error.detach(), logvar, size)
         for name, (loss, value) in self.latent_losses(output, video, weights, rng).items():
             rest, values[name] = rest + loss, value
@@ -150,6 +145,33 @@ class StepRunner:
     def add_scaled_gradients(self, loss: Tensor) -> None:
         """Add a loss's gradients to those of the weights, multiplied by the scale of fp16."""
         self.precision.scaler.scale(loss).backward()
+
+    def add_discriminator_gradients(
+        self, video: Tensor, noise: Tensor, share: float
+    ) -> dict[str, Tensor]:
+        """Forward pass of a piece, and backward pass of the discriminator's own loss."""
+        with torch.no_grad():
+            output, target = self.reconstruct(video, noise)
+        loss, values = judge_apart(
+            self.discriminator.module, output.reconstruction, target, self.config.discriminator
+        )
+        self.add_scaled_gradients(loss * share)
+        return values
+
+    def reconstruct(self, video: Tensor, noise: Tensor) -> tuple[VaeOutput, Tensor]:
+        """The VAE's forward pass, and the clips that its reconstructions are compared with."""
+        space = self.loss_networks.image_space
+        image_latents = space.encode(video, noise) if space else None
+        with self.precision.autocast():
+            output: VaeOutput = self.objective.module(video, noise, image_latents)
+        return output, video if image_latents is None else torch.cat([video, video])
+
+    def run_discriminator(self, reconstruction: Tensor, video: Tensor) -> DiscriminatorOutput:
+        """The discriminator's pass in a step that trains the VAE."""
+        config, module = self.config.discriminator, self.discriminator.module
+        if config.mode == "joint":
+            return run_discriminator(module, reconstruction, video, config)
+        return judge_reconstruction(module, reconstruction)
 
     def reconstruction_error(
         self, reconstruction: Tensor, video: Tensor, weights: LossConfig
@@ -208,24 +230,14 @@ class StepRunner:
                 "the last checkpoint is unchanged: resume with a smaller "
                 "optimiser.learning_rate, or with run.precision=no"
             )
-        return {**values, "gradient": norms[0], "skipped": int(not finite)}
+        name = "gradient" if trained[0] is self.objective else "discriminator_gradient"
+        return {**values, name: norms[0], "skipped": int(not finite)}
 
     def clip_gradient(self, one: ModuleWithOptimiser) -> float:
         """Remove the scale of a module's gradient and clip it; its norm before that is returned."""
         self.precision.scaler.unscale_(one.optimiser)
         limit = one.settings.clip or math.inf
         return float(nn.utils.clip_grad_norm_(one.module.parameters(), limit))
-
-
-def adversarial_values(output: DiscriminatorOutput, weight: Tensor) -> dict[str, Tensor]:
-    """The logged values of a discriminator pass; `weight` includes `loss.adversarial`."""
-    return {
-        "adversarial": output.generator_loss,
-        "adaptive_weight": weight,
-        "discriminator": output.discriminator_loss.detach(),
-        "logits_real": output.logits_real,
-        "logits_fake": output.logits_fake,
-    }
 
 
 def name_non_finite(values: dict[str, float]) -> list[str]:

@@ -15,7 +15,7 @@ from .journal import Journal, JournalError, Line, merge_journals
 from .metric_networks import MetricNetworks, load_metric_networks
 from .protocol import Protocol
 from .report import check_plot, describe_evaluation, draw_plot, write_csv
-from .scores import CropScores, evaluate_crops
+from .scores import CropScores, evaluate_crops, score_crops
 from .summary import summarise
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "make_header",
     "make_vae_candidate",
     "merge_journals",
+    "score_crops",
     "select_shard",
     "summarise",
     "write_csv",

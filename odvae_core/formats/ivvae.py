@@ -14,7 +14,7 @@ from .sections import read_size
 
 def is_ivvae_config(fields: Mapping[str, Any]) -> bool:
     """Tell whether a dict holds the arguments of the authors' `VAutoencoder3d`."""
-    return "dim_mult" in fields and "z_dim" in fields
+    return "dim_mult" in fields and "z_dim" in fields and "base_dim" not in fields
 
 
 def ivvae_from_published(fields: Mapping[str, Any]) -> IvvaeConfig:
@@ -62,6 +62,7 @@ def infer_ivvae(tensors: Mapping[str, Tensor]) -> tuple[IvvaeConfig, tuple[str, 
         multipliers=tuple(sizes[0] // (branches * width) for sizes in levels),
         blocks=len(levels[0]),
         branches=branches,
+        perception="encoder.head.2.PAC_conv.conv.weight" in tensors,
     )
     return scale_as_published(config)
 

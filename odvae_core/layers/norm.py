@@ -1,13 +1,16 @@
-"""Group normalisation over the clip, or over each frame by itself."""
+"""Group normalisation over the clip or over each frame, and RMS normalisation per position."""
 
 from __future__ import annotations
+
+import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .conv import per_frame
-from .stream import StreamState
+from .stream import Moments, StreamState
 
 
 class ClipGroupNorm(nn.GroupNorm):
@@ -19,25 +22,52 @@ class ClipGroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         if state is None:
             return super().forward(x)
-        moments = state.moments(self, x, self.num_groups)
-        scale = (moments.variance + self.eps).rsqrt()
-        per_group = self.num_channels // self.num_groups
-        scale = scale.repeat_interleave(per_group, dim=1) * self.weight
-        shift = self.bias - moments.mean.repeat_interleave(per_group, dim=1) * scale
-        channels = (*scale.shape, 1, 1, 1)
-        return torch.addcmul(shift.view(channels), x, scale.view(channels)).to(x.dtype)
+        return normalise(self, x, state.moments(self, x, self.num_groups))
 
 
 class FrameGroupNorm(nn.GroupNorm):
     """GroupNorm over (C / groups, H, W) of each frame."""
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        return per_frame(super().forward, x)
+        moments = None if state is None else state.frame_moments.get(self)
+        if moments is None:
+            return per_frame(super().forward, x)
+        return per_frame(partial(normalise, self, moments=moments), x)
 
 
-def clip_norm(norm: nn.Module) -> nn.Module | None:
-    """`norm` where its statistics span the clip, None where it works frame by frame."""
-    return norm if isinstance(norm, ClipGroupNorm) else None
+def normalise(norm: nn.GroupNorm, x: Tensor, moments: Moments) -> Tensor:
+    """Features [B, C, ...] normalised by given moments [B, G], in place of their own."""
+    per_group = norm.num_channels // norm.num_groups
+    scale = (moments.variance + norm.eps).rsqrt().repeat_interleave(per_group, dim=1) * norm.weight
+    shift = norm.bias - moments.mean.repeat_interleave(per_group, dim=1) * scale
+    channels = (*scale.shape, *[1] * (x.ndim - 2))
+    return torch.addcmul(shift.view(channels), x, scale.view(channels)).to(x.dtype)
+
+
+def group_norm(norm: nn.Module) -> nn.GroupNorm | None:
+    """`norm` where its statistics span positions, None where it works on each by itself."""
+    return norm if isinstance(norm, nn.GroupNorm) else None
+
+
+class RMSNorm(nn.Module):
+    """Divide each branch's channels by their root mean square, at every position of every frame.
+
+    `dims` is the number of dimensions behind the channels. Published as `Sep_RMS_norm` with
+    IV-VAE, and with one branch as `RMS_norm` with Wan.
+    """
+
+    def __init__(self, channels: int, branches: int = 2, dims: int = 3):
+        super().__init__()
+        self.branches = branches
+        self.gamma = nn.Parameter(torch.ones(channels, *[1] * dims))
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        parts = x.unflatten(1, (self.branches, -1))
+        wide = torch.promote_types(x.dtype, torch.float32)  # squares leave float16
+        norm = torch.linalg.vector_norm(parts, dim=2, keepdim=True, dtype=wide)
+        rms = norm / math.sqrt(parts.shape[2])
+        smallest = max(1e-12, torch.finfo(x.dtype).tiny)
+        return (parts / rms.clamp_min(smallest).to(x.dtype)).flatten(1, 2) * self.gamma
 
 
 def activate(x: Tensor) -> Tensor:

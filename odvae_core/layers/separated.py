@@ -6,40 +6,20 @@ Attributes are spelled as in the published checkpoints: conv_2d, Attention_2d, t
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .attention import attend
+from .attention import PictureAttention
 from .coder import add_submodule
 from .conv import Conv3d, FrameConv2d, per_frame
 from .fast import convolve_doubled
 from .group_causal import GroupCausalConv3d, with_groups
+from .reach import DOUBLES, HALVES, ROW, Reach
 from .resnet import ResnetBlock
 from .stream import StreamState
-
-
-class RMSNorm(nn.Module):
-    """Divide each branch's channels by their root mean square, at every position of every frame.
-
-    `dims` is the number of dimensions behind the channels. Published as `Sep_RMS_norm`.
-    """
-
-    def __init__(self, channels: int, branches: int = 2, dims: int = 3):
-        super().__init__()
-        self.branches = branches
-        self.gamma = nn.Parameter(torch.ones(channels, *[1] * dims))
-
-    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        parts = x.unflatten(1, (self.branches, -1))
-        wide = torch.promote_types(x.dtype, torch.float32)  # squares leave float16
-        norm = torch.linalg.vector_norm(parts, dim=2, keepdim=True, dtype=wide)
-        rms = norm / math.sqrt(parts.shape[2])
-        smallest = max(1e-12, torch.finfo(x.dtype).tiny)
-        return (parts / rms.clamp_min(smallest).to(x.dtype)).flatten(1, 2) * self.gamma
 
 
 class SeparatedConv3d(nn.Module):
@@ -59,6 +39,7 @@ class SeparatedConv3d(nn.Module):
     ):
         super().__init__()
         self.conv_2d = FrameConv2d(in_channels, out_channels // branches, kernel)
+        self.reach = self.conv_2d.reach
         self.conv_3d = None
         self.growth = max(1.0, out_channels / in_channels)
         if branches == 2:
@@ -85,6 +66,7 @@ class SharedConv2d(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 3):
         super().__init__()
         self.conv = FrameConv2d(in_channels, out_channels, kernel)
+        self.reach = self.conv.reach
         self.growth = max(1.0, out_channels / in_channels)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
@@ -95,21 +77,6 @@ class SeparatedBlock(ResnetBlock):
     """The residual block in IV-VAE's names. Published as `Sep_ResidualBlock` (and `..._2d`)."""
 
     names = ("residual.0", "residual.2", "residual.3", "residual.6", "shortcut")
-
-
-class PictureAttention(nn.Module):
-    """Attention among the positions of a picture [N, C, H, W], behind an RMS norm."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.norm = RMSNorm(channels, branches=1, dims=2)
-        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.proj = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows = rearrange(self.to_qkv(self.norm(x)), "n (r c) h w -> r n 1 (h w) c", r=3)
-        attended = attend(*rows)
-        return x + self.proj(rearrange(attended, "n 1 (h w) c -> n c h w", h=x.shape[2]))
 
 
 class SeparatedAttention(nn.Module):
@@ -135,6 +102,7 @@ class SeparatedDown2x(nn.Module):
     """
 
     growth = 1.3
+    reach = HALVES
 
     def __init__(self, channels: int, time: bool, branches: int = 2):
         super().__init__()
@@ -166,6 +134,8 @@ class SeparatedUp2x(nn.Module):
     behind the clip's first one; the keyframes' half repeats them, the motion's is convolved.
     Published as `Resample`.
     """
+
+    reach = DOUBLES
 
     def __init__(self, channels: int, time: bool, branches: int = 2):
         super().__init__()
@@ -205,6 +175,8 @@ class MergeKeyframes(nn.Module):
     [B, 6, 1 + 4n, H, W] -> [B, 3, 1 + 4n, H, W].
     """
 
+    reach = ROW
+
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         frames, is_first_call = with_groups(x, self, state, 4)
         key, motion = (frames if is_first_call else frames[:, :, 1:]).chunk(2, dim=1)
@@ -228,6 +200,8 @@ class AtrousConvs(nn.Module):
 
     `branches` is the number of parts, of keyframes and of motion, that the channels have.
     """
+
+    reach = Reach(max(DILATIONS), max(DILATIONS))
 
     def __init__(self, in_channels: int, out_channels: int, branches: int = 2):
         super().__init__()

@@ -1,7 +1,4 @@
-"""Trainings in new processes, which a server forks: importing torch for each would take longer.
-
-Every process has the environment that torchrun gives it, and trains as the command does.
-"""
+"""Trainings in new processes, which a server forks: importing torch for each would take longer."""
 
 import json
 import os
@@ -12,69 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SERVER = """
-import hashlib, json, os, signal, socket, sys, traceback
-from pathlib import Path
-import matplotlib.backends.backend_agg, torch, torch._dynamo, accelerate
-import train.loop, train.evaluation
-from train.config import Config, build_config
-from train.run import Run
-
-def hash_weights(run):
-    modules = [one.module for one in (run.objective, run.discriminator) if one is not None]
-    weights = [weight for module in modules for weight in module.parameters()]
-    digest = hashlib.sha256()
-    for weight in (*weights, *run.ema.shadow.values()):
-        digest.update(weight.detach().numpy().tobytes())
-    return digest.hexdigest()
-
-def stop_at(step, number):
-    train_step = Run.train_step
-    def step_with_signal(self, video, indices):
-        if self.step == step - 1:
-            os.kill(os.getpid(), number)
-        return train_step(self, video, indices)
-    Run.train_step = step_with_signal
-
-def run_child(job, rank, port):
-    world = len(job["configs"])
-    if world > 1:
-        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world),
-                          LOCAL_WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
-    sys.stdout = sys.stderr = open(f"{job['output']}.{rank}", "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), 2)
-    try:
-        if job["stop"]:
-            stop_at(job["stop"], getattr(signal, job["signal"]))
-        run = train.loop.train(build_config(Config, job["configs"][rank]))
-        Path(f"{job['output']}.{rank}.sha256").write_text(hash_weights(run))
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-def serve(job):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    children = {}
-    for rank in range(len(job["configs"])):
-        child = os.fork()
-        if not child:
-            run_child(job, rank, port)
-        children[child] = rank
-    codes = [None] * len(children)
-    while children:
-        child, status = os.wait()
-        codes[children.pop(child)] = os.waitstatus_to_exitcode(status)
-        if status:  # as torchrun does
-            for other in children:
-                os.kill(other, signal.SIGKILL)
-    return codes
-
-for line in sys.stdin:
-    print(json.dumps(serve(json.loads(line))), flush=True)
-"""
+SERVER = ROOT / "tests" / "train" / "launch_server.py"
 
 
 class Launcher:
@@ -83,18 +18,19 @@ class Launcher:
     def __init__(self, folder):
         self.folder, self.count = folder, 0
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER],
+            [sys.executable, str(SERVER)],
             cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def launch(self, *configs, stop=0, number="SIGTERM"):
+    def launch(self, *configs, stop=0, kill=None):
         """Train with one process for each configuration: exit codes, outputs, hashes of weights.
 
-        In the step that ends at `stop`, every process gets the signal.
+        In the step that ends at `stop`, every process gets a SIGTERM. All are killed some `seconds`
+        after a number of `saves` of the run began: `kill` has both.
         """
         self.count += 1
         output = self.folder / f"launch-{self.count}"
@@ -102,7 +38,7 @@ class Launcher:
             "configs": [asdict(config) for config in configs],
             "output": str(output),
             "stop": stop,
-            "signal": number,
+            "kill": kill,
         }
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()

@@ -232,12 +232,12 @@ def test_a_failing_disk_does_not_end_a_run(tmp_path, monkeypatch, caplog):
     def refuse(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("train.run.draw_held_out", refuse)
+    monkeypatch.setattr("train.evaluation.draw_contact_sheet", refuse)
     monkeypatch.setattr("odvae_core.files.tensorfile.save_file", refuse)
     monkeypatch.setattr("train.checkpoint_files.torch.save", refuse)
     crops = {16: draw_batch(0, range(1))}
     run.evaluate(crops)
-    run.save(best=True)
+    assert not run.save(best=True)
     train_steps(run, 1)
     assert run.step == 2
     messages = [record.getMessage() for record in caplog.records]

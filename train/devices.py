@@ -1,13 +1,31 @@
-"""The precision of a run: automatic casts, and the scaled gradients of fp16."""
+"""The processes, devices and precision of a run."""
 
 from __future__ import annotations
 
 import torch
+from accelerate import Accelerator
+
+from .config import RunConfig
 
 FIRST_SCALE = 1.0
 """Errors are sums over a frame: with the usual 2^16 the gradients of fp16 overflow."""
 
 DTYPES = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def make_accelerator(config: RunConfig) -> Accelerator:
+    """The processes, devices and trackers of a run.
+
+    `cpu` is set where there is no GPU: accelerate would otherwise run the processes of a launch
+    independently of each other. `Precision` casts, so that every device has every precision.
+    """
+    cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    return Accelerator(
+        mixed_precision="no",
+        cpu=cpu,
+        log_with=list(config.trackers) or None,
+        project_dir=config.folder,
+    )
 
 
 class Precision:
