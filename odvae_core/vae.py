@@ -18,7 +18,9 @@ from .schedules import Progress, Report, Schedule, Stream, Whole
 from .schedules.base import records_gradient
 from .tiling import Tiles, count_tiles
 
-WHOLE, STREAM, CPU_STREAM = Whole(), Stream(), Stream(5)
+WHOLE, STREAM = Whole(), Stream()
+CPU_FRAMES = 5
+"""Video frames of a chunk on a CPU, where the temporal compression allows so few."""
 
 
 class VideoVAE(nn.Module, ABC):
@@ -55,7 +57,8 @@ class VideoVAE(nn.Module, ABC):
         """
         if torch.compiler.is_compiling() or records_gradient(coder, clip):
             return WHOLE
-        stream = CPU_STREAM if next(coder.module.parameters()).device.type == "cpu" else STREAM
+        on_cpu = next(coder.module.parameters()).device.type == "cpu"
+        stream = Stream(max(CPU_FRAMES, 1 + self.temporal_compression)) if on_cpu else STREAM
         short = clip.shape[2] <= stream.cut(coder)[0]
         return stream if coder.streams_exactly and not short else WHOLE
 

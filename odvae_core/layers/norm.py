@@ -1,4 +1,4 @@
-"""Group normalisation over the clip, or over each frame by itself."""
+"""Normalisation over the clip, over each frame, or over the channels of each position."""
 
 from __future__ import annotations
 
@@ -33,6 +33,17 @@ class FrameGroupNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return per_frame(super().forward, x)
+
+
+class ChannelNorm(nn.Module):
+    """LayerNorm over the channels of each position. Published with WF-VAE as `LayerNorm`."""
+
+    def __init__(self, channels: int, eps: float = 1e-6):
+        super().__init__()
+        self.norm = nn.LayerNorm(channels, eps)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return self.norm(x.movedim(1, -1)).movedim(-1, 1)
 
 
 def clip_norm(norm: nn.Module) -> nn.Module | None:
