@@ -9,6 +9,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
 from .. import odvae_core
+from ..odvae_core.scaling import describe_factors
 from ..odvae_core.vae import VideoVAE
 from .fingerprint import fingerprint_file
 from .models import DEFAULT, find_vae, list_vaes
@@ -76,7 +77,8 @@ def describe_vae(network: VideoVAE, dtype: torch.dtype) -> str:
     lines = [
         network.provenance.describe(),
         f"latent: {network.latent_channels} channels, {time}x{space}x{space}, "
-        f"scale {network.latent_scale:g}, shift {network.latent_shift:g}",
+        f"scale {describe_factors(network.latent_scale)}, "
+        f"shift {describe_factors(network.latent_shift)}",
         f"runs in {str(dtype).removeprefix('torch.')}",
     ]
     return "\n".join(lines)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
+from types import MappingProxyType, UnionType
 from typing import Any, ClassVar, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from .limits import COUNT, LIST_ITEMS
+from .scaling import Factors
 
 T = TypeVar("T")
 
@@ -32,9 +33,9 @@ class NetworkConfig(Protocol):
     @property
     def z_channels(self) -> int: ...
     @property
-    def latent_scale(self) -> float: ...
+    def latent_scale(self) -> Factors: ...
     @property
-    def latent_shift(self) -> float: ...
+    def latent_shift(self) -> Factors: ...
 
 
 def to_dict(config: NetworkConfig) -> dict[str, Any]:
@@ -76,11 +77,14 @@ def check_fields(part: Any, choices: Mapping[str, tuple[str, ...]] = MappingProx
             )
         if not _fits(value, hint):
             raise ValueError(f"got {name} = {repr(value)[:40]}; it is {_describe(hint)}")
-        if name in POSITIVE and value <= 0:
+        factors = cast(tuple[float, ...], value if isinstance(value, tuple) else (value,))
+        if name in POSITIVE and min(factors) <= 0:
             raise ValueError(f"got {name} = {value!r}; it is a number above 0")
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, kind) for kind in get_args(hint))
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
         filled = bool(value) or not dataclasses.is_dataclass(inner)
@@ -103,6 +107,8 @@ def is_number(value: Any) -> bool:
 
 
 def _describe(hint: Any) -> str:
+    if get_origin(hint) is UnionType:
+        return " or ".join(map(_describe, get_args(hint)))
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
         if dataclasses.is_dataclass(inner):
@@ -114,6 +120,8 @@ def _describe(hint: Any) -> str:
 
 def _value(hint: Any, value: Any) -> Any:
     """Convert JSON's lists and dicts back to tuples and dataclasses."""
+    if get_origin(hint) is UnionType:
+        hint = next(kind for kind in get_args(hint) if get_origin(kind) is tuple)
     if get_origin(hint) is not tuple or not isinstance(value, list | tuple):
         return value
     inner, items = get_args(hint)[0], cast(list[Any], value)

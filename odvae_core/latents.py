@@ -24,13 +24,20 @@ from .limits import (
     parse_fraction,
 )
 from .padding import ClipSize
+from .scaling import Factors, parse_factors
 from .vae import VideoVAE
 
 KIND, FORMAT, SUFFIX = "odvae-latents", "1", ".safetensors"
 LATENT, UNSCALED = "latent_tensor", "latent_format_version_0"
 """The names in ComfyUI's own latent files, so that ComfyUI's loader reads these files too."""
 TIMES = "frame_times"
-PARSERS = {str: str, int: parse_count, float: parse_finite, Fraction: parse_fraction}
+PARSERS = {
+    str: str,
+    int: parse_count,
+    float: parse_finite,
+    Factors: parse_factors,
+    Fraction: parse_fraction,
+}
 """How the fields of `LatentInfo` are parsed from text, by their types."""
 
 
@@ -54,8 +61,8 @@ class LatentInfo:
     height: int
     width: int
     fps: Fraction
-    latent_scale: float
-    latent_shift: float
+    latent_scale: Factors
+    latent_shift: Factors
     posterior: str
     run: str
     version: str

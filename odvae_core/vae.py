@@ -14,6 +14,7 @@ from .config import NetworkConfig
 from .layers.coder_pass import CoderPass, Coding
 from .posterior import Posterior
 from .provenance import Inflation, Provenance
+from .scaling import Factors, scale_latent, unscale_latent
 from .schedules import Progress, Report, Schedule, Stream, Whole
 from .schedules.base import records_gradient
 from .tiling import Tiles, count_tiles
@@ -36,8 +37,8 @@ class VideoVAE(nn.Module, ABC):
     temporal_compression: int
     spatial_compression: int
     latent_channels: int
-    latent_scale: float
-    latent_shift: float
+    latent_scale: Factors
+    latent_shift: Factors
     provenance: Provenance | None = None  # set by `load`
     inflation: Inflation | None = None  # set by `inflate`
 
@@ -110,6 +111,14 @@ class VideoVAE(nn.Module, ABC):
     def forward(self, video: Tensor) -> Tensor:
         """Reconstruct a clip from the mode of its posterior."""
         return self.decode(self.encode(video).mode())
+
+    def scale_latent(self, latent: Tensor) -> Tensor:
+        """Latents as diffusion models of this VAE use them: (latent - shift) * scale."""
+        return scale_latent(latent, self.latent_scale, self.latent_shift)
+
+    def unscale_latent(self, latent: Tensor) -> Tensor:
+        """The inverse of `scale_latent`: what a diffusion model made, as `decode` takes it."""
+        return unscale_latent(latent, self.latent_scale, self.latent_shift)
 
     def encode_stream(
         self,

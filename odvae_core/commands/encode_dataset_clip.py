@@ -14,6 +14,7 @@ from ..dataset import Sample
 from ..dataset.folder import KIND, VERSION
 from ..layers.coder_pass import Coding
 from ..padding import ClipSize, pad_stream
+from ..scaling import list_factors
 from ..vae import VideoVAE
 from ..video import Chunk, ChunkRecorder, ListedClip, VideoError, VideoReader, take_until
 from .clip_io import READ_FRAMES
@@ -33,8 +34,8 @@ def make_dataset_facts(vae: VideoVAE, options: Namespace) -> Facts:
         "format": VERSION,
         "family": vae.family,
         "checkpoint_sha256": vae.provenance.sha256,
-        "latent_scale": vae.latent_scale,
-        "latent_shift": vae.latent_shift,
+        "latent_scale": list_factors(vae.latent_scale),
+        "latent_shift": list_factors(vae.latent_shift),
         "latent_channels": vae.latent_channels,
         "temporal_compression": vae.temporal_compression,
         "spatial_compression": vae.spatial_compression,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from odvae_core.files.tensorfile import hash_file
+from odvae_core.scaling import describe_factors
 
 from ..run_log import flatten_config, select_environment
 from .trained_run import TrainedRun
@@ -63,7 +64,8 @@ def describe_usage(exported: ExportedFile) -> str:
         f'`odvae_core.load("{name}")`.\n\n'
         f"- latents: {vae.latent_channels} channels, {vae.temporal_compression}x in time and "
         f"{vae.spatial_compression}x{vae.spatial_compression} in space, latent scale "
-        f"{vae.latent_scale:g}, shift {vae.latent_shift:g}{spread if exported.normalised else ''}\n"
+        f"{describe_factors(vae.latent_scale)}, shift {describe_factors(vae.latent_shift)}"
+        f"{spread if exported.normalised else ''}\n"
         f"- sha256: `{hash_file(exported.file)}`"
     )
 
