@@ -10,23 +10,28 @@ from typing import Any
 from torch import Tensor
 
 from .config import NetworkConfig, from_dict
-from .families import cvvae_config, ivvae_config, odvae_config
+from .families import cvvae_config, ivvae_config, odvae_config, wfvae_config
 from .families.cvvae import Cvvae
 from .families.ivvae import Ivvae
 from .families.odvae import Odvae
+from .families.wfvae import Wfvae
 from .formats import (
     cvvae_from_published,
     infer_cvvae,
     infer_ivvae,
     infer_odvae,
+    infer_wfvae,
     is_cvvae,
     is_cvvae_config,
     is_ivvae,
     is_ivvae_config,
     is_odvae,
     is_odvae_config,
+    is_wfvae,
+    is_wfvae_config,
     ivvae_from_published,
     odvae_from_published,
+    wfvae_from_published,
 )
 from .vae import VideoVAE
 
@@ -75,6 +80,15 @@ FAMILIES = {
         ivvae_from_published,
         is_ivvae,
         infer_ivvae,
+    ),
+    "wfvae": Family(
+        Wfvae,
+        wfvae_config.WfvaeConfig,
+        wfvae_config.PRESETS,
+        is_wfvae_config,
+        wfvae_from_published,
+        is_wfvae,
+        infer_wfvae,
     ),
 }
 """The one table of families."""

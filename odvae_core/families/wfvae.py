@@ -152,7 +152,9 @@ class WaveletDecoder(nn.Module):
         yield Step(partial(self.double, up, wavelet), growth=up.growth)  # pyright: ignore
         yield from layer_steps([last])
 
-    def split(self, connect: nn.ModuleList, x: Tensor, low: Tensor | None, state: StreamState):
+    def split(
+        self, connect: nn.ModuleList, x: Tensor, low: Tensor | None, state: StreamState | None
+    ):
         """The last channels of the features become the bands of the level."""
         bands = x[:, -self.flow :]
         for layer in connect:

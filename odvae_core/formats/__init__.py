@@ -1,23 +1,45 @@
 """The authors' class names, configuration fields and key prefixes; only this package has them."""
 
-from .cvvae import cvvae_from_published, infer_cvvae, is_cvvae, is_cvvae_config
-from .ivvae import infer_ivvae, is_ivvae, is_ivvae_config, ivvae_from_published
-from .odvae import is_odvae_config, odvae_from_published
+from .cvvae import (
+    cvvae_from_published,
+    cvvae_to_published,
+    infer_cvvae,
+    is_cvvae,
+    is_cvvae_config,
+)
+from .ivvae import (
+    infer_ivvae,
+    is_ivvae,
+    is_ivvae_config,
+    ivvae_from_published,
+    ivvae_to_published,
+)
+from .odvae import is_odvae_config, odvae_from_published, odvae_to_published
 from .odvae_keys import infer_odvae, is_odvae
 from .sd_vae import SdScale, find_sd_scale, infer_sd_vae, is_sd_vae, to_ldm
 from .sections import CONFIG_KEY, SECTIONS, order_weights, select_weights, strip_owner
 from .unsupported import name_unsupported
+from .wfvae import (
+    infer_wfvae,
+    is_wfvae,
+    is_wfvae_config,
+    wfvae_constants,
+    wfvae_from_published,
+    wfvae_to_published,
+)
 
 __all__ = [
     "CONFIG_KEY",
     "SECTIONS",
     "SdScale",
     "cvvae_from_published",
+    "cvvae_to_published",
     "find_sd_scale",
     "infer_cvvae",
     "infer_ivvae",
     "infer_odvae",
     "infer_sd_vae",
+    "infer_wfvae",
     "is_cvvae",
     "is_cvvae_config",
     "is_ivvae",
@@ -25,11 +47,18 @@ __all__ = [
     "is_odvae",
     "is_odvae_config",
     "is_sd_vae",
+    "is_wfvae",
+    "is_wfvae_config",
     "ivvae_from_published",
+    "ivvae_to_published",
     "name_unsupported",
     "odvae_from_published",
+    "odvae_to_published",
     "order_weights",
     "select_weights",
     "strip_owner",
     "to_ldm",
+    "wfvae_constants",
+    "wfvae_from_published",
+    "wfvae_to_published",
 ]

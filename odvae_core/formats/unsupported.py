@@ -10,8 +10,7 @@ from torch import Tensor
 SIGNATURES = {
     "OPS-VAE (Open-Sora 1.2)": (r"^(spatial|temporal)_vae\.",),
     "TATS VQGAN": (r"^codebook\.embeddings:|^encoder\.conv_first\.conv\.weight:5",),
-    "WF-VAE": (r"^(en|de)coder\.(connect_l|down|up)\d\.",),
-    "WF-VAE 2": (r"wavelet_transform|\.(in|out)_flow_conv\.",),
+    "WF-VAE 2": (r"^(en|de)coder\.(down|up)_blocks\.\d+\.(in|out)_flow_conv\.",),
     "VidTok": (r"^(en|de)coder\.(down|up)_temporal\.",),
     "Cosmos": (r"\.conv_s\.weight:5|unpatcher3d\.wavelets:|^encoder\.conv_in\.0\.conv3d\.",),
     "EasyAnimate (Magvit)": (r"^encoder\.down_blocks\.\d+\.convs\.\d+\.conv1\.weight:5",),

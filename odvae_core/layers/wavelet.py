@@ -19,7 +19,7 @@ class HaarDown2x(nn.Module):
 
     [B, C, T, 2H, 2W] -> [B, 4C, T, H, W]; with `time` [B, C, 1 + 2n, 2H, 2W] ->
     [B, 8C, 1 + n, H, W], the first frame repeated once before the clip. The first C channels are
-    low in every axis. Published as `HaarWaveletTransform2D` and `HaarWaveletTransform3D`.
+    low in every axis. An odd last row or column is dropped. Published as `HaarWaveletTransform2D` and `HaarWaveletTransform3D`.
     """
 
     def __init__(self, time: bool):
@@ -29,9 +29,9 @@ class HaarDown2x(nn.Module):
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         if self.time:
             x = with_past(x, self, state, kernel=2, stride=2)
-            x = x[:, :, : x.shape[2] // 2 * 2]
         for axis in ORDERS[self.time]:
-            first, second = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
+            pairs = x.narrow(axis, 0, x.shape[axis] // 2 * 2).unflatten(axis, (-1, 2))
+            first, second = pairs.unbind(axis + 1)
             x = torch.cat([first + second, first - second], dim=1)
         return x * FACTORS[self.time]
 

@@ -65,11 +65,6 @@ SINGLE_FILES = {
         {"spatial_vae.module.encoder.conv_in.weight": 4},
     ],
     "TATS VQGAN": [{"codebook.embeddings": 2, "encoder.conv_first.conv.weight": 5}],
-    "WF-VAE": [
-        {"encoder.connect_l1.weight": 4},
-        {"decoder.connect_l2.0.conv1.conv.weight": 5},
-        {"encoder.down1.0.weight": 4},
-    ],
     "WF-VAE 2": [{"encoder.down_blocks.0.in_flow_conv.weight": 4}],
     "HunyuanVideo 1.0": [
         {"encoder.down_blocks.0.resnets.0.conv1.conv.weight": 5},
