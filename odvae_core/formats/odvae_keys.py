@@ -18,7 +18,8 @@ TIME_HALVINGS = 2
 
 def is_odvae(tensors: Mapping[str, Tensor]) -> bool:
     """Tell whether these are an OD-VAE's names: LDM's, with a causal convolution's `.conv`."""
-    pattern = re.compile(r"(en|de)coder\.(down|up|mid)\.[\w.]+\.conv[12]\.conv\.weight")
+    block = r"((down|up)\.\d+\.block\.\d+|mid\.block_\d+)"
+    pattern = re.compile(rf"(en|de)coder\.{block}\.conv[12]\.conv\.weight")
     return any(pattern.fullmatch(key) and tensor.ndim == 5 for key, tensor in tensors.items())
 
 

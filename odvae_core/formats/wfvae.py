@@ -170,11 +170,10 @@ def infer_wfvae(tensors: Mapping[str, Tensor]) -> tuple[WfvaeConfig, tuple[str, 
 def scale_as_published(config: WfvaeConfig) -> tuple[WfvaeConfig, tuple[str, ...]]:
     """Add the scale and shift of the published file of this architecture; says so in a sentence."""
     time = "its decoder interpolates linearly in time, as in every release"
-    for name, preset in PRESETS.items():
-        factors = {"latent_scale": preset.latent_scale, "latent_shift": preset.latent_shift}
-        if replace(config, **factors) == preset:
-            return preset, (time, f"latents are scaled and shifted as published for {name}")
     scale, shift = config.latent_scale, config.latent_shift
+    for name, preset in PRESETS.items():
+        if replace(preset, latent_scale=scale, latent_shift=shift) == config:
+            return preset, (time, f"latents are scaled and shifted as published for {name}")
     return config, (time, f"latents are scaled by {scale} and shifted by {shift}, the default")
 
 
