@@ -10,16 +10,18 @@ from typing import Any
 from torch import Tensor
 
 from .config import NetworkConfig, from_dict
-from .families import cvvae_config, ivvae_config, odvae_config, wfvae_config
+from .families import cvvae_config, ivvae_config, odvae_config, wan_config, wfvae_config
 from .families.cvvae import Cvvae
 from .families.ivvae import Ivvae
 from .families.odvae import Odvae
+from .families.wan import Wan
 from .families.wfvae import Wfvae
 from .formats import (
     cvvae_from_published,
     infer_cvvae,
     infer_ivvae,
     infer_odvae,
+    infer_wan,
     infer_wfvae,
     is_cvvae,
     is_cvvae_config,
@@ -27,10 +29,13 @@ from .formats import (
     is_ivvae_config,
     is_odvae,
     is_odvae_config,
+    is_wan,
+    is_wan_config,
     is_wfvae,
     is_wfvae_config,
     ivvae_from_published,
     odvae_from_published,
+    wan_from_published,
     wfvae_from_published,
 )
 from .vae import VideoVAE
@@ -89,6 +94,15 @@ FAMILIES = {
         wfvae_from_published,
         is_wfvae,
         infer_wfvae,
+    ),
+    "wan": Family(
+        Wan,
+        wan_config.WanConfig,
+        wan_config.PRESETS,
+        is_wan_config,
+        wan_from_published,
+        is_wan,
+        infer_wan,
     ),
 }
 """The one table of families."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..files.tensorfile import hash_file, naming, read_tensor_file
-from ..formats import CONFIG_KEY, SECTIONS, select_weights, strip_owner
+from ..formats import CONFIG_KEY, SECTIONS, select_weights, strip_owner, to_native
 from ..provenance import Provenance
 from ..registry import choose_families, name_preset
 from ..vae import VideoVAE
@@ -64,7 +64,7 @@ def read_contents(
     carried = inside.pop(CONFIG_KEY, None)
     if carried is not None:
         metadata = unpack_metadata(carried)
-    return Contents(inside, tensors.keys(), metadata, source)
+    return Contents(to_native(inside), tensors.keys(), metadata, source)
 
 
 def load_image_parent(

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ..layers.coder import Coder
 from ..layers.coder_pass import CoderPass
+from ..layers.norm import RMSNorm
 from ..layers.separated import (
     AtrousConvs,
     MergeKeyframes,
-    RMSNorm,
     SeparatedAttention,
     SeparatedBlock,
     SeparatedConv3d,

@@ -18,7 +18,9 @@ from .odvae import is_odvae_config, odvae_from_published, odvae_to_published
 from .odvae_keys import infer_odvae, is_odvae
 from .sd_vae import SdScale, find_sd_scale, infer_sd_vae, is_sd_vae, to_ldm
 from .sections import CONFIG_KEY, SECTIONS, order_weights, select_weights, strip_owner
+from .spelling import to_native
 from .unsupported import name_unsupported
+from .wan import infer_wan, is_wan, is_wan_config, wan_from_published
 from .wfvae import (
     infer_wfvae,
     is_wfvae,
@@ -39,6 +41,7 @@ __all__ = [
     "infer_ivvae",
     "infer_odvae",
     "infer_sd_vae",
+    "infer_wan",
     "infer_wfvae",
     "is_cvvae",
     "is_cvvae_config",
@@ -47,6 +50,8 @@ __all__ = [
     "is_odvae",
     "is_odvae_config",
     "is_sd_vae",
+    "is_wan",
+    "is_wan_config",
     "is_wfvae",
     "is_wfvae_config",
     "ivvae_from_published",
@@ -58,6 +63,8 @@ __all__ = [
     "select_weights",
     "strip_owner",
     "to_ldm",
+    "to_native",
+    "wan_from_published",
     "wfvae_constants",
     "wfvae_from_published",
     "wfvae_to_published",

@@ -14,7 +14,7 @@ from .sections import read_size
 
 def is_ivvae_config(fields: Mapping[str, Any]) -> bool:
     """Tell whether a dict holds the arguments of the authors' `VAutoencoder3d`."""
-    return "dim_mult" in fields and "z_dim" in fields
+    return "dim_mult" in fields and "z_dim" in fields and "base_dim" not in fields
 
 
 def ivvae_from_published(fields: Mapping[str, Any]) -> IvvaeConfig:

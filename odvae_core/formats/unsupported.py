@@ -36,10 +36,6 @@ SIGNATURES = {
         r"\.norm1\.gamma:4",
         r"\.conv1\.conv\.weight:5",
     ),
-    "Wan 2.2": (r"\.upsamples\.\d+\.upsamples\.\d+\.|\.(down|up)sampler\.resample\.",),
-    "Wan 2.1 (also Qwen-Image)": (
-        r"^encoder\.conv1\.weight:5|\.residual\.\d\.weight:5|\.norm1\.gamma:4",
-    ),
     "HunyuanVideo 1.0": (r"^post_quant_conv\.weight:5|\.resnets\.\d+\.conv1\.conv\.weight:5",),
     "HunyuanImage 2.1": (
         r"^encoder\.down_blocks\.\d+\.conv1\.weight:4|^decoder\.conv_in\.weight:4:\d+x64x",

@@ -13,8 +13,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .coder import add_submodule
-from .conv import CausalConv3d, FrameConv2d
-from .norm import clip_norm
+from .conv import CausalConv3d, FrameConv2d, per_frame
+from .norm import RMSNorm, clip_norm
 from .stream import Step, StreamState, advance, layer_step
 
 SEES_ALL = "its temporal attention sees all frames, so nothing comes out before the clip's end"
@@ -124,6 +124,30 @@ class TemporalAttention(FrameAttention):
 
     def from_rows(self, rows: Tensor, x: Tensor) -> Tensor:
         return rearrange(rows, "(b h) w t c -> b c t h w", h=x.shape[3])
+
+
+class PictureAttention(nn.Module):
+    """Attention among the positions of a picture [N, C, H, W], behind an RMS norm."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = RMSNorm(channels, branches=1, dims=2)
+        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.proj = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = rearrange(self.to_qkv(self.norm(x)), "n (r c) h w -> r n 1 (h w) c", r=3)
+        attended = attend(*rows)
+        return x + self.proj(rearrange(attended, "n 1 (h w) c -> n c h w", h=x.shape[2]))
+
+
+class FrameQkvAttention(PictureAttention):
+    """`PictureAttention` of every frame. Published as `AttentionBlock` with Wan."""
+
+    growth = 3.0
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return per_frame(super().forward, x)
 
 
 class ChannelLinear(nn.Linear):

@@ -1,4 +1,4 @@
-"""Convolutions of CV-VAE: over the past, or over both neighbours of a frame."""
+"""3D convolutions by what lies around the clip: over the past, or over both neighbours."""
 
 from __future__ import annotations
 
@@ -14,12 +14,24 @@ from .stream import StreamState, with_neighbours, with_past
 Edge = Literal["zeros", "replicate"]
 """What lies beyond a border."""
 
+BEFORE = {"causal": "replicate", "causal-zeros": "zeros", "inside": "nothing"}
+"""The `ends` of causal convolutions, and what lies before the clip."""
+
+TAPS_OF_STILL = {
+    "causal": slice(None),
+    "replicate": slice(None),
+    "zeros": slice(1, 2),
+    "causal-zeros": slice(2, 3),
+}
+"""By `ends`, the taps of a kernel of three frames that don't see zeros in a clip of one frame."""
+
 
 class ClipConv3d(Conv3d):
     """A 3D convolution that is causal, or centred in time.
 
-    `ends` is "causal" (the first frame is repeated before the clip) or, for a centred one, what
-    lies beyond both ends: "zeros" or "replicate". `space` is what lies around the picture, "zeros"
+    A causal one's `ends` is "causal" (the first frame is repeated before the clip), "causal-zeros"
+    or "inside" (nothing lies there: the first output needs three frames); a centred one's is what
+    lies beyond both ends, "zeros" or "replicate". `space` is what lies around the picture, "zeros"
     or "replicate", half a kernel wide by default. Time kernels are of one or three frames.
     """
 
@@ -27,18 +39,19 @@ class ClipConv3d(Conv3d):
         self,
         in_channels: int,
         out_channels: int,
-        kernel: int = 3,
+        kernel: int | tuple[int, int, int] = 3,
         stride: int | tuple[int, int, int] = 1,
         *,
         ends: str = "causal",
         space: Edge = "zeros",
         padding: int | None = None,
     ):
-        padding = kernel // 2 if padding is None else padding
+        if padding is None:
+            padding = (kernel if isinstance(kernel, int) else kernel[-1]) // 2
         around = (0, padding, padding)
         super().__init__(in_channels, out_channels, kernel, stride, around, padding_mode=space)
         self.ends = ends
-        self.looks_ahead = kernel > 1 and ends != "causal"
+        self.looks_ahead = self.kernel_size[0] > 1 and ends not in BEFORE
         self.growth = max(1.0, out_channels / in_channels)
 
     def forward(
@@ -46,11 +59,11 @@ class ClipConv3d(Conv3d):
     ) -> Tensor:
         """With `doubled`, of `x` with height and width doubled."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        if kernel > 1 and state is None and x.shape[2] == 1 and is_fast(x, self.weight):
-            seen = slice(1, 2) if self.ends == "zeros" else slice(None)
-            return convolve_still(self, x, seen, doubled)
-        if kernel > 1 and self.ends == "causal":
-            x = with_past(x, self, state, kernel, stride)
+        is_still = state is None and x.shape[2] == 1 and self.ends in TAPS_OF_STILL
+        if kernel > 1 and is_still and is_fast(x, self.weight):
+            return convolve_still(self, x, TAPS_OF_STILL[self.ends], doubled)
+        if kernel > 1 and self.ends in BEFORE:
+            x = with_past(x, self, state, kernel, stride, BEFORE[self.ends])
         elif kernel > 1:
             x = with_neighbours(x, self, state, self.ends, stride)
         if x.shape[2] < kernel:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,6 +46,27 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return self.norm(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class RMSNorm(nn.Module):
+    """Divide each branch's channels by their root mean square, at every position of every frame.
+
+    `dims` is the number of dimensions behind the channels. Published as `Sep_RMS_norm` with
+    IV-VAE, and with one branch as `RMS_norm` with Wan.
+    """
+
+    def __init__(self, channels: int, branches: int = 2, dims: int = 3):
+        super().__init__()
+        self.branches = branches
+        self.gamma = nn.Parameter(torch.ones(channels, *[1] * dims))
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        parts = x.unflatten(1, (self.branches, -1))
+        wide = torch.promote_types(x.dtype, torch.float32)  # squares leave float16
+        norm = torch.linalg.vector_norm(parts, dim=2, keepdim=True, dtype=wide)
+        rms = norm / math.sqrt(parts.shape[2])
+        smallest = max(1e-12, torch.finfo(x.dtype).tiny)
+        return (parts / rms.clamp_min(smallest).to(x.dtype)).flatten(1, 2) * self.gamma
 
 
 def clip_norm(norm: nn.Module) -> nn.Module | None:

@@ -6,40 +6,19 @@ Attributes are spelled as in the published checkpoints: conv_2d, Attention_2d, t
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .attention import attend
+from .attention import PictureAttention
 from .coder import add_submodule
 from .conv import Conv3d, FrameConv2d, per_frame
 from .fast import convolve_doubled
 from .group_causal import GroupCausalConv3d, with_groups
 from .resnet import ResnetBlock
 from .stream import StreamState
-
-
-class RMSNorm(nn.Module):
-    """Divide each branch's channels by their root mean square, at every position of every frame.
-
-    `dims` is the number of dimensions behind the channels. Published as `Sep_RMS_norm`.
-    """
-
-    def __init__(self, channels: int, branches: int = 2, dims: int = 3):
-        super().__init__()
-        self.branches = branches
-        self.gamma = nn.Parameter(torch.ones(channels, *[1] * dims))
-
-    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        parts = x.unflatten(1, (self.branches, -1))
-        wide = torch.promote_types(x.dtype, torch.float32)  # squares leave float16
-        norm = torch.linalg.vector_norm(parts, dim=2, keepdim=True, dtype=wide)
-        rms = norm / math.sqrt(parts.shape[2])
-        smallest = max(1e-12, torch.finfo(x.dtype).tiny)
-        return (parts / rms.clamp_min(smallest).to(x.dtype)).flatten(1, 2) * self.gamma
 
 
 class SeparatedConv3d(nn.Module):
@@ -95,21 +74,6 @@ class SeparatedBlock(ResnetBlock):
     """The residual block in IV-VAE's names. Published as `Sep_ResidualBlock` (and `..._2d`)."""
 
     names = ("residual.0", "residual.2", "residual.3", "residual.6", "shortcut")
-
-
-class PictureAttention(nn.Module):
-    """Attention among the positions of a picture [N, C, H, W], behind an RMS norm."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.norm = RMSNorm(channels, branches=1, dims=2)
-        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.proj = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows = rearrange(self.to_qkv(self.norm(x)), "n (r c) h w -> r n 1 (h w) c", r=3)
-        attended = attend(*rows)
-        return x + self.proj(rearrange(attended, "n 1 (h w) c -> n c h w", h=x.shape[2]))
 
 
 class SeparatedAttention(nn.Module):

@@ -96,17 +96,23 @@ class StreamState:
 
 
 def with_past(
-    x: Tensor, layer: nn.Module, state: StreamState | None, kernel: int, stride: int = 1
+    x: Tensor,
+    layer: nn.Module,
+    state: StreamState | None,
+    kernel: int,
+    stride: int = 1,
+    before: str = "replicate",
 ) -> Tensor:
     """Put the frames that a causal window of `kernel` frames still needs in front of the chunk.
 
-    [B, C, T, H, W] -> [B, C, past + T, H, W], maybe fewer than `kernel` frames. At the clip's start
-    the first frame is repeated kernel - 1 times. What the next output needs is remembered: the
-    phase of the stride, not a fixed count.
+    [B, C, T, H, W] -> [B, C, past + T, H, W], maybe fewer than `kernel` frames. Before the clip lie
+    kernel - 1 times its first frame ("replicate"), as many "zeros", or "nothing". What the next
+    output needs is remembered: the phase of the stride, not a fixed count.
     """
     past = None if state is None else state.recall(layer)
     if past is None:
-        past = x[:, :, :1].expand(-1, -1, kernel - 1, -1, -1)
+        first = torch.zeros_like(x[:, :, :1]) if before == "zeros" else x[:, :, :1]
+        past = first.expand(-1, -1, 0 if before == "nothing" else kernel - 1, -1, -1)
     window = torch.cat([past, x], dim=2)
     if state is not None:
         given = max(0, (window.shape[2] - kernel) // stride + 1)

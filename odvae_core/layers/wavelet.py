@@ -19,7 +19,8 @@ class HaarDown2x(nn.Module):
 
     [B, C, T, 2H, 2W] -> [B, 4C, T, H, W]; with `time` [B, C, 1 + 2n, 2H, 2W] ->
     [B, 8C, 1 + n, H, W], the first frame repeated once before the clip. The first C channels are
-    low in every axis. An odd last row or column is dropped. Published as `HaarWaveletTransform2D` and `HaarWaveletTransform3D`.
+    low in every axis. An odd last row or column is dropped. Published as `HaarWaveletTransform2D`
+    and `HaarWaveletTransform3D`.
     """
 
     def __init__(self, time: bool):

@@ -7,6 +7,7 @@ import odvae_core as odvae
 from odvae_core.families.ivvae_config import PRESETS
 from odvae_core.layers import separated
 from odvae_core.layers.group_causal import GroupCausalConv3d
+from odvae_core.layers.norm import RMSNorm
 from odvae_core.schedules import Report
 from tests.golden import (
     build_case,
@@ -82,7 +83,7 @@ def block(conv):
         def make(*channels):
             return conv(*channels, **({"group": args["t_c"]} if "t_c" in args else {}))
 
-        norms = separated.RMSNorm(before), separated.RMSNorm(after)
+        norms = RMSNorm(before), RMSNorm(after)
         return separated.SeparatedBlock(before, after, (make, make), norms)
 
     return build
@@ -101,7 +102,7 @@ MODULES = {
         in_dim_2d, 2 * out_dim_2d, kernel, t_c
     ),
     "Resample": resample,
-    "Sep_RMS_norm": lambda dim_2d, **_: separated.RMSNorm(2 * dim_2d),
+    "Sep_RMS_norm": lambda dim_2d, **_: RMSNorm(2 * dim_2d),
     "Sep_AttentionBlock": lambda dim_2d, **_: separated.SeparatedAttention(2 * dim_2d),
     "Sep_ResidualBlock": block(separated.SeparatedConv3d),
     "Sep_ResidualBlock_2d": block(separated.SharedConv2d),

@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 import torch
 
+from odvae_core.layers.norm import RMSNorm
 from odvae_core.layers.separated import (
     AtrousConvs,
     MergeKeyframes,
-    RMSNorm,
     SeparatedAttention,
     SeparatedBlock,
     SeparatedConv3d,

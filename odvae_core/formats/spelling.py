@@ -1,0 +1,24 @@
+"""Weights in diffusers' spelling, under the names that our networks have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from .wan import is_diffusers_wan, rename_diffusers_wan
+
+Tensors = Mapping[str, Tensor]
+
+SPELLINGS: tuple[tuple[Callable[[Tensors], bool], Callable[[Tensors], Tensors]], ...] = (
+    (is_diffusers_wan, rename_diffusers_wan),
+)
+"""What recognises a spelling, and what translates it."""
+
+
+def to_native(tensors: Tensors) -> Tensors:
+    """The tensors by the names of our networks; unchanged where no other spelling is recognised."""
+    for recognises, rename in SPELLINGS:
+        if recognises(tensors):
+            return rename(tensors)
+    return tensors
