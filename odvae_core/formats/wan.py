@@ -115,8 +115,7 @@ def read_nested_levels(tensors: Mapping[str, Tensor]) -> list[list[int]]:
 def scale_as_published(config: WanConfig) -> tuple[WanConfig, tuple[str, ...]]:
     """Add the mean and deviation of the published latents; says so in a sentence."""
     for name, preset in PRESETS.items():
-        scale = {"latent_scale": preset.latent_scale, "latent_shift": preset.latent_shift}
-        if replace(config, **scale) == preset:
+        if replace(preset, latent_scale=1.0, latent_shift=0.0) == config:
             return preset, (f"latents have the mean and deviation published for {name}",)
     return config, ("latents are neither scaled nor shifted",)
 
