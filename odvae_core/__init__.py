@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .modules import EncoderModule as EncoderModule
     from .posterior import Posterior as Posterior
     from .registry import build as build
+    from .schedules import Pieces as Pieces
     from .schedules import Stream as Stream
     from .schedules import Sweep as Sweep
     from .schedules import Whole as Whole
@@ -28,6 +29,7 @@ HOMES = {
     "CheckpointError": "checkpoint",
     "DecoderModule": "modules",
     "EncoderModule": "modules",
+    "Pieces": "schedules",
     "Posterior": "posterior",
     "Stream": "schedules",
     "Sweep": "schedules",

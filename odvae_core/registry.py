@@ -10,10 +10,18 @@ from typing import Any
 from torch import Tensor
 
 from .config import NetworkConfig, from_dict
-from .families import cvvae_config, ivvae_config, odvae_config, wan_config, wfvae_config
+from .families import (
+    cvvae_config,
+    ivvae_config,
+    odvae_config,
+    opsvae_config,
+    wan_config,
+    wfvae_config,
+)
 from .families.cvvae import Cvvae
 from .families.ivvae import Ivvae
 from .families.odvae import Odvae
+from .families.opsvae import Opsvae
 from .families.wan import Wan
 from .families.wfvae import Wfvae
 from .formats import (
@@ -21,6 +29,7 @@ from .formats import (
     infer_cvvae,
     infer_ivvae,
     infer_odvae,
+    infer_opsvae,
     infer_wan,
     infer_wfvae,
     is_cvvae,
@@ -29,12 +38,15 @@ from .formats import (
     is_ivvae_config,
     is_odvae,
     is_odvae_config,
+    is_opsvae,
+    is_opsvae_config,
     is_wan,
     is_wan_config,
     is_wfvae,
     is_wfvae_config,
     ivvae_from_published,
     odvae_from_published,
+    opsvae_from_published,
     wan_from_published,
     wfvae_from_published,
 )
@@ -94,6 +106,15 @@ FAMILIES = {
         wfvae_from_published,
         is_wfvae,
         infer_wfvae,
+    ),
+    "opsvae": Family(
+        Opsvae,
+        opsvae_config.OpsvaeConfig,
+        opsvae_config.PRESETS,
+        is_opsvae_config,
+        opsvae_from_published,
+        is_opsvae,
+        infer_opsvae,
     ),
     "wan": Family(
         Wan,

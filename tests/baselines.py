@@ -10,6 +10,7 @@ adapter runs the networks without the checks.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,11 +18,13 @@ from torch import Tensor, nn
 
 import odvae_core as odvae
 from odvae_core.checkpoint.export import to_published
+from odvae_core.families.opsvae import CLIP_NORM_EPS, TimeBlock
 from odvae_core.families.wfvae import block
 from odvae_core.layers.attention import FrameAttention
-from odvae_core.layers.norm import ChannelNorm
+from odvae_core.layers.norm import ChannelNorm, ClipGroupNorm
 from odvae_core.layers.resample import JointUp2x
 from odvae_core.layers.wavelet import HaarDown2x, HaarUp2x
+from odvae_core.layers.zero_causal import ZeroCausalConv3d
 from odvae_core.schedules import Report
 
 Case = dict[str, Any]
@@ -66,15 +69,29 @@ def make_joint_up(in_channels: int, out_channels: int, t_interpolation: str) -> 
     return layer
 
 
+def make_zero_causal(
+    chan_in: int, chan_out: int, kernel_size: object, strides: tuple[int, int, int] = (1, 1, 1)
+) -> nn.Module:
+    return ZeroCausalConv3d(chan_in, chan_out, time_stride=strides[0])
+
+
+def make_time_block(in_channels: int, filters: int) -> nn.Module:
+    conv = partial(ZeroCausalConv3d, bias=False)
+    norms = (ClipGroupNorm(32, channels, CLIP_NORM_EPS) for channels in (in_channels, filters))
+    return TimeBlock(in_channels, filters, (conv, conv), tuple(norms))
+
+
 MODULES = {
     "AttnBlock3DFix": lambda in_channels, norm_type: FrameAttention(
         in_channels, ChannelNorm(in_channels)
     ),
+    "CausalConv3d": make_zero_causal,
     "HaarWaveletTransform2D": lambda: HaarDown2x(time=False),
     "HaarWaveletTransform3D": lambda: HaarDown2x(time=True),
     "InverseHaarWaveletTransform2D": lambda: HaarUp2x(time=False),
     "InverseHaarWaveletTransform3D": lambda: HaarUp2x(time=True),
     "LayerNorm": lambda num_channels: ChannelNorm(num_channels),
+    "ResBlock": make_time_block,
     "ResnetBlock3D": lambda in_channels, out_channels, norm_type: block(in_channels, out_channels),
     "Spatial2xTime2x3DUpsample": make_joint_up,
 }
@@ -87,10 +104,12 @@ class Adapter:
     def build(self, case: Case) -> nn.Module:
         config = case["config"]
         if case["system"].endswith("-module"):
-            known = MODULES.get(config["class"])
+            known = None if case["system"].startswith("tats") else MODULES.get(config["class"])
             return known(**config["args"]) if known else nn.Module()
         if is_refused(case):
             return nn.Module()
+        if case["system"] == "opsvae":  # micro_frame_size None: one piece
+            config = {**config, "micro_frame_size": config["micro_frame_size"] or 17}
         return Published(odvae.build(config), case)
 
     def load(self, network: nn.Module, state: dict[str, Tensor]) -> None:
@@ -112,6 +131,8 @@ class Adapter:
                 for name, x in given.items()
                 if name.startswith("x")
             }
+        if case["system"] == "opsvae":
+            return run_opsvae(network.vae, given, case["runtime"]["micro_frame_size"])
         return run_wfvae(network.vae, given)
 
 
@@ -132,3 +153,20 @@ def run_wfvae(vae: odvae.VideoVAE, given: Outputs) -> Outputs:
     posterior = encode_as_authors(vae, given["x"])
     latent = given.get("decoded_from", given["mean"])
     return {"mean": posterior.mean, "logvar": posterior.logvar, "dec": vae.decode(latent)}
+
+
+def run_opsvae(vae: odvae.VideoVAE, given: Outputs, piece: int | None) -> Outputs:
+    """In pieces as the case says, or in one; the authors' latents are scaled."""
+    frames = given["x"].shape[2]
+    schedule = odvae.Pieces(piece or frames, clip_frames=frames)
+    if frames == 1:
+        schedule = odvae.Pieces(17, clip_frames=1)
+    moments = schedule.run(vae.encoder_pass(), given["x"], None, Report(None))
+    posterior = vae.posterior(moments)
+    decoded = vae.decode(given["mean"], schedule)
+    return {
+        "mean": posterior.mean,
+        "logvar": posterior.logvar,
+        "z": vae.scale_latent(posterior.mean),
+        "dec": decoded,
+    }

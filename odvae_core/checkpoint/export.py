@@ -13,6 +13,7 @@ from ..formats import (
     cvvae_to_published,
     ivvae_to_published,
     odvae_to_published,
+    opsvae_to_published,
     wfvae_constants,
     wfvae_to_published,
 )
@@ -37,6 +38,7 @@ AUTHORS = {
     "odvae": Layout(odvae_to_published),
     "cvvae": Layout(cvvae_to_published),
     "ivvae": Layout(ivvae_to_published, file="ivvae.pth"),
+    "opsvae": Layout(opsvae_to_published, file="model.safetensors"),
     "wfvae": Layout(wfvae_to_published, wfvae_constants),
 }
 """The families whose authors' layouts are written. IV-VAE's authors load a PyTorch file."""

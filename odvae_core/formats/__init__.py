@@ -16,6 +16,13 @@ from .ivvae import (
 )
 from .odvae import is_odvae_config, odvae_from_published, odvae_to_published
 from .odvae_keys import infer_odvae, is_odvae
+from .opsvae import (
+    infer_opsvae,
+    is_opsvae,
+    is_opsvae_config,
+    opsvae_from_published,
+    opsvae_to_published,
+)
 from .sd_vae import SdScale, find_sd_scale, infer_sd_vae, is_sd_vae, to_ldm
 from .sections import CONFIG_KEY, SECTIONS, order_weights, select_weights, strip_owner
 from .spelling import to_native
@@ -40,6 +47,7 @@ __all__ = [
     "infer_cvvae",
     "infer_ivvae",
     "infer_odvae",
+    "infer_opsvae",
     "infer_sd_vae",
     "infer_wan",
     "infer_wfvae",
@@ -49,6 +57,8 @@ __all__ = [
     "is_ivvae_config",
     "is_odvae",
     "is_odvae_config",
+    "is_opsvae",
+    "is_opsvae_config",
     "is_sd_vae",
     "is_wan",
     "is_wan_config",
@@ -59,6 +69,8 @@ __all__ = [
     "name_unsupported",
     "odvae_from_published",
     "odvae_to_published",
+    "opsvae_from_published",
+    "opsvae_to_published",
     "order_weights",
     "select_weights",
     "strip_owner",

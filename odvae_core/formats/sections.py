@@ -16,8 +16,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 """The prefixes of averaged and of last weights; the first one found is used."""
 
-WRAPPERS = re.compile(r"(?<![^.])(module|_orig_mod)\.")
-"""The prefixes that DistributedDataParallel and torch.compile add to names."""
+WRAPPERS = re.compile(r"(?<![^.])(?<!spatial_vae\.)(module|_orig_mod)\.")
+"""The prefixes that DistributedDataParallel and torch.compile add to names.
+
+OPS-VAE's own names hold `spatial_vae.module.`.
+"""
 
 OWNERS = ("first_stage_model.", "vae.")
 """The VAE's prefixes within a diffusion model's checkpoint."""
