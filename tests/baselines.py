@@ -10,6 +10,7 @@ adapter runs the networks without the checks.
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,13 @@ from torch import Tensor, nn
 
 import odvae_core as odvae
 from odvae_core.checkpoint.export import to_published
+from odvae_core.evaluation.tats import (
+    ResBlock,
+    SamePadConv3d,
+    SamePadConvTranspose3d,
+    Tats,
+    TatsConfig,
+)
 from odvae_core.families.opsvae import CLIP_NORM_EPS, TimeBlock
 from odvae_core.families.wfvae import block
 from odvae_core.layers.attention import FrameAttention
@@ -98,16 +106,35 @@ MODULES = {
 """The authors' modules, by their class and arguments."""
 
 
+def to_triple(stride: int | list[int]) -> list[int]:
+    return [stride] * 3 if isinstance(stride, int) else stride
+
+
+TATS_MODULES = {
+    "ResBlock": lambda in_channels, out_channels, norm_type: ResBlock(in_channels, norm_type),
+    "SamePadConv3d": lambda in_channels, out_channels, kernel_size, stride=1: SamePadConv3d(
+        in_channels, out_channels, kernel_size, to_triple(stride)
+    ),
+    "SamePadConvTranspose3d": lambda in_channels, out_channels, kernel_size, stride: (
+        SamePadConvTranspose3d(in_channels, out_channels, to_triple(stride))
+    ),
+}
+
+
 class Adapter:
     """Builds, loads and runs what a case describes; None where the package refuses it."""
 
     def build(self, case: Case) -> nn.Module:
         config = case["config"]
         if case["system"].endswith("-module"):
-            known = None if case["system"].startswith("tats") else MODULES.get(config["class"])
-            return known(**config["args"]) if known else nn.Module()
+            modules = TATS_MODULES if case["system"].startswith("tats") else MODULES
+            return modules[config["class"]](**config["args"])
         if is_refused(case):
             return nn.Module()
+        if case["system"] == "tats":
+            own = {field.name for field in fields(TatsConfig)}
+            known = {name: value for name, value in config.items() if name in own}
+            return Tats(TatsConfig(**known | {"downsample": tuple(known["downsample"])}))
         if case["system"] == "opsvae":  # micro_frame_size None: one piece
             config = {**config, "micro_frame_size": config["micro_frame_size"] or 17}
         return Published(odvae.build(config), case)
@@ -125,6 +152,9 @@ class Adapter:
     def outputs(self, network: nn.Module, case: Case, given: Outputs) -> Outputs | None:
         if type(network) is nn.Module:
             return None
+        if isinstance(network, Tats):
+            codes = network.encode(given["x"])
+            return {"codes": codes, "dec": network.decode(given["codes"])}
         if not isinstance(network, Published):
             return {
                 name.replace("x", "y", 1): network(x)

@@ -49,8 +49,6 @@ def test_where_the_authors_chunks_are_wrong_their_whole_clip_is_equalled(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_equals_the_authors(name):
     given, golden = run(name)
-    if given is None:
-        pytest.skip("no layer of the package is this module")
     for key in (key for key in golden if key.startswith("y")):
         torch.testing.assert_close(given[key], golden[key], rtol=0, atol=BOUNDS["module"], msg=key)
 
