@@ -156,6 +156,8 @@ class TatsDecoder(nn.Module):
 class Codebook(nn.Module):
     """The codes' vectors, and the state of their training."""
 
+    embeddings: Tensor
+
     def __init__(self, count: int, width: int):
         super().__init__()
         self.register_buffer("embeddings", torch.randn(count, width))
