@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from ..families.odvae_config import OdvaeConfig
+from ..files.atomic import replacing
+from ..files.tensorfile import naming, write_safetensors
 from ..formats import (
     cvvae_to_published,
+    diffusers_from_sd,
+    is_sd_vae,
     ivvae_to_published,
     odvae_to_published,
     opsvae_to_published,
+    to_diffusers,
     wfvae_constants,
     wfvae_to_published,
 )
 from ..registry import read_config
 from ..vae import VideoVAE
+from .write import as_stored
+
+DIFFUSERS_FILE = "diffusion_pytorch_model.safetensors"
+FORMATS = ("authors", "diffusers")
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class Layout:
 
     describe: Callable[[Any], dict[str, Any]]
     constants: Callable[[Any], Mapping[str, Tensor]] = lambda config: {}
-    file: str = "diffusion_pytorch_model.safetensors"
+    file: str = DIFFUSERS_FILE
 
 
 AUTHORS = {
@@ -42,6 +55,34 @@ AUTHORS = {
     "wfvae": Layout(wfvae_to_published, wfvae_constants),
 }
 """The families whose authors' layouts are written. IV-VAE's authors load a PyTorch file."""
+
+
+def export(vae: VideoVAE, folder: Path, kind: str, dtype: torch.dtype | None = None) -> list[Path]:
+    """Write a folder of config.json and weights; returns the files.
+
+    `kind` is "authors", or "diffusers" for a 2D VAE as AutoencoderKL; `dtype` None keeps the VAE's.
+    Each file is written whole or not at all. Raises `ValueError` where that code has no such
+    network, and `CheckpointError` where a file can't be written.
+    """
+    if kind not in FORMATS:
+        raise ValueError(f"got format {kind!r}; choose one of {', '.join(FORMATS)}")
+    if kind == "diffusers":
+        fields, tensors, name = describe_as_diffusers(vae), to_diffusers(vae.state_dict()), ""
+    else:
+        fields, tensors = describe_as_published(vae), to_published(vae)
+        name = find_layout(vae).file
+    weights, config = folder / (name or DIFFUSERS_FILE), folder / "config.json"
+    with naming(weights):
+        stored = {key: as_stored(key, value, dtype) for key, value in tensors.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    if weights.suffix == ".safetensors":
+        write_safetensors(weights, stored, {"format": "pt"})
+    else:
+        with replacing(weights) as aside:
+            torch.save(stored, aside)
+    with replacing(config) as aside:
+        aside.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+    return [config, weights]
 
 
 def find_layout(vae: VideoVAE) -> Layout:
@@ -78,3 +119,13 @@ def describe_as_published(vae: VideoVAE) -> dict[str, Any]:
             "save it with odvae_core.save instead"
         )
     return fields
+
+
+def describe_as_diffusers(vae: VideoVAE) -> dict[str, Any]:
+    """The fields of AutoencoderKL's config.json. Raises `ValueError` unless it is a 2D VAE."""
+    if not isinstance(vae.config, OdvaeConfig) or not is_sd_vae(vae.state_dict()):
+        raise ValueError(
+            f"got a video VAE of the family {vae.family}; diffusers' AutoencoderKL is a 2D VAE: "
+            "choose --format authors"
+        )
+    return diffusers_from_sd(vae.config)

@@ -17,6 +17,7 @@ from .decode import run_decode
 from .encode import run_encode
 from .encode_dataset import run_encode_dataset
 from .evaluate import run_evaluate
+from .export import run_export
 from .inflate import run_inflate
 from .info import run_info
 from .output import write_result
@@ -30,6 +31,7 @@ RUN_FUNCTIONS = {
     "decode": run_decode,
     "inflate": run_inflate,
     "evaluate": run_evaluate,
+    "export": run_export,
     "bench": run_bench,
 }
 BAD_INPUT = (

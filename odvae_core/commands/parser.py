@@ -214,6 +214,20 @@ def add_result_options(parser: ArgumentParser) -> None:
     add("--merge", nargs="+", type=Path, metavar="FILE", help=merge)
 
 
+def add_export_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("checkpoint", help="a file or a folder, also of a 2D VAE, or `default`")
+    add("folder", type=Path, help="the folder to write: config.json and weights")
+    add(
+        "--format",
+        choices=("authors", "diffusers"),
+        default="authors",
+        help="as the family's authors read it, or a 2D VAE as diffusers' AutoencoderKL",
+    )
+    add("--dtype", choices=DTYPES, default="auto", help="dtype of the weights; auto: the file's")
+    add_overwrite_option(parser)
+
+
 def add_bench_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--size", type=height_and_width, default="256x256", metavar="HxW", help="size of the clip")
@@ -229,6 +243,7 @@ COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "encode-dataset": ("write the latents of a folder of clips for training", add_dataset_options),
     "decode": ("write the video of latents", add_decode_options),
     "inflate": ("make a video VAE from a 2D VAE", add_inflate_options),
+    "export": ("write a VAE as its authors' code reads it", add_export_options),
     "evaluate": ("compare checkpoints and baselines on clips", add_evaluate_options),
     "bench": ("measure speed and memory of the schedules", add_bench_options),
 }

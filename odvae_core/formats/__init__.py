@@ -7,6 +7,7 @@ from .cvvae import (
     is_cvvae,
     is_cvvae_config,
 )
+from .diffusers_vae import diffusers_from_sd, to_diffusers
 from .ivvae import (
     infer_ivvae,
     is_ivvae,
@@ -43,6 +44,7 @@ __all__ = [
     "SdScale",
     "cvvae_from_published",
     "cvvae_to_published",
+    "diffusers_from_sd",
     "find_sd_scale",
     "infer_cvvae",
     "infer_ivvae",
@@ -74,6 +76,7 @@ __all__ = [
     "order_weights",
     "select_weights",
     "strip_owner",
+    "to_diffusers",
     "to_ldm",
     "to_native",
     "wan_from_published",
