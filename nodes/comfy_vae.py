@@ -20,28 +20,27 @@ class CoderPlacement(nn.Module):
     ComfyUI's VAE takes float32 on the CPU and moves it to its device itself.
     """
 
-    whole_clip_only = "Load OD-VAE didn't load this VAE, so its layers can't be run piece by piece"
-
-    def __init__(self):
+    def __init__(self, reason: str):
         super().__init__()
+        self.whole_clip_only = f"ComfyUI runs this VAE, whose layers this pack can't: {reason}"
         self.device_and_dtype = nn.Parameter(torch.zeros(()), requires_grad=False)
 
 
 class ComfyVideoVAE(VideoVAE):
-    """Wraps a VAE that ComfyUI loaded itself, such as HunyuanVideo's or Wan's.
+    """Wraps a VAE that ComfyUI loaded itself and `adopt` refused.
 
-    It runs on the whole clip, in windows and in tiles, but not layer by layer. Raises `ValueError`
-    if `vae` isn't causal or doesn't compress time 4 times.
+    It runs on the whole clip, in windows and in tiles, but not layer by layer; `reason` says why.
+    Raises `ValueError` if `vae` isn't causal or doesn't compress time 4 times.
     """
 
     family = "comfyui"
     latent_scale, latent_shift = 1.0, 0.0
     temporal_compression = TIME
 
-    def __init__(self, vae: comfy.sd.VAE):
+    def __init__(self, vae: comfy.sd.VAE, reason: str):
         super().__init__()
         check_causal(vae)
-        self.placement = CoderPlacement()
+        self.placement, self.reason = CoderPlacement(reason), reason
         self.comfy_vae = vae
         self.config = None
         self.spatial_compression = vae.spacial_compression_decode()
@@ -74,8 +73,6 @@ class ComfyVideoVAE(VideoVAE):
 
 def check_causal(vae: comfy.sd.VAE) -> None:
     """Raise `ValueError` unless this VAE encodes 1 + 4k frames to 1 + k latent frames."""
-    if getattr(vae, "first_stage_model", None) is None:
-        raise ValueError("got a VAE without weights; check the node that loads it")
     if vae.latent_dim != 3 or vae.not_video:
         raise ValueError(
             "got an image VAE; this node takes video VAEs: use ComfyUI's own VAE nodes for "

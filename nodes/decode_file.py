@@ -159,7 +159,7 @@ def decode_to_output(
     shape = tuple(latent.shape)
 
     def run_plan(plan: Plan) -> None:
-        report(describe_pass(Coding.DECODE, plan))
+        report(describe_pass(network, Coding.DECODE, plan))
         progress = Progress(total=count_steps(network, Coding.DECODE, shape, plan))
         schedule, tiles = plan.schedule, plan.tiles
         if schedule.bounded:

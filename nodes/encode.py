@@ -80,6 +80,6 @@ def check_posterior(posterior: str, network: object) -> None:
     check_choice("posterior", posterior, POSTERIORS)
     if posterior == "sample" and isinstance(network, ComfyVideoVAE):
         raise ValueError(
-            "got posterior 'sample' for a VAE that Load OD-VAE didn't load; such a VAE returns one "
-            "latent: choose mean"
+            f"got posterior 'sample' for a VAE that ComfyUI runs ({network.reason}); such a VAE "
+            "returns one latent: choose mean"
         )

@@ -86,7 +86,7 @@ def encode_video_source(
     shape = (1, 3, size.frames, size.height, size.width)
 
     def run_plan(plan: Plan) -> EncodedClip:
-        report(describe_pass(Coding.ENCODE, plan))
+        report(describe_pass(network, Coding.ENCODE, plan))
         schedule, tiles = plan.schedule, plan.tiles
         recorder, sampler = ChunkRecorder(), LatentSampler(posterior, seed)
         chunks = pad_stream(recorder.record(source.chunks(CHUNK_FRAMES)), network)

@@ -16,6 +16,7 @@ from ..odvae_core.planning import Plan, Request
 from ..odvae_core.posterior import Posterior
 from ..odvae_core.tiling import count_tiles
 from ..odvae_core.vae import VideoVAE
+from .comfy_vae import ComfyVideoVAE
 from .memory import plan_pass
 from .progress import CancelCheck, Progress
 from .request import network_of
@@ -39,7 +40,7 @@ def encode_clip(
     network, video = network_of(vae), video.to(vae.output_device)
 
     def run_plan(plan: Plan) -> Posterior:
-        report(describe_pass(Coding.ENCODE, plan))
+        report(describe_pass(network, Coding.ENCODE, plan))
         return network.encode(video, plan.schedule, plan.tiles, progress)
 
     plans = plan_pass(vae, network, Coding.ENCODE, tuple(video.shape), request)
@@ -62,7 +63,7 @@ def decode_clips(
     progress.parts = len(latents)
 
     def run_plan(plan: Plan) -> list[Tensor]:
-        report(describe_pass(Coding.DECODE, plan))
+        report(describe_pass(network, Coding.DECODE, plan))
         videos = []
         for part, latent in enumerate(latents.split(1)):
             progress.start_part(part)
@@ -109,9 +110,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in text for words in OUT_OF_MEMORY)
 
 
-def describe_pass(coding: Coding, plan: Plan) -> str:
-    """Encode or decode and the plan, in one line."""
-    return f"OD-VAE {coding.value}: {plan.describe()}"
+def describe_pass(network: VideoVAE, coding: Coding, plan: Plan) -> str:
+    """Encode or decode and the plan, in one line; and why ComfyUI runs the VAE, where it does."""
+    by_comfyui = f"; run by ComfyUI: {network.reason}" if isinstance(network, ComfyVideoVAE) else ""
+    return f"OD-VAE {coding.value}: {plan.describe()}{by_comfyui}"
 
 
 def count_steps(network: VideoVAE, coding: Coding, shape: tuple[int, ...], plan: Plan) -> int:

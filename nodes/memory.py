@@ -11,6 +11,9 @@ import torch
 from ..odvae_core.layers.coder_pass import Coding
 from ..odvae_core.planning import Clip, FreeMemory, Plan, Request, available_memory, find_plans
 from ..odvae_core.vae import VideoVAE
+from .adopt import patcher_of
+from .comfy_vae import ComfyVideoVAE
+from .request import network_of
 
 
 def plan_pass(
@@ -30,17 +33,24 @@ def plan_pass(
     """
 
     def find_free(need) -> FreeMemory:
-        reserve_memory(vae, need.device)
+        reserve_memory(vae, network, need.device)
         return read_free_memory(vae)
 
     clip = Clip(shape, vae.device, held, vae.output_device == vae.device, results)
     return find_plans(network, network.coder_pass(coding), clip, request, find_free)
 
 
-def reserve_memory(vae: comfy.sd.VAE, need: float) -> None:
-    """Load the VAE and unload other models until `need` bytes, or the whole device, are free."""
+def reserve_memory(vae: comfy.sd.VAE, network: VideoVAE, need: float) -> None:
+    """Load the VAE and unload other models until `need` bytes, or the whole device, are free.
+
+    Networks of this pack are loaded whole: their layers can't be moved one by one.
+    """
     need = min(need, mm.get_total_memory(vae.device))
-    mm.load_models_gpu([vae.patcher], memory_required=need, force_full_load=vae.disable_offload)
+    ours = not isinstance(network, ComfyVideoVAE)
+    patcher = patcher_of(vae) if ours else vae.patcher
+    mm.load_models_gpu([patcher], memory_required=need, force_full_load=ours or vae.disable_offload)
+    if ours:
+        network_of(vae)  # which shares the weights again, wherever they are now
 
 
 def read_free_memory(vae: comfy.sd.VAE) -> FreeMemory:

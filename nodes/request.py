@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..odvae_core.planning import Request
 from ..odvae_core.vae import VideoVAE
+from .adopt import adopt
 from .comfy_vae import ComfyVideoVAE
 
 UNCUT = ("whole", "published")
@@ -37,12 +38,21 @@ def make_request(schedule: str, frames: int, tile: int, overlap: int) -> Request
 
 
 def network_of(vae: comfy.sd.VAE) -> VideoVAE:
-    """The `VideoVAE` of an `OdvaeVAE`, or a `ComfyVideoVAE` around any other VAE of ComfyUI.
+    """The `VideoVAE` of an `OdvaeVAE`; of any other VAE a network that shares its weights, or a
+    `ComfyVideoVAE` around it.
 
-    Raises `ValueError` if it isn't a causal video VAE that compresses time 4 times.
+    Raises `ValueError` if it is neither of a family of this pack nor a causal video VAE that
+    compresses time 4 times.
     """
     network = getattr(vae, "first_stage_model", None)
-    return network if isinstance(network, VideoVAE) else ComfyVideoVAE(vae)
+    if isinstance(network, VideoVAE):
+        return network
+    if network is None:
+        raise ValueError("got a VAE without weights; check the node that loads it")
+    try:
+        return adopt(vae)
+    except ValueError as error:
+        return ComfyVideoVAE(vae, str(error))
 
 
 class ScheduledNode(io.ComfyNode):

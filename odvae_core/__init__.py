@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import diffusion as diffusion
     from . import padding as padding
     from .checkpoint import CheckpointError as CheckpointError
     from .checkpoint import load as load
@@ -38,13 +39,14 @@ HOMES = {
     "Whole": "schedules",
     "Windows": "schedules",
     "build": "registry",
+    "diffusion": "diffusion",
     "inflate": "inflation",
     "load": "checkpoint",
     "padding": "padding",
     "read_latents": "dataset",
     "save": "checkpoint",
 }
-"""Public name -> the module that holds it; `padding` is the module itself."""
+"""Public name -> the module that holds it; `padding` and `diffusion` are the modules themselves."""
 
 
 def __getattr__(name: str) -> Any:

@@ -92,6 +92,8 @@ def _fits(value: Any, hint: Any) -> bool:
             return False
         items = cast(tuple[Any, ...], value)
         return filled and len(items) <= LIST_ITEMS and all(_fits(item, inner) for item in items)
+    if type(None) in get_args(hint):
+        return value is None or _fits(value, get_args(hint)[0])
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= COUNT
     if hint is float:
@@ -114,7 +116,14 @@ def _describe(hint: Any) -> str:
         if dataclasses.is_dataclass(inner):
             return f"a list of at least one {inner.__name__} and at most {LIST_ITEMS}"  # pyright: ignore
         return f"a list, each item {_describe(inner)}, at most {LIST_ITEMS}"
-    words = {int: f"a whole number from 1 to {COUNT}", float: "a finite number", str: "a word"}
+    if type(None) in get_args(hint):
+        return f"{_describe(get_args(hint)[0])}, or none"
+    words = {
+        bool: "true or false",
+        int: f"a whole number from 1 to {COUNT}",
+        float: "a finite number",
+        str: "a word",
+    }
     return words[hint]
 
 

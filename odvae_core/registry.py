@@ -12,6 +12,7 @@ from torch import Tensor
 from .config import NetworkConfig, from_dict
 from .families import (
     cvvae_config,
+    hunyuan_config,
     ivvae_config,
     odvae_config,
     opsvae_config,
@@ -19,6 +20,7 @@ from .families import (
     wfvae_config,
 )
 from .families.cvvae import Cvvae
+from .families.hunyuan import Hunyuan
 from .families.ivvae import Ivvae
 from .families.odvae import Odvae
 from .families.opsvae import Opsvae
@@ -26,7 +28,9 @@ from .families.wan import Wan
 from .families.wfvae import Wfvae
 from .formats import (
     cvvae_from_published,
+    hunyuan_from_published,
     infer_cvvae,
+    infer_hunyuan,
     infer_ivvae,
     infer_odvae,
     infer_opsvae,
@@ -34,6 +38,8 @@ from .formats import (
     infer_wfvae,
     is_cvvae,
     is_cvvae_config,
+    is_hunyuan,
+    is_hunyuan_config,
     is_ivvae,
     is_ivvae_config,
     is_odvae,
@@ -124,6 +130,15 @@ FAMILIES = {
         wan_from_published,
         is_wan,
         infer_wan,
+    ),
+    "hunyuan": Family(
+        Hunyuan,
+        hunyuan_config.HunyuanConfig,
+        hunyuan_config.PRESETS,
+        is_hunyuan_config,
+        hunyuan_from_published,
+        is_hunyuan,
+        infer_hunyuan,
     ),
 }
 """The one table of families."""

@@ -16,10 +16,10 @@ class Tiles:
     """Square tiles of `size` pixels that overlap by `overlap`.
 
     Both are multiples of the spatial compression, else a pass raises `ValueError`. Attention and
-    norms see their tile only, so tiles never equal the whole picture. The authors'
-    v1.2 defaults are Tiles(256, overlap=32), v1.0's and v1.1's Tiles(256, overlap=64). Tiles go on
-    until one would start behind the picture, so the last may lie wholly in its neighbour; with
-    `stop_at_border` until one reaches the border.
+    norms see their tile only, so tiles never equal the whole picture; bands of rows do
+    (`Sweep(rows=...)`). The authors' v1.2 defaults are Tiles(256, overlap=32), v1.0's and v1.1's
+    Tiles(256, overlap=64). Tiles go on until one would start behind the picture, so the last may
+    lie wholly in its neighbour; with `stop_at_border` until one reaches the border.
     """
 
     size: int

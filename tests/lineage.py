@@ -16,6 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 import odvae_core as odvae
+from odvae_core.families.hunyuan_config import HunyuanConfig
 from odvae_core.families.wan_config import WanConfig
 from odvae_core.vae import VideoVAE
 from tests.golden import weight
@@ -25,8 +26,12 @@ FOLDER = Path(__file__).parent / "data" / "lineage"
 CONFIGS: dict[str, Any] = {
     "wan-2.1": WanConfig(z_channels=4, width=8, decoder_width=8),
     "wan-2.2": WanConfig("2.2", 4, 8, 12),
+    "hunyuan-1.0": HunyuanConfig(4, 32, (1, 1, 2, 2), 1),
 }
 """Narrow networks, otherwise as published."""
+
+AS_COMFYUI: dict[str, dict[str, Any]] = {"hunyuan-1.0": {"attention": "full"}}
+"""How a configuration changes to give what ComfyUI gives."""
 
 DIFFUSERS: dict[str, tuple[str, dict[str, Any]]] = {
     "wan-2.1": (
@@ -46,6 +51,14 @@ DIFFUSERS: dict[str, tuple[str, dict[str, Any]]] = {
             "out_channels": 12,
             "patch_size": 2,
             "scale_factor_spatial": 16,
+        },
+    ),
+    "hunyuan-1.0": (
+        "AutoencoderKLHunyuanVideo",
+        {
+            "latent_channels": 4,
+            "block_out_channels": (32, 32, 64, 64),
+            "layers_per_block": 1,
         },
     ),
 }
@@ -98,7 +111,8 @@ def hash_names(network: torch.nn.Module) -> str:
 def read_vectors(name: str) -> tuple[dict[str, Tensor], str]:
     """The outputs of ComfyUI's class, and the hash of its names."""
     with safe_open(FOLDER / f"{name}.safetensors", "pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()["names"]
+        tensors = {key: file.get_tensor(key) for key in ("mean", "video")}
+        return tensors, file.metadata()["names"]
 
 
 def make_diffusers(name: str) -> Any:

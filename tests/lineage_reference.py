@@ -30,9 +30,22 @@ def make_wan_2_2() -> torch.nn.Module:
     return WanVAE(dim=8, dec_dim=12, z_dim=4, **TIME)
 
 
+def make_hunyuan() -> torch.nn.Module:
+    """Without its roll: the whole clip at once, with ComfyUI's attention, which has no mask."""
+    from comfy.ldm.models.autoencoder import AutoencoderKL  # pyright: ignore[reportMissingImports]
+
+    sizes = {"ch": 32, "ch_mult": [1, 1, 2, 2], "num_res_blocks": 1, "resolution": 256}
+    channels = {"z_channels": 4, "in_channels": 3, "out_ch": 3, "double_z": True}
+    design = {"attn_resolutions": [], "conv3d": True, "time_compress": 4}
+    network = AutoencoderKL(ddconfig=sizes | channels | design, embed_dim=4)
+    network.encoder.carried = network.decoder.carried = False
+    return network
+
+
 NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "wan-2.1": make_wan_2_1,
     "wan-2.2": make_wan_2_2,
+    "hunyuan-1.0": make_hunyuan,
 }
 
 
@@ -43,6 +56,14 @@ def prepare(comfyui: str) -> None:
     import comfy.options  # pyright: ignore[reportMissingImports]
 
     comfy.options.enable_args_parsing()
+    torch.set_num_threads(1)
+
+
+def encode(network: torch.nn.Module, video: torch.Tensor) -> torch.Tensor:
+    """The mean; some classes would draw a sample."""
+    if not hasattr(network, "quant_conv"):
+        return network.encode(video)
+    return network.quant_conv(network.encoder(video)).chunk(2, dim=1)[0]
 
 
 @torch.no_grad()
@@ -50,7 +71,7 @@ def write_case(name: str, folder: Path) -> None:
     """One case, whole, in float64."""
     network = fill(NETWORKS[name]())
     video, latent = make_inputs(name)
-    outputs = {"mean": network.encode(video), "video": thin(network.decode(latent))}
+    outputs = {"mean": encode(network, video), "video": thin(network.decode(latent))}
     tensors = {key: value.contiguous() for key, value in outputs.items()}
     save_file(tensors, folder / f"{name}.safetensors", {"names": hash_names(network)})
 

@@ -47,8 +47,8 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"got family 'wan'; the families are odvae"):
-        odvae.build("odvae-v1.2", family="wan")
+    with pytest.raises(ValueError, match=r"got family 'sora'; the families are odvae"):
+        odvae.build("odvae-v1.2", family="sora")
 
 
 @pytest.mark.parametrize("config", [None, 128, ["odvae-v1.2"]])

@@ -10,9 +10,11 @@ from pathlib import Path
 from .config import ConfigError, load_config
 
 
-def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+def parse_arguments(
+    arguments: list[str], prog: str = "python -m train", description: str | None = __doc__
+) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument(
         "--config",
         type=Path,
@@ -41,13 +43,13 @@ def main(arguments: list[str]) -> int:
     from odvae_core import CheckpointError
 
     from .data import BrokenDataError
-    from .loop import train  # imports torch, which an invalid call doesn't need
+    from .loop import UnsavedError, train  # imports torch, which an invalid call doesn't need
     from .step import DivergedError
 
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     try:
         train(config)
-    except (ConfigError, BrokenDataError, DivergedError, CheckpointError) as error:
+    except (ConfigError, BrokenDataError, DivergedError, CheckpointError, UnsavedError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
     return 0

@@ -28,12 +28,16 @@ PLAIN_TYPES = (int, float, bool, str, type(None))
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint whose files are unchanged: its facts, and the names of its parts."""
+    """A checkpoint whose files are unchanged: its facts, the names of its parts, and its seal.
+
+    Checkpoints with the same seal have the same files.
+    """
 
     path: Path
     step: int
     facts: dict[str, Any]
     parts: tuple[str, ...]
+    seal: str
 
     def load(self, part: str) -> Any:
         """A part's state, on the CPU. Raises `CheckpointError` where there is no such part."""
@@ -121,7 +125,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     except OSError as error:
         raise CheckpointError(f"{path} can't be read completely ({error})") from error
     parts = tuple(name.removesuffix(".pt") for name in manifest["files"] if name != FACTS)
-    return Checkpoint(path, manifest["step"], facts, parts)
+    return Checkpoint(path, manifest["step"], facts, parts, compute_seal(manifest))
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from odvae_core.files.atomic import sync_folder
 
 from .checkpoint_files import (
     Checkpoint,
+    compute_seal,
     count_bytes,
     open_checkpoint,
     read_manifest,
@@ -113,6 +114,14 @@ class Checkpoints:
                 f"none of the {len(paths)} checkpoints in {self.folder} is complete: restore "
                 "one from a copy, or move them away to start from the beginning"
             )
+        return None
+
+    def find(self, seal: str) -> Checkpoint | None:
+        """The complete checkpoint with this seal, None where there is none."""
+        for path in reversed(self.list_paths()):
+            with suppress(CheckpointError):
+                if compute_seal(read_manifest(path)) == seal:
+                    return open_checkpoint(path)
         return None
 
     @property

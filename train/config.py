@@ -26,6 +26,7 @@ CHOICES = {
     "optimiser.name": ("adam", "adamw", "muon"),
     "optimiser.schedule": ("constant", "cosine"),
     "loss.perceptual": ("none", "vgg", "alex"),
+    "discriminator.mode": ("joint", "alternate"),
     "discriminator.norm": ("batch", "group"),
     "discriminator.loss": ("hinge", "vanilla"),
     "image_space.mapping": ("slice", "mean", "random"),
@@ -39,15 +40,6 @@ T = TypeVar("T")
 
 class ConfigError(ValueError):
     """A configuration that can't be used: the text has the key, the rule and the remedy."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The shape of a step's batch; `batch` counts over all processes."""
-
-    batch: int
-    frames: int
-    size: int
 
 
 @dataclass(frozen=True)
@@ -95,8 +87,7 @@ class Config:
                 raise ConfigError(
                     f"phases.{i}.losses has {unknown[0]!r}; the weights are {sorted(weights)}"
                 )
-            if phase.image_share and not phase.image_batch:
-                raise ConfigError(f"phases.{i} has an image_share; set its image_batch too")
+            check_shapes(phase, f"phases.{i}")
 
     def _check_losses(self, loss: LossConfig, where: str, frozen: tuple[str, ...]) -> None:
         if loss.perceptual != "none" and not loss.perceptual_file:
@@ -129,6 +120,25 @@ class Config:
     def losses_of(self, phase: Phase) -> LossConfig:
         """The loss weights of a phase."""
         return replace(self.loss, **phase.losses)  # pyright: ignore[reportArgumentType]
+
+
+def check_shapes(phase: Phase, where: str) -> None:
+    """Raise ConfigError where the shapes of a phase's batches are missing, doubled or invalid."""
+    single = {name: getattr(phase, name) for name in ("batch", "frames", "size")}
+    pictures = {"image_share": phase.image_share, "image_batch": phase.image_batch}
+    doubled = [name for name, value in (single | pictures).items() if value]
+    if phase.shapes and doubled:
+        raise ConfigError(f"{where} has shapes and {doubled[0]}; set one of them")
+    missing = [name for name, value in single.items() if not value]
+    if missing and not phase.shapes:
+        raise ConfigError(f"{where} is missing {', '.join(missing)}; set them, or shapes")
+    if phase.image_share and not phase.image_batch:
+        raise ConfigError(f"{where} has an image_share; set its image_batch too")
+    for shape in phase.list_shapes():
+        if min(shape.batch, shape.frames, shape.size) < 1 or shape.weight <= 0:
+            raise ConfigError(
+                f"{where} has a {shape}; batch, frames and size are 1 or more, weight is above 0"
+            )
 
 
 def load_config(path: Path, settings: list[str]) -> Config:

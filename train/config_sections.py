@@ -45,7 +45,9 @@ class SourceConfig:
 class DataConfig:
     """The source of the samples, and how they are cropped.
 
-    `path`: a folder or a list of clips. `held_out`: patterns of clips for evaluation only.
+    `path`: a folder or a list of clips. `held_out`: patterns of clips for evaluation only. Without
+    them `held_out_share` of the clips that evaluations can use, or one, is held out, chosen by a
+    hash of its content.
     `rendered`: the part of the samples that is rendered instead of read.
     `strides`: the smallest and the largest step between two frames of a sample.
     `sides`: the smallest and the largest short side that a clip is scaled to before the crop; 0 is
@@ -62,6 +64,7 @@ class DataConfig:
     path: str = "clips"
     sources: tuple[SourceConfig, ...] = (SourceConfig(),)
     held_out: tuple[str, ...] = ()
+    held_out_share: float = 0.01
     rendered: float = 0.0
     strides: tuple[int, int] = (1, 1)
     sides: tuple[int, int] = (0, 0)
@@ -139,8 +142,14 @@ class EmaConfig:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """The 3D PatchGAN. Several processes equal one with "group" norm, but not with "batch"."""
+    """The 3D PatchGAN. Several processes equal one with "group" norm, but not with "batch".
 
+    `mode`: "joint" trains it in every step together with the VAE, from one pass for clips and
+    reconstructions; "alternate" trains the VAE in even steps and the discriminator in odd ones,
+    with clips and reconstructions in batches of their own, as the papers' authors do.
+    """
+
+    mode: str = "joint"
     width: int = 64
     layers: int = 3
     norm: str = "batch"
@@ -149,33 +158,62 @@ class DiscriminatorConfig:
 
 
 @dataclass(frozen=True)
-class Phase:
-    """Samples of one shape, until a step is reached.
+class Shape:
+    """The shape of a batch; `batch` counts over all processes.
 
-    `batch` counts over all processes. `image_share` of the steps use `image_batch` single pictures
-    instead. `losses` replaces weights of `loss`. `frozen` names the parts of the VAE that are not
-    trained, for example "encoder" and "quant_conv" to train the decoder only.
+    `weight`, divided by the sum of all weights, is the part of a phase's steps with this shape.
     """
 
-    until_step: int
     batch: int
     frames: int
     size: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The batches, losses and frozen parts until a step is reached.
+
+    `shapes`: the shapes of the batches, of which each step draws one. `batch`, `frames` and `size`
+    are the same for a single shape; with them `image_share` of the steps use `image_batch` single
+    pictures instead. `losses` replaces weights of `loss`. `frozen` names the parts of the VAE that
+    are not trained, for example "encoder" and "quant_conv" to train the decoder only.
+    """
+
+    until_step: int
+    batch: int = 0
+    frames: int = 0
+    size: int = 0
     image_share: float = 0.0
     image_batch: int = 0
+    shapes: tuple[Shape, ...] = ()
     losses: dict[str, float] = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
+
+    def list_shapes(self) -> tuple[Shape, ...]:
+        """All shapes of the phase; pictures that `image_share` adds come first."""
+        if self.shapes:
+            return self.shapes
+        shapes = (
+            Shape(self.image_batch, 1, self.size, self.image_share),
+            Shape(self.batch, self.frames, self.size, 1 - self.image_share),
+        )
+        return tuple(shape for shape in shapes if shape.weight)
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """Crops of the held-out clips: `per_clip` at each short side, the same in every evaluation."""
+    """Crops of the held-out clips: `per_clip` at each short side, the same in every evaluation.
+
+    `clips` is the largest number of clips.
+    """
 
     sides: tuple[int, ...] = (256,)
     per_clip: int = 1
     frames: int = 17
     size: int = 128
     stride: int = 2
+    clips: int = 32
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from .config import DiscriminatorConfig
+from .config import DiscriminatorConfig, LossConfig
 
 SLOPE = 0.2
 GROUPS = 8
@@ -59,3 +59,11 @@ def initialise_layer(layer: nn.Module) -> None:
         return
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def trains_discriminator_only(config: DiscriminatorConfig, loss: LossConfig, step: int) -> bool:
+    """Whether a step, counted from 0, trains the discriminator alone.
+
+    The authors' trainers alternate: even steps train the VAE, odd steps the discriminator.
+    """
+    return loss.adversarial > 0 and config.mode == "alternate" and step % 2 == 1

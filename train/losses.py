@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from odvae_core.posterior import Posterior
 
 from .config import DiscriminatorConfig, LossConfig
+from .gradients import mean_over_processes
 
 SMALLEST_NORM, LARGEST_WEIGHT = 1e-4, 1e4
 """Constants of the adaptive weight, as in OD-VAE's trainer."""
@@ -90,17 +90,16 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: str) -> Tensor:
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What one pass of the discriminator gives for a batch.
+    """What the discriminator gives for a batch that the VAE is trained on.
 
-    `gradient` is that of `generator_loss` with respect to the reconstruction;
-    `discriminator_loss` still has its graph; the logits are means.
+    `gradient` is that of `generator_loss` with respect to the reconstruction; `discriminator_loss`
+    still has its graph, and is None where the step doesn't train the discriminator. `values` are
+    logged, by name.
     """
 
     gradient: Tensor
-    generator_loss: Tensor
-    discriminator_loss: Tensor
-    logits_real: Tensor
-    logits_fake: Tensor
+    discriminator_loss: Tensor | None
+    values: dict[str, Tensor]
 
 
 def run_discriminator(
@@ -114,8 +113,33 @@ def run_discriminator(
     loss = generator_loss(fake)
     (gradient,) = torch.autograd.grad(loss, reconstruction, retain_graph=True)
     own_loss = discriminator_loss(real, fake, config.loss)
-    means = real.detach().mean(), fake.detach().mean()
-    return DiscriminatorOutput(gradient, loss.detach(), own_loss, *means)
+    values = {"adversarial": loss.detach(), **discriminator_values(own_loss, real, fake)}
+    return DiscriminatorOutput(gradient, own_loss, values)
+
+
+def judge_reconstruction(discriminator: nn.Module, reconstruction: Tensor) -> DiscriminatorOutput:
+    """The VAE's adversarial loss alone, of a batch of reconstructions alone.
+
+    `reconstruction` is a leaf that requires gradients, [B, 3, T, H, W].
+    """
+    loss = generator_loss(discriminator(reconstruction))
+    (gradient,) = torch.autograd.grad(loss, reconstruction)
+    return DiscriminatorOutput(gradient, None, {"adversarial": loss.detach()})
+
+
+def judge_apart(
+    discriminator: nn.Module, reconstruction: Tensor, video: Tensor, config: DiscriminatorConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The discriminator's own loss of two batches, first `video`: with its graph, and to log."""
+    real, fake = discriminator(video), discriminator(reconstruction)
+    loss = discriminator_loss(real, fake, config.loss)
+    return loss, discriminator_values(loss, real, fake)
+
+
+def discriminator_values(loss: Tensor, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """The logged values of the discriminator's own loss; logits are means."""
+    means = {"logits_real": real.detach().mean(), "logits_fake": fake.detach().mean()}
+    return {"discriminator": loss.detach(), **means}
 
 
 def adaptive_weight(reconstruction_gradient: Tensor, adversarial_gradient: Tensor) -> Tensor:
@@ -128,7 +152,6 @@ def adaptive_weight(reconstruction_gradient: Tensor, adversarial_gradient: Tenso
 
 
 def adaptive_weight_of_layer(
-    accelerator: Accelerator,
     reconstruction: Tensor,
     weights: list[nn.Parameter],
     error_gradient: Tensor,
@@ -143,5 +166,5 @@ def adaptive_weight_of_layer(
     for gradient in (error_gradient, adversarial_gradient):
         parts = torch.autograd.grad(reconstruction, weights, gradient, retain_graph=True)
         flat = torch.cat([part.flatten().float() for part in parts])
-        joined.append(accelerator.reduce(flat, "mean"))
+        joined.append(mean_over_processes(flat))
     return adaptive_weight(joined[0], joined[1])

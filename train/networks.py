@@ -23,6 +23,7 @@ LOGVAR_BIASES = (
     ("quant_conv.bias",),
     ("quant_conv.conv.bias",),
     ("conv1.conv_2d.bias", "conv1.conv_3d.bias"),
+    ("conv1.bias",),
     ("encoder.conv_out.bias",),
     ("encoder.conv_out.conv.bias",),
 )

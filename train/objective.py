@@ -1,4 +1,4 @@
-"""The forward pass of training: the VAE in one module call, as a distributed wrapper requires."""
+"""The forward pass of training: encode, sample, decode."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class VaeOutput(NamedTuple):
     """A batch after the VAE.
 
     `reconstruction` [B', 3, T, H, W]; `mean`, `logvar` and `latent`, a sample, [B, C, T', h, w];
-    `variances`: the losses' log variances, scalars by name.
+    `variances`: the losses' log variances, scalars by name. All are float32.
     """
 
     reconstruction: Tensor
@@ -56,7 +56,7 @@ class Objective(nn.Module):
         posterior = clamp_posterior(moments.mean, moments.logvar, self.loss.logvar_range)
         latent = posterior.mean + posterior.std * noise
         latents = latent if image_latents is None else torch.cat([latent, image_latents])
-        reconstruction = self.vae.decode(latents.to(video), schedule=self.schedule)
+        reconstruction = self.vae.decode(latents.to(video), schedule=self.schedule).float()
         variances = {name: weight.clone() for name, weight in self.variances.items()}
         return VaeOutput(reconstruction, posterior.mean, posterior.logvar, latent, variances)
 

@@ -1,4 +1,4 @@
-"""Optimisers and the learning rate of a step.
+"""Trained modules with their optimisers, and the learning rate of a step.
 
 Muon orthogonalises the momentum of kernels, so that all directions learn at similar speed:
 K. Jordan et al., 2024 (the iteration and its coefficients); J. Liu et al., arXiv 2502.16982 (the
@@ -9,17 +9,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from .config import OptimiserConfig
+from .gradients import GradientMean, copy_from_first_process
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 SCALE = 0.2
 SMALLEST = 8
 """Kernels with at most this many rows or columns are trained with Adam."""
+
+
+@dataclass
+class ModuleWithOptimiser:
+    """A module that is trained, with its optimiser and the exchange of its gradients.
+
+    Its weights become those of process 0.
+    """
+
+    module: nn.Module
+    settings: OptimiserConfig
+    optimiser: torch.optim.Optimizer = field(init=False)
+    gradients: GradientMean = field(init=False)
+
+    def __post_init__(self):
+        copy_from_first_process(self.module)
+        self.optimiser = make_optimiser(self.module.parameters(), self.settings)
+        self.gradients = GradientMean(self.module.parameters())
+
+    def update_trained(self) -> None:
+        """Exchange the gradients of the weights that are trained now: others were frozen."""
+        self.gradients.close()
+        self.gradients = GradientMean(self.module.parameters())
 
 
 def make_optimiser(

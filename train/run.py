@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import set_seed
-from torch import Tensor, nn
+from accelerate.utils import gather_object, set_seed
+from torch import Tensor
 
 import odvae_core
 
+from .agreement import agree_on_checkpoint
+from .changes import check_same_run, list_changes, load_part, warn_of_changes
 from .checkpoints import Checkpoints, Retention
-from .config import Config, OptimiserConfig, Phase
-from .discriminator import Discriminator
+from .config import Config, Phase
+from .contact_sheet import ROWS
+from .devices import Precision, make_accelerator
+from .discriminator import Discriminator, trains_discriminator_only
 from .ema import Ema
-from .evaluation import draw_held_out, evaluate_vae
+from .evaluation import EvaluationPart, evaluate_part
 from .keyed_random import KeyedRandom
 from .networks import freeze_parts, make_vae, warn_of_high_learning_rate
 from .objective import Objective
-from .optimisers import learning_rate_at, make_optimiser
-from .run_log import RunLog, check_trackers, start_trackers
-from .step import ModuleWithOptimiser, StepRunner, load_loss_networks, name_non_finite
+from .optimisers import ModuleWithOptimiser, learning_rate_at
+from .run_log import RunLog, check_trackers, publishable_config, start_trackers
+from .step import StepRunner, load_loss_networks, name_non_finite
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +44,18 @@ class Run:
         self.config, self.step, self.skipped = config, 0, 0
         self.best: float | None = None
         self.facts: dict[str, Any] = {}
+        self.resumed_facts: dict[str, Any] = {}
         self.folder = Path(config.run.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.accelerator = make_accelerator(config)
-        self.vae = make_vae(config.model)
+        self.accelerator = make_accelerator(config.run)
+        self.precision = Precision(config.run.precision, self.accelerator.device)
+        self.vae = make_vae(config.model).to(self.accelerator.device)
         warn_of_high_learning_rate(config)
         self.objective, self.discriminator = self.make_trained_modules()
         self.ema = Ema(self.vae, config.ema)
         loss_networks = load_loss_networks(config, self.vae, self.accelerator.device)
         self.step_runner = StepRunner(
-            self.accelerator, self.objective, self.discriminator, loss_networks, config
+            self.objective, self.discriminator, loss_networks, self.precision, config
         )
         self.frozen: tuple[str, ...] = ()
         self.checkpoints = Checkpoints(self.folder / "checkpoints", Retention(config.run.keep))
@@ -72,7 +76,10 @@ class Run:
         )
 
     def log_start(self, facts: dict[str, Any]) -> None:
-        """Log the start event. `facts`, the processes and LPIPS' hash go into checkpoints too."""
+        """Log the start event, and what changed since the checkpoint that is resumed.
+
+        `facts`, the processes and LPIPS' hash go into checkpoints too.
+        """
         facts["processes"] = self.accelerator.num_processes
         perceptual = self.step_runner.loss_networks.perceptual
         if perceptual is not None:
@@ -80,56 +87,52 @@ class Run:
         self.facts = facts
         if self.config.run.trackers:
             start_trackers(self.accelerator, self.folder.name, facts["config"])
-        self.run_log.write("start", step=self.step, **facts)
+        changed = list_changes(self.resumed_facts, facts) if self.resumed_facts else {}
+        if self.is_main:
+            warn_of_changes(changed)
+        self.run_log.write("start", step=self.step, **facts, changed=changed)
 
     def make_trained_modules(self) -> tuple[ModuleWithOptimiser, ModuleWithOptimiser | None]:
         """The VAE and, if a phase uses one, the discriminator, with their optimisers."""
-        config = self.config
+        config, device = self.config, self.accelerator.device
         variances = ("video", "image") if config.image_space.vae else ("video",)
         objective = Objective(self.vae, config.loss, variances, config.model.recompute)
-        prepared = self.prepare_module(objective, config.optimiser)
+        trained = ModuleWithOptimiser(objective.to(device), config.optimiser)
         if not config.is_adversarial:
-            return prepared, None
-        discriminator = Discriminator(config.discriminator)
-        return prepared, self.prepare_module(discriminator, config.discriminator.optimiser)
-
-    def prepare_module(self, module: nn.Module, settings: OptimiserConfig) -> ModuleWithOptimiser:
-        """Make a module's optimiser, and wrap both with accelerate."""
-        optimiser = make_optimiser(module.parameters(), settings)
-        return ModuleWithOptimiser(*self.accelerator.prepare(module, optimiser), settings)
+            return trained, None
+        discriminator = Discriminator(config.discriminator).to(device)
+        return trained, ModuleWithOptimiser(discriminator, config.discriminator.optimiser)
 
     def enter_phase(self, phase: Phase) -> None:
-        """Freeze the parts that the phase names; the distributed wrapper is then made again."""
-        if phase.frozen == self.frozen:
-            return
-        module = self.accelerator.unwrap_model(self.objective.module, keep_fp32_wrapper=False)
-        freeze_parts(self.vae, phase.frozen)
-        self.objective.module = self.accelerator.prepare_model(module)
-        self.frozen = phase.frozen
+        """Freeze the parts that the phase names, and train the others."""
+        if phase.frozen != self.frozen:
+            freeze_parts(self.vae, phase.frozen)
+            self.objective.update_trained()
+            self.frozen = phase.frozen
 
     def train_step(self, video: Tensor, indices: range) -> dict[str, float]:
         """Run the next step on this process's part [B, 3, T, H, W] of the global batch.
 
-        `indices` are the samples' positions in the global batch. The values to log are returned.
+        `indices` are the samples' positions in the global batch. The values to log are returned; a
+        skipped step has none of its own.
         """
-        start, config = time.monotonic(), self.config
-        phase = config.phase_at(self.step)
+        config, device = self.config, self.accelerator.device
+        phase, rate = config.phase_at(self.step), self.set_learning_rates()
         self.enter_phase(phase)
-        rate = self.set_learning_rates()
-        noise = self.draw_noise(video, indices)
-        device = self.accelerator.device
-        rng = KeyedRandom(config.run.seed, self.step, MAPPING_KEY)
-        values = self.step_runner.run_step(
-            video.to(device), noise.to(device), config.losses_of(phase), rng
-        )
+        weights, noise = config.losses_of(phase), self.draw_noise(video, indices).to(device)
+        if apart := trains_discriminator_only(config.discriminator, weights, self.step):
+            values = self.step_runner.run_discriminator_step(video.to(device), noise)
+        else:
+            rng = KeyedRandom(config.run.seed, self.step, MAPPING_KEY)
+            values = self.step_runner.run_step(video.to(device), noise, weights, rng)
         if values.pop("skipped"):
             self.skipped += 1
             self.run_log.write("skip", step=self.step, terms=name_non_finite(values))
-        else:
+            values = {}
+        elif not apart:
             self.ema.update(self.vae)
         self.step += 1
-        seconds = round(time.monotonic() - start, 3)
-        return {**values, "rate": rate, "skipped": self.skipped, "seconds_per_step": seconds}
+        return {**values, "rate": rate, "skipped": self.skipped}
 
     def set_learning_rates(self) -> float:
         """Set every optimiser's learning rate for this step; the VAE's is returned."""
@@ -150,16 +153,17 @@ class Run:
         return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
 
     def evaluate(self, crops: dict[int, Tensor]) -> bool:
-        """Evaluate and export the averaged weights; whether they are the best so far.
+        """Evaluate and export the averaged weights; whether they are the best trained so far.
 
-        `crops` {short side: [N, 3, T, H, W]} are needed on the main process only.
+        `crops` {short side: [N, 3, T, H, W]} are this process's part.
         """
-        best = False
-        if self.is_main:
-            with self.ema.swapped_in(self.vae), self.accelerator.autocast():
-                best = bool(crops) and self.log_evaluation(crops)
+        rows = -(-ROWS // self.accelerator.num_processes)
+        with self.ema.swapped_in(self.vae), self.precision.autocast():
+            part = evaluate_part(self.vae, crops, rows)
+            if self.is_main:
                 self.export_weights()
-        return self.any_process(best)
+        parts = [part for part in gather_object([part]) if part.pairs]
+        return self.any_process(self.is_main and bool(parts) and self.log_evaluation(parts))
 
     def export_weights(self) -> None:
         """Write the current weights as `ema.safetensors`; a failed write gives a warning."""
@@ -169,82 +173,69 @@ class Run:
         except odvae_core.CheckpointError as error:
             log.warning("%s; the run continues and the next evaluation tries again", error)
 
-    def log_evaluation(self, crops: dict[int, Tensor]) -> bool:
-        """Log metrics of the current weights and draw them; whether they are the best so far."""
-        values, sheet = evaluate_vae(self.vae, crops), Path("sheets") / f"step-{self.step:06d}.png"
+    def log_evaluation(self, parts: list[EvaluationPart]) -> bool:
+        """Log and draw the evaluation of all processes; whether it is the best so far."""
+        sheet = Path("sheets") / f"step-{self.step:06d}.png"
+        whole, *others = parts
+        for part in others:
+            whole.extend(part)
+        values = whole.summary()
         try:
-            draw_held_out(self.vae, crops, self.folder / sheet)
+            whole.draw(self.folder / sheet)
         except OSError as error:
             log.warning("%s can't be written (%s); the run continues: make room", sheet, error)
         self.run_log.write(
             "evaluation", step=self.step, weights="ema", sheet=sheet.as_posix(), **values
         )
         best = math.isfinite(values["psnr"]) and (self.best is None or values["psnr"] > self.best)
-        self.best = values["psnr"] if best else self.best
-        return best
+        if not best or not self.step:  # the initial weights are not trained
+            return False
+        self.best = values["psnr"]
+        return True
 
-    def save(self, best: bool = False) -> None:
-        """Write a checkpoint; all processes wait for it."""
-        self.write_checkpoint(best)
-        self.accelerator.wait_for_everyone()
+    def save(self, best: bool = False) -> bool:
+        """Write a checkpoint, for which all processes wait; whether it is on the disk."""
+        return self.any_process(self.is_main and self.write_checkpoint(best))
 
-    def write_checkpoint(self, best: bool = False) -> None:
-        """Write a checkpoint if this is the main process."""
-        if self.is_main:
-            facts = {**self.facts, "skipped": self.skipped, "best": self.best}
-            parts = {name: part.state_dict() for name, part in self.list_parts().items()}
-            if self.checkpoints.save(self.step, parts, facts, best) is not None:
-                self.run_log.write("checkpoint", step=self.step, best=best)
+    def write_checkpoint(self, best: bool = False) -> bool:
+        """Write a checkpoint in this process; whether it is on the disk."""
+        facts = {**self.facts, "skipped": self.skipped, "best": self.best}
+        parts = {name: part.state_dict() for name, part in self.list_parts().items()}
+        if self.checkpoints.save(self.step, parts, facts, best) is None:
+            return False
+        self.run_log.write("checkpoint", step=self.step, best=best)
+        return True
 
     def list_parts(self) -> dict[str, Any]:
         """The objects whose state dicts make a checkpoint, by the name of their part."""
-        unwrap = self.accelerator.unwrap_model
         parts = {
-            "objective": unwrap(self.objective.module),
+            "objective": self.objective.module,
             "optimiser": self.objective.optimiser,
             "ema": self.ema,
         }
         if self.discriminator is not None:
-            parts["discriminator"] = unwrap(self.discriminator.module)
+            parts["discriminator"] = self.discriminator.module
             parts["discriminator_optimiser"] = self.discriminator.optimiser
-        if self.accelerator.scaler is not None:
-            parts["scaler"] = self.accelerator.scaler
+        if self.precision.scaler.is_enabled():
+            parts["scaler"] = self.precision.scaler
         return parts
 
     def resume(self) -> None:
-        """Continue from the newest complete checkpoint, if there is one.
+        """Continue from process 0's newest complete checkpoint, if there is one.
 
-        Raises CheckpointError where it is of another network.
+        Raises CheckpointError where it is of another network or missing in a process, and
+        ConfigError where the configuration makes another run.
         """
-        checkpoint = self.checkpoints.load_newest()
+        checkpoint = agree_on_checkpoint(self.checkpoints, self.is_main)
         if checkpoint is None:
             return
-        for name, part in self.list_parts().items():
-            try:
-                part.load_state_dict(checkpoint.load(name))
-            except RuntimeError as error:
-                raise odvae_core.CheckpointError(
-                    f"{checkpoint.path} holds another network than model.preset and "
-                    "model.overrides make: resume with the configuration that it was saved with, "
-                    "or give this run a run.folder of its own"
-                ) from error
         facts = checkpoint.facts
+        if "config" in facts:
+            check_same_run(facts["config"], publishable_config(self.config))
+        parts = self.list_parts()
+        if "scaler" not in checkpoint.parts:  # the run was not in fp16 before
+            parts.pop("scaler", None)
+        for name, part in parts.items():
+            load_part(checkpoint, name, part)
         self.step, self.skipped, self.best = checkpoint.step, facts["skipped"], facts["best"]
-
-
-def make_accelerator(config: Config) -> Accelerator:
-    """The processes, device and precision of a run.
-
-    `cpu` is set where there is no GPU: accelerate would otherwise run the processes of a launch
-    independently of each other.
-    """
-    settings = config.run
-    cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
-    return Accelerator(
-        mixed_precision=settings.precision,
-        cpu=cpu,
-        log_with=list(settings.trackers) or None,
-        project_dir=settings.folder,
-        kwargs_handlers=[buffers],
-    )
+        self.resumed_facts = facts

@@ -24,6 +24,7 @@ from torch import nn
 from train.environment import read_commit
 
 from .config import Config, ConfigError
+from .gradients import count_processes, mean_over_processes
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,28 @@ class RunLog:
             log.warning("%s can't be written (%s): make room for it", self.path, error)
         if self.track is not None and "step" in values:
             self.track(select_numbers(event, values), values["step"])
+
+
+class StepMeans:
+    """Means of the values of the steps since the last log, over all processes."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.values: dict[str, list[float]] = {}
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Add one step's values; every process adds the same names."""
+        for name, value in values.items():
+            self.values.setdefault(name, []).append(value)
+
+    def take(self) -> dict[str, float]:
+        """The means by name; then nothing is left."""
+        means = {name: sum(numbers) / len(numbers) for name, numbers in self.values.items()}
+        self.values = {}
+        if count_processes() == 1:
+            return means
+        joined = torch.tensor(list(means.values()), dtype=torch.float64, device=self.device)
+        return dict(zip(means, mean_over_processes(joined).tolist(), strict=True))
 
 
 def append_line(path: Path, line: str) -> None:

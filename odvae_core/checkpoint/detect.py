@@ -11,13 +11,12 @@ from torch import Tensor
 
 from .. import limits
 from ..config import NetworkConfig
-from ..files.jsonfile import parse_fields
 from ..files.tensorfile import CheckpointError
 from ..formats import find_sd_scale, infer_sd_vae, is_sd_vae, name_unsupported, to_ldm
 from ..registry import FAMILIES, choose_families, family_of, read_config
 from ..vae import VideoVAE
 from .location import Source, read_config_file
-from .metadata import FORMAT
+from .metadata import is_own, read_metadata
 from .mismatch import build_empty, describe_nearest, find_mismatch, name_first
 
 OTHER_CONFIG = "the config.json beside the file belongs to other weights"
@@ -59,7 +58,7 @@ def detect_network(
     `images` lets it be a 2D VAE of others, in `norm_groups` where its config.json doesn't say.
     """
     tensors, source = contents.tensors, contents.source
-    if contents.metadata.get("format", "").isdecimal():
+    if is_own(contents.metadata):
         detected = detect_by_metadata(contents)
     else:
         refuse_unsupported(tensors, images)
@@ -82,21 +81,8 @@ def detect_network(
 
 def detect_by_metadata(contents: Contents) -> Detection:
     """The network that the metadata of one of our own files describe."""
-    metadata = contents.metadata
-    number = metadata["format"]
-    if len(number) > limits.NUMBER_CHARACTERS or int(number) > FORMAT:
-        raise ValueError(
-            f"it has format {number[:20]}, written by odvae {metadata.get('version', '?')[:20]}; "
-            f"this version reads up to {FORMAT}: update odvae"
-        )
-    if not {"config", "family"} <= set(metadata):
-        raise ValueError("its metadata has no config or no family: export it again")
-    try:
-        fields = parse_fields(metadata["config"])
-    except ValueError as error:
-        raise ValueError(f"its metadata's config can't be used: {error}") from error
-    origin = "configuration in its metadata"
-    return detect_by_fields(fields, metadata["family"], origin, contents.tensors)
+    fields, family = read_metadata(contents.metadata)
+    return detect_by_fields(fields, family, "configuration in its metadata", contents.tensors)
 
 
 def refuse_unsupported(tensors: Mapping[str, Tensor], images: bool) -> None:

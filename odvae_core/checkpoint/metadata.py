@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,8 +47,36 @@ def pack_metadata(vae: VideoVAE) -> Tensor:
 
     Stored as `CONFIG_KEY` beside the weights, it tells `load` the configuration.
     """
-    text = json.dumps(describe_vae(vae)).encode()
-    return torch.frombuffer(bytearray(text), dtype=torch.uint8)
+    return pack(describe_vae(vae))
+
+
+def pack(metadata: dict[str, str]) -> Tensor:
+    """Metadata as a tensor of bytes."""
+    return torch.frombuffer(bytearray(json.dumps(metadata).encode()), dtype=torch.uint8)
+
+
+def read_metadata(metadata: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+    """The fields of the configuration in the metadata of one of our own files, and the family.
+
+    Raises `ValueError`.
+    """
+    number = metadata["format"]
+    if len(number) > limits.NUMBER_CHARACTERS or int(number) > FORMAT:
+        raise ValueError(
+            f"it has format {number[:20]}, written by odvae {metadata.get('version', '?')[:20]}; "
+            f"this version reads up to {FORMAT}: update odvae"
+        )
+    if not {"config", "family"} <= set(metadata):
+        raise ValueError("its metadata has no config or no family: export it again")
+    try:
+        return parse_fields(metadata["config"]), metadata["family"]
+    except ValueError as error:
+        raise ValueError(f"its metadata's config can't be used: {error}") from error
+
+
+def is_own(metadata: Mapping[str, str]) -> bool:
+    """Whether metadata are those of one of our own files."""
+    return metadata.get("format", "").isdecimal()
 
 
 def unpack_metadata(carried: Tensor) -> dict[str, str]:

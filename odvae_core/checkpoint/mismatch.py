@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..registry import FAMILIES, Family, family_of
 from ..vae import VideoVAE
@@ -21,7 +21,7 @@ def build_empty(config: object) -> VideoVAE:
         return FAMILIES[family_of(config)].network(config)
 
 
-def find_mismatch(network: VideoVAE, tensors: Mapping[str, Tensor]) -> str:
+def find_mismatch(network: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     """How weights differ from those of a network, in words; "" where they match."""
     expected = network.state_dict()
     shapes = [

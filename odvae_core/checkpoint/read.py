@@ -8,7 +8,7 @@ from functools import reduce
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..files.tensorfile import hash_file, naming, read_tensor_file
 from ..formats import CONFIG_KEY, SECTIONS, select_weights, strip_owner, to_native
@@ -48,7 +48,7 @@ def load(
         contents = read_contents(tensors, content.metadata, source)
         detected = detect_network(contents, family, images)
         stored = find_dtype(detected.tensors)
-        fill(detected, dtype or torch.float32, device)
+        fill(detected.network, detected.tensors, dtype or torch.float32, device)
     vae = detected.network.requires_grad_(False).eval()
     layout = ", ".join(filter(None, (content.kind, section, detected.origin)))
     vae.provenance = trace(source.weights, layout, detected, stored, contents.metadata)
@@ -89,7 +89,7 @@ def fill_image_parent(contents: Contents, norm_groups: int) -> tuple[VideoVAE, t
     """The 2D VAE of a file's contents, in float32, and what was assumed of it."""
     detected = detect_network(contents, None, images=True, norm_groups=norm_groups)
     find_dtype(detected.tensors)
-    fill(detected, torch.float32, None)
+    fill(detected.network, detected.tensors, torch.float32, None)
     return detected.network.requires_grad_(False).eval(), detected.assumptions
 
 
@@ -144,10 +144,15 @@ def find_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
     return reduce(torch.promote_types, {tensor.dtype for tensor in tensors.values()})
 
 
-def fill(detected: Detection, dtype: torch.dtype, device: torch.device | str | None) -> None:
+def fill(
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+) -> None:
     """Give an empty network its weights, one after the other: there is one copy in memory."""
     weights = {
         key: convert(key, tensor, dtype).to(device or "cpu", copy=True)
-        for key, tensor in detected.tensors.items()
+        for key, tensor in tensors.items()
     }
-    detected.network.load_state_dict(weights, assign=True)
+    network.load_state_dict(weights, assign=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..files.tensorfile import naming, write_safetensors
 from ..vae import VideoVAE
@@ -28,15 +28,27 @@ def save(
     that they were loaded or inflated from. Raises `CheckpointError` on weights that aren't finite
     or a file that can't be written, and `ValueError` on bad metadata.
     """
+    check_metadata(metadata)
+    write_weights(vae, Path(path), dtype, describe_vae(vae) | metadata)
+
+
+def check_metadata(metadata: dict[str, str]) -> None:
+    """Raise `ValueError` on metadata that are no strings, or that only `save` itself writes."""
     for name, value in metadata.items():
         if name in RESERVED or type(value) is not str:
             raise ValueError(
                 f"got metadata {name} = {value!r}; values are strings, and save itself writes "
                 f"{', '.join(RESERVED)}: choose a string, or another name"
             )
-    with naming(Path(path)):
-        tensors = {key: as_stored(key, value, dtype) for key, value in vae.state_dict().items()}
-    write_safetensors(Path(path), tensors, describe_vae(vae) | metadata)
+
+
+def write_weights(
+    network: nn.Module, path: Path, dtype: torch.dtype | None, metadata: dict[str, str]
+) -> None:
+    """Write a network's weights and its metadata: whole, or not at all."""
+    with naming(path):
+        tensors = {key: as_stored(key, value, dtype) for key, value in network.state_dict().items()}
+    write_safetensors(path, tensors, metadata)
 
 
 def as_stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

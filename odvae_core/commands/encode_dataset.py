@@ -32,7 +32,7 @@ def run_encode_dataset(options: Namespace) -> Result:
     clips = list_clips(options.input)
     worker = find_worker(options.shard)
     options.device = worker.choose_device(options.device)
-    vae = load_vae(options)
+    vae = load_vae(options, options.images)
     check_model_options(vae, options)
     own = clips[worker.index :: worker.count]
     dataset, ids = make_dataset_facts(vae, options), [clip.id for clip in own]

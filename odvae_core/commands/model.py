@@ -90,10 +90,11 @@ def load_model(options: Namespace, clip: ClipSize, passes: Sequence[Coding] = BO
     return plan_model(load_vae(options), make_request(options), clip, passes)
 
 
-def load_vae(options: Namespace) -> VideoVAE:
-    """Load the checkpoint with the dtype and on the device of the options."""
+def load_vae(options: Namespace, images: bool = False) -> VideoVAE:
+    """Load the checkpoint in the options' dtype and device; with `images` also a 2D VAE's."""
     device = choose_device(options.device)
-    return load(options.checkpoint, dtype=choose_dtype(options.dtype, device), device=device)
+    dtype = choose_dtype(options.dtype, device)
+    return load(options.checkpoint, dtype=dtype, device=device, images=images)
 
 
 def make_request(options: Namespace) -> Request:

@@ -87,6 +87,7 @@ def add_dataset_options(parser: ArgumentParser) -> None:
     add_frame_options(group)
     add_posterior_options(parser)
     add = parser.add_argument_group("shards").add_argument
+    add("--images", action="store_true", help="also take a 2D VAE, which encodes frame by frame")
     add("--logvar", action="store_true", help="store the log variance as well as the mean")
     add("--latent-dtype", choices=DTYPES[1:], default="fp32", help="dtype of the stored latents")
     add("--format", choices=("safetensors", "webdataset"), default="safetensors", help="file type")

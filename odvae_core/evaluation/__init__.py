@@ -22,7 +22,7 @@ from .published_protocols import (
     select_listed,
 )
 from .report import check_plot, describe_evaluation, draw_plot, write_csv
-from .scores import CropScores, evaluate_crops
+from .scores import CropScores, evaluate_crops, score_crops
 from .summary import summarise
 from .table_1 import Row, find_rows, list_missing, order_rows
 from .tats import is_tats, make_tats_candidate
@@ -63,6 +63,7 @@ __all__ = [
     "merge_journals",
     "order_rows",
     "read_protocol",
+    "score_crops",
     "select_listed",
     "select_shard",
     "summarise",

@@ -46,6 +46,12 @@ class CropScores:
             )
         self._sides.append(short_side)
 
+    def extend(self, other: CropScores) -> None:
+        """Add the crops that another process measured."""
+        for name, values in other._metrics.values.items():
+            self._metrics.values[name] += values
+        self._sides += other._sides
+
     def means(self) -> dict[str, float]:
         """The mean of each metric over the frames of all crops."""
         return self._metrics.means()
@@ -63,6 +69,11 @@ class CropScores:
         values = torch.cat(self._metrics.values["psnr"])
         return by_position(values, GROUP).tolist() if values.shape[1] > GROUP else []
 
+    def summary(self) -> dict[str, Any]:
+        """PSNR under each short side, the means of all metrics, and PSNR by position."""
+        sides = {str(side): psnr for side, psnr in self.by_side().items()}
+        return {**sides, **self.means(), "positions": self.by_position()}
+
 
 @torch.no_grad()
 def evaluate_crops(
@@ -73,9 +84,14 @@ def evaluate_crops(
     PSNR under each short side; `psnr`, `ssim` and `flicker` over all crops; `positions`, as in
     `CropScores.by_position`. Non-finite reconstructions give non-finite metrics.
     """
+    return score_crops(reconstruct, crops).summary()
+
+
+@torch.no_grad()
+def score_crops(reconstruct: Callable[[Tensor], Tensor], crops: Mapping[int, Tensor]) -> CropScores:
+    """The scores of crops, as in `evaluate_crops`."""
     scores = CropScores()
     for side, group in crops.items():
         for crop in group.split(1):
             scores.add(quantize(crop), quantize(reconstruct(crop)), side)
-    sides = {str(side): psnr for side, psnr in scores.by_side().items()}
-    return {**sides, **scores.means(), "positions": scores.by_position()}
+    return scores

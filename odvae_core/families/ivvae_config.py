@@ -14,8 +14,13 @@ class IvvaeConfig:
     `z_channels` count both halves, of the keyframes and of the motion; `width` is that of one half
     at the finest level. The two coarsest halvings are of space and time, the others of space alone.
     With `branches` 1 it is the keyframes' half alone: a 2D VAE that a video VAE can start from.
-    Diffusion models use
-    (latent - `latent_shift`) * `latent_scale`.
+    Diffusion models use (latent - `latent_shift`) * `latent_scale`.
+
+    The switches are those of the paper's ablation; all published networks have all of them.
+    `keyframes`: a branch for keyframes and one for motion, else one 3D branch of as many channels.
+    `grouped`: 3D convolutions are group causal, else causal. `perception`: atrous convolutions at
+    the encoder's end and attention at the coarsest level, else attention in both middles only.
+    `half_start`: the 2D VAE that it starts from has half its latent channels, else all.
     """
 
     z_channels: int
@@ -25,6 +30,10 @@ class IvvaeConfig:
     multipliers: tuple[int, ...] = (1, 2, 4, 4)
     blocks: int = 2
     branches: int = 2
+    keyframes: bool = True
+    grouped: bool = True
+    perception: bool = True
+    half_start: bool = True
 
     def __post_init__(self):
         check_fields(self)
@@ -35,10 +44,25 @@ class IvvaeConfig:
                 f"got {self.z_channels} latent channels; both halves have as many: "
                 f"try {self.z_channels + 1}"
             )
+        if self.branches == 1 and not (self.keyframes and self.grouped and self.half_start):
+            raise ValueError(
+                "got branches = 1 and a switch of the video VAE: set keyframes, grouped and "
+                "half_start to true"
+            )
+        if self.keyframes and not self.half_start:
+            raise ValueError(
+                "got keyframes without half_start: the 2D VAE of a keyframes' branch has half the "
+                "latent channels; set keyframes to false too"
+            )
         if len(self.multipliers) < 3:
             raise ValueError(
                 f"got {len(self.multipliers)} levels; time is halved twice, so there are at least 3"
             )
+
+    @property
+    def parts(self) -> int:
+        """The branches that features, latents and frames are split into, by channels."""
+        return self.branches if self.keyframes else 1
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -88,7 +88,7 @@ class Odvae(VideoVAE):
     def decoder_pass(self) -> CoderPass:
         steps = list(self.decoder.steps())
         if self.has_quant:
-            steps.insert(0, layer_step(self.post_quant_conv, growth=self.post_quant_conv.growth))
+            steps.insert(0, layer_step(self.post_quant_conv))
         time, space = self.temporal_compression, self.spatial_compression
         return CoderPass(steps, self.decoder, 1, time, 1, space)
 

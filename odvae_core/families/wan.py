@@ -14,6 +14,7 @@ from ..layers.centred import ClipConv3d
 from ..layers.coder import Coder
 from ..layers.coder_pass import CoderPass
 from ..layers.norm import RMSNorm
+from ..layers.reach import Reach
 from ..layers.resnet import ResnetBlock
 from ..layers.stream import StreamState, layer_step
 from ..layers.wan import MeanDown2x, RepeatUp2x, WanDown2x, WanStage, WanUp2x
@@ -52,13 +53,13 @@ class Wan(VideoVAE):
     def encoder_pass(self) -> CoderPass:
         steps = [*self.encoder.steps(), layer_step(self.conv1)]
         if self.patch > 1:
-            steps.insert(0, layer_step(self.fold_pixels))
+            steps.insert(0, layer_step(self.fold_pixels, reach=Reach(down=self.patch)))
         return CoderPass(steps, self.encoder, 4, 1, self.spatial_compression, 1)
 
     def decoder_pass(self) -> CoderPass:
         steps = [layer_step(self.conv2), *self.decoder.steps()]
         if self.patch > 1:
-            steps.append(layer_step(self.unfold_pixels))
+            steps.append(layer_step(self.unfold_pixels, reach=Reach(up=self.patch)))
         return CoderPass(steps, self.decoder, 1, 4, 1, self.spatial_compression)
 
     def fold_pixels(self, video: Tensor, _: StreamState | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -14,7 +15,7 @@ from ..layers.conv import CausalConv3d, FrameConv2d
 from ..layers.norm import ChannelNorm, activate
 from ..layers.resample import FrameDown2x, FrameUp2x, JointDown2x, JointUp2x
 from ..layers.resnet import ResnetBlock
-from ..layers.stream import Step, StreamState, delay_to_match, layer_step
+from ..layers.stream import Step, StreamState, delay_to_match, growth_of, layer_step
 from ..layers.wavelet import HaarDown2x, HaarUp2x
 from ..vae import VideoVAE
 from .wfvae_config import WfvaeConfig
@@ -184,8 +185,7 @@ class WaveletDecoder(nn.Module):
 def layer_steps(layers: Iterable[nn.Module]) -> Iterator[Step]:
     """Each layer as one step, its own shortcut inside; the other path stays in the step's."""
     for layer in layers:
-        growths = getattr(layer, "growths", (1.0,))
-        yield layer_step(layer, growth=getattr(layer, "growth", max(growths)))
+        yield replace(layer_step(layer), growth=max(map(growth_of, layer.modules())))
 
 
 def add_low_band(bands: Tensor, low: Tensor | None) -> Tensor:

@@ -8,6 +8,7 @@ from .cvvae import (
     is_cvvae_config,
 )
 from .diffusers_vae import diffusers_from_sd, to_diffusers
+from .hunyuan import hunyuan_from_published, infer_hunyuan, is_hunyuan, is_hunyuan_config
 from .ivvae import (
     infer_ivvae,
     is_ivvae,
@@ -46,7 +47,9 @@ __all__ = [
     "cvvae_to_published",
     "diffusers_from_sd",
     "find_sd_scale",
+    "hunyuan_from_published",
     "infer_cvvae",
+    "infer_hunyuan",
     "infer_ivvae",
     "infer_odvae",
     "infer_opsvae",
@@ -55,6 +58,8 @@ __all__ = [
     "infer_wfvae",
     "is_cvvae",
     "is_cvvae_config",
+    "is_hunyuan",
+    "is_hunyuan_config",
     "is_ivvae",
     "is_ivvae_config",
     "is_odvae",

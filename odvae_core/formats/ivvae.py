@@ -77,6 +77,7 @@ def infer_ivvae(tensors: Mapping[str, Tensor]) -> tuple[IvvaeConfig, tuple[str, 
         multipliers=tuple(sizes[0] // (branches * width) for sizes in levels),
         blocks=len(levels[0]),
         branches=branches,
+        perception="encoder.head.2.PAC_conv.conv.weight" in tensors,
     )
     return scale_as_published(config)
 

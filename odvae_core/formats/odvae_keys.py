@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ..families.odvae_config import Level, OdvaeConfig
+from .hunyuan import is_hunyuan
 from .sections import size_of
 
 NOMINAL_RESOLUTION = OdvaeConfig.resolution
@@ -17,7 +18,12 @@ TIME_HALVINGS = 2
 
 
 def is_odvae(tensors: Mapping[str, Tensor]) -> bool:
-    """Tell whether these are an OD-VAE's names: LDM's, with a causal convolution's `.conv`."""
+    """Tell whether these are an OD-VAE's names: LDM's, with a causal convolution's `.conv`.
+
+    HunyuanVideo's are such names too, but for those of its attention.
+    """
+    if is_hunyuan(tensors):
+        return False
     block = r"((down|up)\.\d+\.block\.\d+|mid\.block_\d+)"
     pattern = re.compile(rf"(en|de)coder\.{block}\.conv[12]\.conv\.weight")
     return any(pattern.fullmatch(key) and tensor.ndim == 5 for key, tensor in tensors.items())

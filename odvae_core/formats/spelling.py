@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from .hunyuan import is_diffusers_hunyuan, rename_diffusers_hunyuan
 from .wan import is_diffusers_wan, rename_diffusers_wan
 
 Tensors = Mapping[str, Tensor]
 
 SPELLINGS: tuple[tuple[Callable[[Tensors], bool], Callable[[Tensors], Tensors]], ...] = (
     (is_diffusers_wan, rename_diffusers_wan),
+    (is_diffusers_hunyuan, rename_diffusers_hunyuan),
 )
 """What recognises a spelling, and what translates it."""
 

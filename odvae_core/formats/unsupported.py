@@ -35,7 +35,6 @@ SIGNATURES = {
         r"\.norm1\.gamma:4",
         r"\.conv1\.conv\.weight:5",
     ),
-    "HunyuanVideo 1.0": (r"^post_quant_conv\.weight:5|\.resnets\.\d+\.conv1\.conv\.weight:5",),
     "HunyuanImage 2.1": (
         r"^encoder\.down_blocks\.\d+\.conv1\.weight:4|^decoder\.conv_in\.weight:4:\d+x64x",
     ),

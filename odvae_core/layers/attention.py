@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from .coder import add_submodule
 from .conv import CausalConv3d, FrameConv2d, per_frame
-from .norm import RMSNorm, clip_norm
+from .norm import RMSNorm, group_norm
+from .reach import ROW
 from .stream import Step, StreamState, advance, layer_step
 
 SEES_ALL = "its temporal attention sees all frames, so nothing comes out before the clip's end"
@@ -48,7 +49,7 @@ class FrameAttention(nn.Module):
             add_submodule(self, name, part)
 
     def steps(self) -> Iterator[Step]:
-        yield layer_step(self, clip_norm(self.get_submodule(self.names[0])))
+        yield layer_step(self, group_norm(self.get_submodule(self.names[0])))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return x + self.attend(x, state)
@@ -104,7 +105,7 @@ class TemporalAttention(FrameAttention):
         super().__init__(channels, norm, nn.Conv3d)
 
     def steps(self) -> Iterator[Step]:
-        yield Step(self.normalise, clip_norm(self.norm))
+        yield Step(self.normalise, group_norm(self.norm), reach=ROW)
         yield Step(self.mix_over_time, across_time=True)
 
     def normalise(self, x: Tensor, _: Tensor | None, state: StreamState | None):
@@ -208,6 +209,68 @@ class SpaceTimeAttention(FrameAttention):
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return advance(self.steps(), x, None, state)[0]
+
+
+class CausalSpaceTimeAttention(FrameAttention):
+    """Attention of each frame's positions to those of its own and of all earlier frames.
+
+    The keys and values of earlier frames are kept, so the state grows with the clip; no mask is
+    built. Published as `AttnBlock` with HunyuanVideo, whose authors mask later frames.
+    """
+
+    def attend(self, x: Tensor, state: StreamState | None) -> Tensor:
+        h = self.get_submodule(self.names[0])(x, state)
+        *projections, proj_out = (self.get_submodule(name) for name in self.names[1:])
+        q, k, v = (self.to_rows(projection(h)) for projection in projections)
+        keys, values = self.extend(k, state, "keys"), self.extend(v, state, "values")
+        rows = []
+        for i in range(q.shape[1]):
+            seen = keys.shape[1] - q.shape[1] + i + 1
+            k, v = (t[:, :seen].flatten(1, 2).unsqueeze(1) for t in (keys, values))
+            rows.append(attend(q[:, i : i + 1], k, v))
+        return proj_out(self.from_rows(torch.cat(rows, dim=1), h))
+
+    def extend(self, new: Tensor, state: StreamState | None, name: str) -> Tensor:
+        """Earlier frames' rows [B, T, positions, C] and the new ones, which are kept too."""
+        if state is None:
+            return new
+        past = state.recall(self, name)
+        rows = new if past is None else torch.cat([past, new], dim=1)
+        state.remember(self, rows, name)
+        return rows
+
+
+class FullSpaceTimeAttention(FrameAttention):
+    """Attention among all positions of all frames.
+
+    In a stream it withholds the clip until `state.last`. So ComfyUI runs `AttnBlock` of
+    HunyuanVideo, without its authors' mask.
+    """
+
+    looks_ahead = True
+    unstreamable = "its attention (full, as ComfyUI runs it) sees all frames: use the causal one"
+
+    def steps(self) -> Iterator[Step]:
+        yield Step(self.normalise, group_norm(self.norm), reach=ROW)
+        yield Step(self.mix_clip)
+
+    def normalise(self, x: Tensor, _: Tensor | None, state: StreamState | None):
+        return self.norm(x, state), x
+
+    def mix_clip(self, x: Tensor, shortcut: Tensor | None, state: StreamState | None):
+        assert shortcut is not None
+        x = withhold_clip(x, self, state)
+        shortcut = withhold_clip(shortcut, self, state, "shortcut")
+        return (self.mix(x) + shortcut if x.shape[2] else x), None
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return advance(self.steps(), x, None, state)[0]
+
+    def to_rows(self, h: Tensor) -> Tensor:
+        return rearrange(h, "b c t h w -> b 1 (t h w) c")
+
+    def from_rows(self, rows: Tensor, x: Tensor) -> Tensor:
+        return rearrange(rows, "b 1 (t h w) c -> b c t h w", t=x.shape[2], h=x.shape[3])
 
 
 def withhold_clip(

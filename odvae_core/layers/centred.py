@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from einops import rearrange
 from torch import Tensor, nn
 
-from .conv import Conv3d, pad_right_and_bottom
+from .conv import Conv3d, Edge, pad_right_and_bottom
 from .fast import Doubling, convolve_doubled, convolve_still, is_fast
+from .reach import DOUBLES, HALVES, Reach, conv_reach
 from .stream import StreamState, with_neighbours, with_past
 
-Edge = Literal["zeros", "replicate"]
-"""What lies beyond a border."""
+BEFORE = {"causal": "replicate", "causal-zeros": "zeros", "inside": "nothing"}
+"""The `ends` of causal convolutions, and what lies before the clip."""
+
+TAPS_OF_STILL = {
+    "causal": slice(None),
+    "replicate": slice(None),
+    "zeros": slice(1, 2),
+    "causal-zeros": slice(2, 3),
+}
+"""By `ends`, the taps of a kernel of three frames that don't see zeros in a clip of one frame."""
 
 BEFORE = {"causal": "replicate", "causal-zeros": "zeros", "inside": "nothing"}
 """The `ends` of causal convolutions, and what lies before the clip."""
@@ -53,6 +60,7 @@ class ClipConv3d(Conv3d):
         self.ends = ends
         self.looks_ahead = self.kernel_size[0] > 1 and ends not in BEFORE
         self.growth = max(1.0, out_channels / in_channels)
+        self.reach = conv_reach(self)
 
     def forward(
         self, x: Tensor, state: StreamState | None = None, doubled: Doubling | None = None
@@ -89,6 +97,7 @@ class ClipDown2x(nn.Module):
             channels, channels, 3, stride, ends=ends, space=space, padding=padding
         )
         self.pads_here = space == "zeros"
+        self.reach = HALVES if self.pads_here else Reach(1, 0, down=2)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return self.conv(pad_right_and_bottom(x) if self.pads_here else x, state)
@@ -100,6 +109,8 @@ class ClipUp2x(nn.Module):
     [B, C, 1 + n, H, W] -> [B, C, 1 + 2n, 2H, 2W]: the clip's first frame of the doubled is dropped.
     Published as `Upsample3D`.
     """
+
+    reach = DOUBLES
 
     def __init__(self, channels: int, time: bool, ends: str = "replicate", space: Edge = "zeros"):
         super().__init__()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
 
-from .norm import activate, clip_norm
+from .norm import activate, group_norm
 from .stream import Step, StreamState, layer_step
 
 
@@ -28,10 +28,11 @@ class Coder(nn.Module):
             layer = self.get_submodule(name)
             steps = getattr(layer, "steps", None)
             if steps is None:
-                yield layer_step(layer, growth=getattr(layer, "growth", 1.0))
+                yield layer_step(layer)
             else:
                 yield from steps()
-        yield layer_step(self.finish, clip_norm(self.get_submodule(self.order[-2])))
+        norm, conv = (self.get_submodule(name) for name in self.order[-2:])
+        yield layer_step(self.finish, group_norm(norm), like=conv)
 
     def finish(self, x: Tensor, state: StreamState | None) -> Tensor:
         norm, conv = (self.get_submodule(name) for name in self.order[-2:])

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
 from .fast import Doubling, convolve_3d, convolve_doubled, convolve_start
+from .reach import conv_reach
 from .stream import StreamState, with_past
+
+Edge = Literal["zeros", "replicate"]
+"""What lies beyond a border."""
 
 
 def per_frame(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -33,6 +38,7 @@ class FrameConv2d(nn.Conv2d):
         padding = kernel // 2 if padding is None else padding
         super().__init__(in_channels, out_channels, kernel, stride, padding)
         self.growth = max(1.0, out_channels / in_channels)
+        self.reach = conv_reach(self)
 
     def forward(
         self, x: Tensor, state: StreamState | None = None, doubled: Doubling | None = None
@@ -58,8 +64,9 @@ class Conv3d(nn.Conv3d):
 class CausalConv3d(nn.Module):
     """A causal 3D convolution: the clip's first frame is repeated before the clip.
 
-    `kernel` and `stride` are an int or (time, height, width); `padding` is of zeros around the
-    picture, half a kernel wide by default. The published checkpoints call the weight `conv.weight`.
+    `kernel` and `stride` are an int or (time, height, width); `padding` around the picture, of
+    zeros or as `space` says, is half a kernel wide by default. The published checkpoints call the
+    weight `conv.weight`.
     """
 
     def __init__(
@@ -69,12 +76,16 @@ class CausalConv3d(nn.Module):
         kernel: int | tuple[int, int, int] = 3,
         stride: int | tuple[int, int, int] = 1,
         padding: int | None = None,
+        space: Edge = "zeros",
     ):
         super().__init__()
         if padding is None:
             padding = (kernel if isinstance(kernel, int) else kernel[-1]) // 2
-        self.conv = Conv3d(in_channels, out_channels, kernel, stride, (0, padding, padding))
+        around = (0, padding, padding)
+        mode = space if padding else "zeros"
+        self.conv = Conv3d(in_channels, out_channels, kernel, stride, around, padding_mode=mode)
         self.growth = max(1.0, out_channels / in_channels)
+        self.reach = conv_reach(self.conv)
         assert self.conv.bias is not None
         nn.init.zeros_(self.conv.bias)
 

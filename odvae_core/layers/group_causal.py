@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .conv import Conv3d
 from .fast import convolve_still, is_fast
+from .reach import conv_reach
 from .stream import StreamState
 
 
@@ -24,6 +25,7 @@ class GroupCausalConv3d(Conv3d):
         around = (0, kernel // 2, kernel // 2)
         super().__init__(in_channels, out_channels, kernel, padding=around)
         self.group = group
+        self.reach = conv_reach(self)
         self.growth = 1.0 if kernel == 1 else max(1 + 2 / group, out_channels / in_channels)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:

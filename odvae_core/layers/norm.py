@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .conv import per_frame
-from .stream import StreamState
+from .stream import Moments, StreamState
 
 
 class ClipGroupNorm(nn.GroupNorm):
@@ -21,20 +22,17 @@ class ClipGroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         if state is None:
             return super().forward(x)
-        moments = state.moments(self, x, self.num_groups)
-        scale = (moments.variance + self.eps).rsqrt()
-        per_group = self.num_channels // self.num_groups
-        scale = scale.repeat_interleave(per_group, dim=1) * self.weight
-        shift = self.bias - moments.mean.repeat_interleave(per_group, dim=1) * scale
-        channels = (*scale.shape, 1, 1, 1)
-        return torch.addcmul(shift.view(channels), x, scale.view(channels)).to(x.dtype)
+        return normalise(self, x, state.moments(self, x, self.num_groups))
 
 
 class FrameGroupNorm(nn.GroupNorm):
     """GroupNorm over (C / groups, H, W) of each frame."""
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        return per_frame(super().forward, x)
+        moments = None if state is None else state.frame_moments.get(self)
+        if moments is None:
+            return per_frame(super().forward, x)
+        return per_frame(partial(normalise, self, moments=moments), x)
 
 
 class ChannelNorm(nn.Module):
@@ -46,6 +44,20 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return self.norm(x.movedim(1, -1)).movedim(-1, 1)
+
+
+def normalise(norm: nn.GroupNorm, x: Tensor, moments: Moments) -> Tensor:
+    """Features [B, C, ...] normalised by given moments [B, G], in place of their own."""
+    per_group = norm.num_channels // norm.num_groups
+    scale = (moments.variance + norm.eps).rsqrt().repeat_interleave(per_group, dim=1) * norm.weight
+    shift = norm.bias - moments.mean.repeat_interleave(per_group, dim=1) * scale
+    channels = (*scale.shape, *[1] * (x.ndim - 2))
+    return torch.addcmul(shift.view(channels), x, scale.view(channels)).to(x.dtype)
+
+
+def group_norm(norm: nn.Module) -> nn.GroupNorm | None:
+    """`norm` where its statistics span positions, None where it works on each by itself."""
+    return norm if isinstance(norm, nn.GroupNorm) else None
 
 
 class RMSNorm(nn.Module):
@@ -67,11 +79,6 @@ class RMSNorm(nn.Module):
         rms = norm / math.sqrt(parts.shape[2])
         smallest = max(1e-12, torch.finfo(x.dtype).tiny)
         return (parts / rms.clamp_min(smallest).to(x.dtype)).flatten(1, 2) * self.gamma
-
-
-def clip_norm(norm: nn.Module) -> nn.Module | None:
-    """`norm` where its statistics span the clip, None where it works frame by frame."""
-    return norm if isinstance(norm, ClipGroupNorm) else None
 
 
 def activate(x: Tensor) -> Tensor:

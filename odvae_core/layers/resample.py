@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .conv import CausalConv3d, Conv3d, FrameConv2d, pad_right_and_bottom
 from .fast import Doubling
+from .reach import DOUBLES, HALVES, ROW, conv_reach
 from .stream import StreamState, with_past
 
 
@@ -17,6 +18,7 @@ class FrameDown2x(nn.Module):
     """Halve height and width by a 2D convolution. Published as `Downsample`."""
 
     growth = 1.3  # a picture is padded before it is halved
+    reach = HALVES
 
     def __init__(self, channels: int):
         super().__init__()
@@ -30,6 +32,7 @@ class SpaceDown2x(nn.Module):
     """Halve height and width by a one-frame 3D convolution. Published as `SpatialDownsample2x`."""
 
     growth = 1.3  # a picture is padded before it is halved
+    reach = HALVES
 
     def __init__(self, channels: int):
         super().__init__()
@@ -46,6 +49,7 @@ class JointDown2x(nn.Module):
     """
 
     growth = 1.3  # a picture is padded before it is halved
+    reach = HALVES
 
     def __init__(self, channels: int):
         super().__init__()
@@ -61,6 +65,8 @@ class AverageTimeDown2x(nn.Module):
     [B, C, 1 + 2n, H, W] -> [B, C, 1 + n, H, W]; frame 0 is averaged with copies of itself.
     Published as `TimeDownsample2x`.
     """
+
+    reach = ROW
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         window = with_past(x, self, state, kernel=3, stride=2)
@@ -78,6 +84,7 @@ class MixedTimeDown2x(nn.Module):
     def __init__(self, channels: int, mix_factor: float = 2.0):
         super().__init__()
         self.conv = Conv3d(channels, channels, 3, (2, 1, 1), (0, 1, 1))
+        self.reach = conv_reach(self.conv)
         self.mix_factor = nn.Parameter(torch.tensor([mix_factor]))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
@@ -97,6 +104,7 @@ class FrameUp2x(nn.Module):
     """Double height and width: nearest, then a 2D convolution. Published as `Upsample`."""
 
     growth = 4.0
+    reach = DOUBLES
 
     def __init__(self, channels: int):
         super().__init__()
@@ -113,6 +121,7 @@ class SpaceUp2x(nn.Module):
     """
 
     growth = 4.0
+    reach = DOUBLES
 
     def __init__(self, channels: int):
         super().__init__()
@@ -132,6 +141,7 @@ class LinearTimeUp2x(nn.Module):
 
     looks_ahead = True
     growth = 2.0
+    reach = ROW
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         past = None if state is None else state.recall(self)
@@ -160,6 +170,7 @@ class MixedTimeUp2x(nn.Module):
         super().__init__()
         self.double_time = LinearTimeUp2x()
         self.conv = CausalConv3d(channels, channels)
+        self.reach = self.conv.reach
         self.mix_factor = nn.Parameter(torch.tensor([mix_factor]))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
@@ -177,6 +188,7 @@ class JointUp2x(nn.Module):
     """
 
     growth = 8.0
+    reach = DOUBLES
 
     def __init__(self, channels: int, space: Doubling = "linear"):
         super().__init__()

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 
 from .coder import add_submodule
-from .norm import activate, clip_norm
-from .stream import Step, StreamState, advance, delay_to_match
+from .norm import activate, group_norm
+from .reach import join_reaches, reach_of
+from .stream import Step, StreamState, advance, delay_to_match, growth_of
 
 
 class ResnetBlock(nn.Module):
@@ -36,13 +37,13 @@ class ResnetBlock(nn.Module):
             parts.append((shortcut or convs[0])(in_channels, out_channels, 1))
         for name, part in zip(self.names, parts, strict=False):
             add_submodule(self, name, part)
+        self.reach = join_reaches(reach_of(conv1), reach_of(conv2))
         self.changes_channels = in_channels != out_channels
-        self.growths: tuple[float, float] = (conv1.growth, conv2.growth)  # pyright: ignore
 
     def steps(self) -> Iterator[Step]:
-        norm1, _, norm2, _, _ = self.names
-        yield Step(self.open, clip_norm(self.get_submodule(norm1)), self.growths[0])
-        yield Step(self.close, clip_norm(self.get_submodule(norm2)), self.growths[1])
+        norm1, conv1, norm2, conv2 = (self.get_submodule(name) for name in self.names[:4])
+        yield Step(self.open, group_norm(norm1), growth_of(conv1), reach_of(conv1))
+        yield Step(self.close, group_norm(norm2), growth_of(conv2), reach_of(conv2))
 
     def open(self, x: Tensor, _: Tensor | None, state: StreamState | None):
         h = self._convolve(x, self.names[0], self.names[1], state)

@@ -17,6 +17,7 @@ from .coder import add_submodule
 from .conv import Conv3d, FrameConv2d, per_frame
 from .fast import convolve_doubled
 from .group_causal import GroupCausalConv3d, with_groups
+from .reach import DOUBLES, HALVES, ROW, Reach
 from .resnet import ResnetBlock
 from .stream import StreamState
 
@@ -38,6 +39,7 @@ class SeparatedConv3d(nn.Module):
     ):
         super().__init__()
         self.conv_2d = FrameConv2d(in_channels, out_channels // branches, kernel)
+        self.reach = self.conv_2d.reach
         self.conv_3d = None
         self.growth = max(1.0, out_channels / in_channels)
         if branches == 2:
@@ -64,6 +66,7 @@ class SharedConv2d(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 3):
         super().__init__()
         self.conv = FrameConv2d(in_channels, out_channels, kernel)
+        self.reach = self.conv.reach
         self.growth = max(1.0, out_channels / in_channels)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
@@ -99,6 +102,7 @@ class SeparatedDown2x(nn.Module):
     """
 
     growth = 1.3
+    reach = HALVES
 
     def __init__(self, channels: int, time: bool, branches: int = 2):
         super().__init__()
@@ -130,6 +134,8 @@ class SeparatedUp2x(nn.Module):
     behind the clip's first one; the keyframes' half repeats them, the motion's is convolved.
     Published as `Resample`.
     """
+
+    reach = DOUBLES
 
     def __init__(self, channels: int, time: bool, branches: int = 2):
         super().__init__()
@@ -169,6 +175,8 @@ class MergeKeyframes(nn.Module):
     [B, 6, 1 + 4n, H, W] -> [B, 3, 1 + 4n, H, W].
     """
 
+    reach = ROW
+
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         frames, is_first_call = with_groups(x, self, state, 4)
         key, motion = (frames if is_first_call else frames[:, :, 1:]).chunk(2, dim=1)
@@ -192,6 +200,8 @@ class AtrousConvs(nn.Module):
 
     `branches` is the number of parts, of keyframes and of motion, that the channels have.
     """
+
+    reach = Reach(max(DILATIONS), max(DILATIONS))
 
     def __init__(self, in_channels: int, out_channels: int, branches: int = 2):
         super().__init__()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..constants import INDEX_LIMIT
+from .reach import PICTURE, Reach, reach_of
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class StreamState:
 
     `last` marks the clip's last chunk. `given` holds the moments of the whole clip for each norm
     where they are already known; without it a norm merges the moments of the chunks so far.
+    `frame_moments` holds, for a norm of each frame, those of the chunk's frames where the chunk is
+    a band of the picture: [B T, G].
     """
 
     def __init__(self, given: dict[nn.Module, Moments] | None = None):
@@ -64,6 +67,7 @@ class StreamState:
         self._seen: dict[nn.Module, Moments] = {}
         self._frames: dict[tuple[nn.Module, str], Tensor] = {}
         self._called: set[nn.Module] = set()
+        self.frame_moments: dict[nn.Module, Moments] = {}
 
     def recall(self, layer: nn.Module, name: str = "past") -> Tensor | None:
         """The frames that `layer` remembered under `name`, None at the clip's start."""
@@ -161,15 +165,17 @@ class Step:
 
     `run(x, shortcut, state)` returns the next pair, always of equally many frames.
 
-    `norm` is the clip norm that the step starts with, if any: a sweep gathers its statistics before
-    it runs the step. `growth` bounds how many times more elements the largest tensor within the
-    step has than `x`. `across_time` says that each position of the picture needs all its frames and
-    no other position: the step withholds the clip, and a sweep runs it on rows of the picture.
+    `norm` is the group norm that the step starts with, if any: a sweep gathers its statistics
+    before it runs the step. `growth` bounds how many times more elements the largest tensor within
+    the step has than `x`. `reach` tells on which rows of the picture an output row depends, once
+    the statistics are known. `across_time` says that each position of the picture needs all its
+    frames and no other position: the step withholds the clip, and a sweep runs it on rows.
     """
 
     run: Callable[[Tensor, Tensor | None, StreamState | None], tuple[Tensor, Tensor | None]]
     norm: nn.Module | None = None
     growth: float = 1.0
+    reach: Reach = PICTURE
     across_time: bool = False
 
     def most_frames(self, x: Tensor) -> int:
@@ -177,9 +183,27 @@ class Step:
         return int((INDEX_LIMIT - 1) // (x[:, :, :1].numel() * self.growth))
 
 
-def layer_step(layer: Callable[..., Tensor], norm: nn.Module | None = None, growth: float = 1.0):
-    """A step that doesn't use the shortcut."""
-    return Step(lambda x, shortcut, state: (layer(x, state), shortcut), norm, growth)
+def layer_step(
+    run: Callable[..., Tensor],
+    norm: nn.Module | None = None,
+    like: nn.Module | None = None,
+    reach: Reach | None = None,
+) -> Step:
+    """A step that doesn't use the shortcut.
+
+    Growth and, unless given, reach are those of `like`, else of `run`.
+    """
+    layer = run if like is None else like
+
+    def run_step(x: Tensor, shortcut: Tensor | None, state: StreamState | None):
+        return run(x, state), shortcut
+
+    return Step(run_step, norm, growth_of(layer), reach or reach_of(layer))
+
+
+def growth_of(layer: object) -> float:
+    """How many times more elements than its input a layer's largest tensor has, as declared."""
+    return getattr(layer, "growth", 1.0)
 
 
 def advance(

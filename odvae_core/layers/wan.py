@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .centred import ClipConv3d
 from .coder import add_submodule
 from .conv import FrameConv2d, pad_right_and_bottom
+from .reach import DOUBLES, HALVES, join_reaches, reach_of
 from .stream import StreamState, with_past
 
 
@@ -25,6 +26,7 @@ class WanDown2x(nn.Module):
     """
 
     growth = 1.3  # a picture is padded before it is halved
+    reach = HALVES
 
     def __init__(self, channels: int, time: bool):
         super().__init__()
@@ -48,6 +50,8 @@ class WanUp2x(nn.Module):
     that makes two frames of each later one doesn't see it. Published as `Resample` in the modes
     upsample2d and upsample3d.
     """
+
+    reach = DOUBLES
 
     def __init__(self, channels: int, out_channels: int, time: bool):
         super().__init__()
@@ -120,6 +124,7 @@ class WanStage(nn.Module):
         super().__init__()
         self.name, self.around, self.growth = name, around, growth
         self.add_module(name, nn.ModuleList(layers))
+        self.reach = join_reaches(*map(reach_of, layers))
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         h = x

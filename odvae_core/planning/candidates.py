@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ..constants import PUBLISHED_TILES, PUBLISHED_WINDOWS
 from ..layers.coder_pass import CoderPass
@@ -15,6 +16,9 @@ Candidate = tuple[Schedule, Tiles | None]
 
 PIECES = (33, 9, 5)
 """Video frames of the pieces to choose from."""
+
+BAND_ROWS = (192, 96, 48)
+"""Rows of the bands to choose from, where the whole picture doesn't fit."""
 
 TILE_SIZES = (512, 384, 256, 192, 128)
 """Pixels of the tiles to choose from, where the whole picture doesn't fit."""
@@ -39,12 +43,26 @@ def list_cuts(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Candida
     return [(schedule, tiles) for schedule in schedules]
 
 
+def list_bands(coder: CoderPass, cuts: list[Candidate]) -> Iterator[tuple[Schedule, None]]:
+    """The exact cuts for little memory: the smallest pieces in ever smaller bands of rows."""
+    smallest = find_smallest(coder, cuts)
+    if isinstance(smallest, Stream | Sweep) and smallest.is_exact(coder):
+        for rows in BAND_ROWS:
+            yield replace(smallest, rows=rows), None
+            yield replace(smallest, rows=rows, park=True), None
+
+
+def find_smallest(coder: CoderPass, cuts: list[Candidate]) -> Schedule:
+    """The schedule with the smallest pieces; the whole clip where there is no other."""
+    schedules = [schedule for schedule, _ in cuts]
+    in_pieces = [schedule for schedule in schedules if schedule.frames]
+    return min(in_pieces or schedules, key=lambda schedule: sum(schedule.cut(coder)))
+
+
 def list_smaller_tiles(coder: CoderPass, cuts: list[Candidate]) -> Iterator[tuple[Schedule, Tiles]]:
     """Cuts for little memory: the smallest pieces in ever smaller tiles, then windows in them,
     which keep no state between pieces."""
-    smallest = min(
-        (schedule for schedule, _ in cuts), key=lambda schedule: sum(schedule.cut(coder))
-    )
+    smallest = find_smallest(coder, cuts)
     given = cuts[0][1]
     windows = [] if isinstance(smallest, Pieces) else [Windows(smallest.frames or PIECES[-1])]
     for schedule in (smallest.parked(), *windows):

@@ -21,12 +21,12 @@ from ..registry import build
 from ..schedules import Report, Schedule
 from ..tiling import Tiles, count_tiles
 from ..vae import VideoVAE
-from .tracker import LARGEST, MemoryTracker
+from .tracker import LARGEST, FusedAttention, MemoryTracker
 
 MARGIN = 1.02
 """What allocators keep for themselves (benchmarks/memory.py)."""
 
-PROBE_SIDE, PROBE_OVERLAP = 64, 8
+PROBE, PROBE_OVERLAP = (64, 64), 8
 """Height and width of the picture that is counted, and the overlap of its tiles, in pixels."""
 
 DEVICE = torch.device("meta")
@@ -122,14 +122,17 @@ def count_work(
     estimate = vae.estimate_bytes(coder, piece_shape(coder, shape, schedule, tiles))
     if estimate is not None:
         return estimate, 0, 0
+    probe = PROBE
+    if schedule.rows:  # a band is as wide as the picture, and its height is given
+        probe = height, width
     dtype = next(vae.parameters()).dtype
-    counted = count_frames(vae.config, dtype, coder.coding, frames, schedule, min(count, 2))
+    counted = count_frames(vae.config, dtype, coder.coding, frames, schedule, min(count, 2), probe)
     if count > 2:  # every further tile keeps as much as the second
-        single = count_frames(vae.config, dtype, coder.coding, frames, schedule, 1)
+        single = count_frames(vae.config, dtype, coder.coding, frames, schedule, 1, probe)
         counted = Counter(
             {key: counted[key] + (count - 2) * (counted[key] - single[key]) for key in counted}
         )
-    scale = shape[0] * height * width / PROBE_SIDE**2 * MARGIN
+    scale = shape[0] * height * width / prod(probe) * MARGIN
     largest = 0 if schedule.splits_large_tensors else counted[LARGEST]
     return int(counted["meta"] * scale), int(counted["cpu"] * scale), int(largest * scale)
 
@@ -148,41 +151,57 @@ def piece_shape(
 
 
 def count_frames(
-    config: Any, dtype: torch.dtype, coding: Coding, frames: int, schedule: Schedule, tiles: int
+    config: Any,
+    dtype: torch.dtype,
+    coding: Coding,
+    frames: int,
+    schedule: Schedule,
+    tiles: int,
+    probe: tuple[int, int] = PROBE,
 ) -> Counter[str]:
     """The bytes for `frames` input frames of the probe: past a few pieces they grow evenly."""
     vae = build_empty(config, dtype)
     first, later = schedule.cut(vae.coder_pass(coding))
     short, long = first + 2 * later, first + 3 * later
+
+    def count(frames: int) -> Counter[str]:
+        return count_probe(config, dtype, coding, frames, schedule, tiles, probe)
+
     if schedule.bounded:
-        return count_probe(config, dtype, coding, min(frames, short), schedule, tiles)
+        return count(min(frames, short))
     if frames <= long:
-        return count_probe(config, dtype, coding, frames, schedule, tiles)
-    low, high = (count_probe(config, dtype, coding, n, schedule, tiles) for n in (short, long))
+        return count(frames)
+    low, high = count(short), count(long)
     steps = (frames - long) / (long - short)
     return Counter({key: int(high[key] + (high[key] - low[key]) * steps) for key in high})
 
 
 @lru_cache(maxsize=512)
 def count_probe(
-    config: Any, dtype: torch.dtype, coding: Coding, frames: int, schedule: Schedule, tiles: int
+    config: Any,
+    dtype: torch.dtype,
+    coding: Coding,
+    frames: int,
+    schedule: Schedule,
+    tiles: int,
+    probe: tuple[int, int] = PROBE,
 ) -> Counter[str]:
-    """The peak bytes of one pass over a probe clip of `frames` input frames, by kind of device.
+    """The peak bytes of one pass over a clip of `frames` input frames, by kind of device.
 
-    The picture is one tile, or two beside each other, the result not counted.
+    The picture, `probe` pixels high and wide, is one tile, or two beside each other, the result not
+    counted.
     """
     vae = build_empty(config, dtype)
     coder = vae.coder_pass(coding)
-    cut = Tiles(PROBE_SIDE, PROBE_OVERLAP, stop_at_border=True) if tiles > 1 else None
-    width = PROBE_SIDE + (tiles - 1) * (PROBE_SIDE - PROBE_OVERLAP)
-    height, width = (
-        side * coder.pixels_in // coder.spatial_compression for side in (PROBE_SIDE, width)
-    )
+    high, wide = probe
+    cut = Tiles(wide, PROBE_OVERLAP, stop_at_border=True) if tiles > 1 else None
+    sides = high, wide + (tiles - 1) * (wide - PROBE_OVERLAP)
+    height, width = (side * coder.pixels_in // coder.spatial_compression for side in sides)
     channels = 3 if coding is Coding.ENCODE else vae.latent_channels
     # under inference mode a mode sees convolutions by other names
     with torch.inference_mode(False), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         clip = torch.empty(1, channels, frames, height, width, dtype=dtype)
-        with MemoryTracker() as tracker:
+        with FusedAttention(), MemoryTracker() as tracker:
             returned = schedule.run(coder, clip, cut, Report(None))
         tracker.peak["cpu"] -= returned.nbytes
     return tracker.peak

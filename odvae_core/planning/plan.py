@@ -12,7 +12,7 @@ from ..schedules import Schedule
 from ..tiling import Tiles
 from ..vae import VideoVAE
 from .available import FreeMemory
-from .candidates import Candidate, list_cuts, list_smaller_tiles
+from .candidates import Candidate, list_bands, list_cuts, list_smaller_tiles
 from .cost import cost_of, equals_whole
 from .need import Clip, Need, count_need
 from .request import Request
@@ -35,6 +35,8 @@ class Plan:
         words = [self.schedule.word]
         if self.schedule.frames:
             words.append(f"{self.schedule.frames} frames at a time")
+        if self.schedule.rows:
+            words.append(f"bands of {self.schedule.rows} rows")
         if self.tiles:
             words.append(f"tiles of {self.tiles.size} that overlap by {self.tiles.overlap}")
         if not self.exact:
@@ -81,13 +83,17 @@ def rank(
 ) -> Iterator[Candidate]:
     """The cuts by cost, the best first; with features on the host too where that is apart.
 
-    Tiles are left out where the picture is no larger than one.
+    Then those for less memory: bands of rows, which are exact, and for auto tiles. Tiles are left
+    out where the picture is no larger than one.
     """
     side = max(coder.picture_size(clip.shape))
     cuts = [(schedule, tiles if tiles and tiles.size < side else None) for schedule, tiles in cuts]
     parked = [] if clip.on_cpu else [(schedule.parked(), tiles) for schedule, tiles in cuts]
     different = dict.fromkeys([*cuts, *parked])
     yield from sorted(different, key=lambda cut: cost_of(coder, *cut, clip))
+    if request.tile is None and request.strategy != "stream":
+        height = coder.picture_size(clip.shape)[0]
+        yield from (cut for cut in list_bands(coder, cuts) if (cut[0].rows or 0) < height)
     if request.strategy == "auto":
         yield from (cut for cut in list_smaller_tiles(coder, cuts) if cut[1].size < side)
 

@@ -46,7 +46,8 @@ class Report:
 class Schedule(ABC):
     """How a clip is cut. All are frozen dataclasses that count in video frames.
 
-    `frames` are those of a piece, None where the clip isn't cut. `park` says that what is kept of
+    `frames` are those of a piece, None where the clip isn't cut; `rows` those of a band of the
+    video's picture, None where it isn't cut. `park` says that what is kept of
     the clip's features is kept in host memory. `word` names the schedule in nodes and commands.
     `bounded` says that memory doesn't grow with the clip's length: such a schedule also runs a clip
     that comes in chunks. `splits_large_tensors` says that it cuts finer where a tensor would exceed
@@ -54,6 +55,7 @@ class Schedule(ABC):
     """
 
     frames: int | None = field(default=None, init=False, repr=False)
+    rows: int | None = field(default=None, init=False, repr=False)
     park: bool = field(default=False, init=False, repr=False)
     word: ClassVar[str]
     carries_gradients: ClassVar[bool] = False
@@ -178,6 +180,20 @@ def check_piece_frames(name: str, frames: object) -> None:
             f"got {name}={frames!r}; it is a whole number of video frames, 1 + 4k and at least 5 "
             "for networks that compress time 4 times: try 17"
         )
+
+
+def check_band_rows(rows: object) -> None:
+    """Raise `ValueError` unless `rows` is None or a number of rows that a band can have."""
+    if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or rows < 1):
+        raise ValueError(
+            f"got rows={rows!r}; it is a whole number of rows of the video's picture, at least 1, "
+            "or None for whole pictures: try 96"
+        )
+
+
+def count_band_rows(rows: int, height: int, map_height: int) -> int:
+    """Rows of a band of a map, with as many positions as `rows` of a video of `height` have."""
+    return max(1, rows * height // map_height)
 
 
 def cut_clip(clip: Tensor, first: int, later: int) -> Iterator[Tensor]:

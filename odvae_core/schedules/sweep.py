@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..layers.coder_pass import CoderPass
-from ..layers.stream import Moments, Step, StreamState
-from .base import Output, Report, Schedule, check_piece_frames, cut_clip
-
-Pair = tuple[Tensor, Tensor | None]
-"""The features and the shortcut between two steps."""
-
-Known = dict[nn.Module, Moments]
-"""The moments of the whole clip for the norm that comes next."""
+from ..layers.norm import ClipGroupNorm
+from ..layers.stream import Step, StreamState
+from .bands import BandedSteps, Known, Pair, gather
+from .base import (
+    Output,
+    Report,
+    Schedule,
+    check_band_rows,
+    check_piece_frames,
+    count_band_rows,
+    cut_clip,
+)
 
 CONTEXT_FRAMES = 4
 """The most frames that a layer adds to its input: remembered, withheld or repeated ones."""
@@ -29,11 +34,13 @@ class Sweep(Schedule):
     """Breadth first: equal to the whole clip, norms over the clip included.
 
     No step sees more than a slab of `frames` = 1 + 4k video frames, cut finer where 32-bit indices
-    would overflow. The features of the whole clip are kept between the steps that open with such a
-    norm; `park` keeps them in host memory, for a device that is too small.
+    would overflow, and with `rows` no more than a band of so many rows of the video's picture, or
+    as many positions of a coarser one. The features of the whole clip are kept between the steps
+    that open with such a norm; `park` keeps them in host memory, for a device that is too small.
     """
 
     frames: int = 9
+    rows: int | None = None
     park: bool = False
 
     word = "exact"
@@ -41,6 +48,7 @@ class Sweep(Schedule):
 
     def __post_init__(self):
         check_piece_frames("frames", self.frames)
+        check_band_rows(self.rows)
 
     def cut(self, coder: CoderPass) -> tuple[int, int]:
         return coder.cut(self.frames)
@@ -60,80 +68,110 @@ class Sweep(Schedule):
             (chunk, None) for chunk in cut_clip(clip, *coder.cut(self.frames))
         )
         count, known = len(slabs), {}
+        sweep = partial(self.sweep, coder, coder.picture_size(clip.shape)[0], report)
         *segments, (last, _) = split_at_norms(coder.steps)
         for segment, following in segments:
-            with report.part(len(segment) * count):
-                state = StreamState(known)
-                if segment[0].across_time:
-                    slabs, known = mix_over_time(segment[0], following, slabs, state, coder, report)
-                else:
-                    swept = sweep(segment, slabs, state, coder, report)
-                    slabs, known = self.keep(swept, following)
-        with report.part(len(last) * count):
-            for frames, _ in sweep(last, slabs, StreamState(known), coder, report):
-                output.append(frames)
+            found: Known = {}
+            note = partial(gather, found, following)
+            if segment[0].across_time:
+                with report.part(count):
+                    slabs = mix_over_time(segment[0], slabs, note, coder, report)
+            else:
+                swept = map(self.keep, sweep(segment, slabs, known, note))
+                slabs = even_out(deque(swept), count)
+            known = found
+        for frames, _ in sweep(last, slabs, known, lambda x: None):
+            output.append(frames)
         return output.whole()
 
-    def keep(self, swept: Iterator[Pair], norm: nn.Module | None) -> tuple[deque[Pair], Known]:
-        """The slabs of a segment, and their moments for the norm that comes next."""
-        slabs: deque[Pair] = deque()
-        known: Known = {}
-        for x, shortcut in swept:
-            gather(known, norm, x)
-            slabs.append(
-                (self.move_kept(x), None if shortcut is None else self.move_kept(shortcut))
-            )
-        return slabs, known
+    def sweep(
+        self,
+        coder: CoderPass,
+        height: int,
+        report: Report,
+        segment: Sequence[Step],
+        slabs: deque[Pair],
+        known: Known,
+        note: Callable[[Tensor], None],
+    ) -> Iterator[Pair]:
+        """All slabs through one segment; each is freed once it is read.
 
-    def move_kept(self, features: Tensor) -> Tensor:
+        `height` is that of the video; `note` is called with everything that comes out.
+        """
+        if self.rows is None:
+            yield from sweep_pictures(segment, slabs, StreamState(known), coder, report, note)
+            return
+        size = partial(count_band_rows, self.rows, height)
+        banded = BandedSteps(segment, coder, slabs[0][0].shape[3], size, known, self.park)
+        with report.part(banded.count * len(slabs)):
+            while slabs:
+                pair = banded.run(slabs.popleft(), not slabs, report, note)
+                if pair[0].shape[2]:
+                    yield pair
+
+    def keep(self, pair: Pair) -> Pair:
         """Move features to where they are kept until the next segment reads them."""
-        return features.to("cpu") if self.park else features
+        x, shortcut = pair
+        if not self.park:
+            return pair
+        return x.to("cpu"), None if shortcut is None else shortcut.to("cpu")
 
 
-def split_at_norms(steps: Sequence[Step]) -> Iterator[tuple[Sequence[Step], nn.Module | None]]:
+def even_out(slabs: deque[Pair], count: int) -> deque[Pair]:
+    """Slabs of about the lengths that `count` of them have on average.
+
+    Layers that look ahead move frames to the last slab, which would hold most of the clip.
+    """
+    longest = -(-sum(x.shape[2] for x, _ in slabs) // count)
+    even: deque[Pair] = deque()
+    for x, shortcut in slabs:
+        pieces = 1 + x.shape[2] // (longest + 2)
+        frames = -(-x.shape[2] // pieces)
+        even.extend(
+            zip(torch.split(x, frames, 2), split_shortcut(shortcut, frames, x), strict=True)
+        )
+    return even
+
+
+def split_at_norms(
+    steps: Sequence[Step],
+) -> Iterator[tuple[Sequence[Step], ClipGroupNorm | None]]:
     """The steps from one clip norm to the next, and that next norm (None at the end).
 
     A step across time stands by itself.
     """
     apart = [step.across_time for step in steps]
-    opens = [step.norm is not None for step in steps]
+    opens = [isinstance(step.norm, ClipGroupNorm) for step in steps]
     starts = [i for i in range(len(steps)) if not i or opens[i] or apart[i] or apart[i - 1]]
     for start, end in pairwise([*starts, len(steps)]):
-        yield steps[start:end], steps[end].norm if end < len(steps) else None
-
-
-def gather(known: Known, norm: nn.Module | None, x: Tensor) -> None:
-    """Add the moments of `x` to what is known for `norm`, if there is one."""
-    if norm is not None:
-        moments = Moments.of(x, norm.num_groups)  # pyright: ignore[reportArgumentType]
-        known[norm] = known[norm] + moments if norm in known else moments
+        norm = steps[end].norm if end < len(steps) else None
+        yield steps[start:end], norm if isinstance(norm, ClipGroupNorm) else None
 
 
 def mix_over_time(
     step: Step,
-    following: nn.Module | None,
     slabs: deque[Pair],
-    state: StreamState,
+    note: Callable[[Tensor], None],
     coder: CoderPass,
     report: Report,
-) -> tuple[deque[Pair], Known]:
+) -> deque[Pair]:
     """A step across time, on rows of the picture through all slabs at once, written back in place.
 
     As many rows as make no more features than a slab has.
     """
-    known: Known = {}
     lengths = [x.shape[2] for x, _ in slabs]
     rows = max(1, slabs[0][0].shape[3] * max(lengths) // sum(lengths))
+    state = StreamState()
     state.last = True
     for top in range(0, slabs[0][0].shape[3], rows):
         x, shortcut = (join_rows(parts, top, rows, coder) for parts in zip(*slabs, strict=True))
         assert x is not None
         x, _ = step.run(x, shortcut, state)
         report()
-        gather(known, following, x)
+        note(x)
         for (slab, _), new in zip(slabs, torch.split(x, lengths, dim=2), strict=True):
             slab[..., top : top + rows, :] = new
-    return deque((x, None) for x, _ in slabs), known
+    return deque((x, None) for x, _ in slabs)
 
 
 def join_rows(
@@ -144,18 +182,22 @@ def join_rows(
     return coder.to_device(torch.cat(bands, dim=2)) if bands else None
 
 
-def sweep(
+def sweep_pictures(
     segment: Sequence[Step],
     slabs: deque[Pair],
     state: StreamState,
     coder: CoderPass,
     report: Report,
+    note: Callable[[Tensor], None],
 ) -> Iterator[Pair]:
-    """All slabs through one segment; each is freed once it is read."""
-    while slabs:
-        x, shortcut = slabs.popleft()
-        pair = coder.to_device(x), None if shortcut is None else coder.to_device(shortcut)
-        yield from advance_in_pieces(segment, pair, state, not slabs, report)
+    """All slabs through one segment, whole pictures at a time."""
+    with report.part(len(segment) * len(slabs)):
+        while slabs:
+            x, shortcut = slabs.popleft()
+            pair = coder.to_device(x), None if shortcut is None else coder.to_device(shortcut)
+            for new in advance_in_pieces(segment, pair, state, not slabs, report):
+                note(new[0])
+                yield new
 
 
 def advance_in_pieces(
@@ -166,7 +208,8 @@ def advance_in_pieces(
     for i, step in enumerate(steps):
         frames = max(1, step.most_frames(x) - CONTEXT_FRAMES)
         if frames < x.shape[2]:
-            pieces = list(zip(torch.split(x, frames, 2), _split(shortcut, frames, x), strict=True))
+            parts = torch.split(x, frames, 2), split_shortcut(shortcut, frames, x)
+            pieces = list(zip(*parts, strict=True))
             for j, piece in enumerate(pieces):
                 final = last and j == len(pieces) - 1
                 yield from advance_in_pieces(steps[i:], piece, state, final, report)
@@ -179,7 +222,8 @@ def advance_in_pieces(
     yield x, shortcut
 
 
-def _split(shortcut: Tensor | None, frames: int, x: Tensor) -> Sequence[Tensor | None]:
+def split_shortcut(shortcut: Tensor | None, frames: int, x: Tensor) -> Sequence[Tensor | None]:
+    """The shortcut in pieces of `frames`, as many as `x` has."""
     if shortcut is None:
         return [None] * -(-x.shape[2] // frames)
     return torch.split(shortcut, frames, 2)

@@ -88,8 +88,7 @@ def test_a_2d_vae_in_diffusers_names_or_inside_a_checkpoint_is_to_be_inflated(re
 @pytest.mark.parametrize(
     ("family", "keys"),
     [
-        ("HunyuanVideo 1.0", ["encoder.down_blocks.0.resnets.0.conv1.conv.weight"]),
-        ("Wan 2.1 (also Qwen-Image)", ["decoder.middle.0.residual.2.weight"]),
+        ("Allegro", ["decoder.up_blocks.0.temp_convs.0.conv1.0.weight"]),
         ("LTX-Video", ["decoder.up_blocks.0.res_blocks.0.conv1.conv.weight"]),
         ("WF-VAE 2", ["encoder.down_blocks.0.in_flow_conv.weight"]),
     ],

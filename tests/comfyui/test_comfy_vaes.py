@@ -1,4 +1,4 @@
-"""Temporal-Tiled Encode and Decode take causal video VAEs that ComfyUI loaded itself."""
+"""Causal video VAEs that ComfyUI loaded and no network of ours can run, run as in ComfyUI."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ FAMILIES = pytest.mark.parametrize("kind", ["wan", "hunyuan"])
 @FAMILIES
 def test_whole_and_auto_are_what_the_core_nodes_do(comfy, kind):
     graph = Graph()
-    vae = graph.add("TestComfyVae", kind=kind)
+    vae = graph.add("TestComfyVae", kind=kind, state="patched")
     image = graph.add("TestImage", file=comfy.put(make_frames(9)))
     latent = graph.add("TestLatent", file=comfy.put(make_latent(3, channels=16)))
     graph.add("TestDump", value=graph.add("VAEEncode", vae=vae, pixels=image), name="encoded")
@@ -35,7 +35,7 @@ def test_whole_and_auto_are_what_the_core_nodes_do(comfy, kind):
 @FAMILIES
 def test_paper_windows_share_one_frame_that_is_dropped(comfy, kind):
     graph = Graph()
-    vae = graph.add("TestComfyVae", kind=kind)
+    vae = graph.add("TestComfyVae", kind=kind, state="patched")
     frames, latents = make_frames(17), make_latent(5, channels=16)
     cut = {"schedule": "paper", "frames": 9}
     image = graph.add("TestImage", file=comfy.put(frames))
@@ -62,7 +62,7 @@ def test_paper_windows_share_one_frame_that_is_dropped(comfy, kind):
 @FAMILIES
 def test_as_many_frames_and_pixels_come_out_as_went_in(comfy, kind):
     graph = Graph()
-    vae = graph.add("TestComfyVae", kind=kind)
+    vae = graph.add("TestComfyVae", kind=kind, state="patched")
     image = graph.add("TestImage", file=comfy.put(make_frames(6, 20, 30)))
     latent = graph.add("ODVAETemporalTiledEncode", vae=vae, image=image)
     decoded = graph.add("ODVAETemporalTiledDecode", vae=vae, latent=latent)
@@ -81,7 +81,7 @@ def test_as_many_frames_and_pixels_come_out_as_went_in(comfy, kind):
 )
 def test_what_they_cannot_do_is_refused_in_words(comfy, kind, inputs, words):
     graph = Graph()
-    vae = graph.add("TestComfyVae", kind=kind)
+    vae = graph.add("TestComfyVae", kind=kind, state="patched")
     latent = graph.add("TestLatent", file=comfy.put(make_latent(2, channels=16)))
     decoded = graph.add("ODVAETemporalTiledDecode", vae=vae, latent=latent, **inputs)
     graph.add("TestDump", value=decoded, name="refused")
@@ -92,7 +92,7 @@ def test_what_they_cannot_do_is_refused_in_words(comfy, kind, inputs, words):
 
 def test_they_have_no_posterior_to_sample_from(comfy):
     graph = Graph()
-    vae = graph.add("TestComfyVae", kind="wan")
+    vae = graph.add("TestComfyVae", kind="wan", state="patched")
     image = graph.add("TestImage", file=comfy.put(make_frames(1)))
     latent = graph.add("ODVAETemporalTiledEncode", vae=vae, image=image, posterior="sample")
     graph.add("TestDump", value=latent, name="refused")

@@ -47,14 +47,12 @@ def test_info_tells_what_a_2d_vae_is(tmp_path, capsys):
 
 
 def test_info_names_the_vae_of_another_design(tmp_path, capsys):
-    weights = {"decoder.middle.0.residual.2.weight": torch.zeros(2, 2, 3, 3, 3)}
-    save_file(weights, tmp_path / "wan.safetensors")
-    facts = call_json(capsys, "info", tmp_path / "wan.safetensors")
-    assert facts["model"].startswith(
-        "Wan 2.1 (also Qwen-Image) VAE, which this package doesn't support"
-    )
-    assert (facts["file"], facts["parameters"]) == ("wan.safetensors", 108)
-    assert call("bench", "--checkpoint", tmp_path / "wan.safetensors") == 2
+    weights = {"decoder.up_blocks.0.temp_convs.0.weight": torch.zeros(2, 2, 3, 3, 3)}
+    save_file(weights, tmp_path / "allegro.safetensors")
+    facts = call_json(capsys, "info", tmp_path / "allegro.safetensors")
+    assert facts["model"].startswith("Allegro VAE, which this package doesn't support")
+    assert (facts["file"], facts["parameters"]) == ("allegro.safetensors", 108)
+    assert call("bench", "--checkpoint", tmp_path / "allegro.safetensors") == 2
 
 
 def test_inflate_writes_a_video_vae_and_proves_it(tmp_path, capsys):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import odvae_core as odvae
-from odvae_core.formats import is_sd_vae, is_wan, name_unsupported, to_native
+from odvae_core.formats import is_hunyuan, is_sd_vae, is_wan, name_unsupported, to_native
 from odvae_core.formats.unsupported import SIGNATURES
 from tests.golden import find_cases, read_case
 from tests.list_vae_keys import list_all
@@ -26,7 +26,7 @@ DIFFUSERS = {
     "AutoencoderKLFlux2": "Flux.2",
     "AutoencoderKLHunyuanImage": "HunyuanImage 2.1",
     "AutoencoderKLHunyuanImageRefiner": "HunyuanVideo 1.5 (also HunyuanImage's refiner)",
-    "AutoencoderKLHunyuanVideo": "HunyuanVideo 1.0",
+    "AutoencoderKLHunyuanVideo": None,
     "AutoencoderKLHunyuanVideo15": "HunyuanVideo 1.5 (also HunyuanImage's refiner)",
     "AutoencoderKLKVAE": "Kandinsky KVAE",
     "AutoencoderKLKVAEAudio": "Kandinsky audio (KVAE)",
@@ -61,6 +61,7 @@ DIFFUSERS = {
 
 LOADED = {
     "AutoencoderKL": is_sd_vae,
+    "AutoencoderKLHunyuanVideo": is_hunyuan,
     "AutoencoderKLQwenImage": is_wan,
     "AutoencoderKLWan": is_wan,
     "AutoencoderKLWan (2.2)": is_wan,
@@ -70,10 +71,6 @@ LOADED = {
 SINGLE_FILES = {
     "TATS VQGAN": [{"codebook.embeddings": 2, "encoder.conv_first.conv.weight": 5}],
     "WF-VAE 2": [{"encoder.down_blocks.0.in_flow_conv.weight": 4}],
-    "HunyuanVideo 1.0": [
-        {"encoder.down_blocks.0.resnets.0.conv1.conv.weight": 5},
-        {"decoder.conv_in.conv.weight": 5, "post_quant_conv.weight": 5},
-    ],
     "HunyuanVideo 1.5 (also HunyuanImage's refiner)": [
         {"decoder.mid.block_1.norm1.gamma": 4, "decoder.mid.block_1.conv1.conv.weight": 5},
     ],

@@ -42,6 +42,20 @@ def test_what_a_sweep_keeps_grows_with_the_clips_length_much_less_than_the_whole
     assert 0 < growth(odvae.Sweep(5)) < growth(odvae.Whole()) / 3
 
 
+def test_bands_need_less_of_the_device_and_parking_them_less_still():
+    vae = make_vae("odvae-v1.2")
+    pictures, bands, parked = (
+        count(vae, "decode", 17, 256, schedule).device
+        for schedule in (
+            odvae.Sweep(5),
+            odvae.Sweep(5, rows=48),
+            odvae.Sweep(5, rows=48, park=True),
+        )
+    )
+    assert parked < bands / 2
+    assert bands < pictures
+
+
 def test_the_count_of_a_long_clip_continues_that_of_short_ones():
     config, schedule = read_config("odvae-tiny"), odvae.Sweep(5)
     same = (config, torch.float32, Coding.ENCODE, 41, schedule, 1)

@@ -50,6 +50,25 @@ def test_with_less_memory_the_pieces_get_smaller_and_stay_exact_as_long_as_they_
     assert plans[2].tiles is not None
 
 
+@pytest.mark.parametrize(("preset", "kind"), [("odvae-v1.2", "Sweep"), ("ivvae-z4", "Stream")])
+def test_bands_of_rows_are_tried_before_tiles_and_are_exact(preset, kind):
+    vae = make_vae(preset)
+    clip = make_clip(vae, "decode", 9, 256)
+    cut = getattr(odvae, kind)(5, rows=48, park=True)
+    need = count_need(vae, vae.decoder_pass(), clip, cut, None)
+    free = FreeMemory(need.device, GIB, shared=False)
+    plan = plan_best(vae, "decode", clip, free=free)
+    assert (plan.schedule, plan.tiles, plan.exact) == (cut, None, True)
+    assert "bands of 48 rows" in plan.describe()
+
+
+def test_tiles_that_are_asked_for_are_not_replaced_by_bands():
+    vae = make_vae("odvae-v1.2")
+    clip = make_clip(vae, "decode", 9, 256)
+    plans = list_plans(vae, "decode", clip, Request("auto", tile=128))
+    assert not any(plan.schedule.rows for plan in plans)
+
+
 def test_parking_never_takes_more_than_its_share_of_the_host():
     vae = make_vae("odvae-v1.2")
     clip = make_clip(vae, "decode", 129, 256)

@@ -1,7 +1,9 @@
-"""A fixture for all tests of training."""
+"""Fixtures for all tests of training."""
 
 import pytest
 from accelerate.state import AcceleratorState
+
+from tests.train.launching import Launcher
 
 
 @pytest.fixture(autouse=True)
@@ -10,3 +12,11 @@ def accelerate_reset():
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory):
+    """Trainings in new processes."""
+    launcher = Launcher(tmp_path_factory.mktemp("launches"))
+    yield launcher
+    launcher.close()

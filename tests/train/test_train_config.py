@@ -9,6 +9,7 @@ import pytest
 from train.config import Config, ConfigError, apply_setting, build_config, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
+SHAPE = {"batch": 1, "frames": 1, "size": 16}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "train" / "configs").glob("*.toml")), ids=str)
@@ -108,14 +109,23 @@ def test_settings_that_exclude_each_other_are_an_error(table, words):
         ({"losses": {"lpips": 1.0}}, "phases.0.losses has 'lpips'"),
         ({"losses": {"logvar": 1.0}}, "phases.0.losses has 'logvar'"),
         ({"image_share": 0.5}, "set its image_batch too"),
+        ({"size": 0}, "phases.0 is missing size; set them, or shapes"),
+        ({"batch": -1}, "batch, frames and size are 1 or more"),
+        ({"shapes": [SHAPE]}, "phases.0 has shapes and batch; set one of them"),
         ({"losses": {"adversarial": 0.5}, "frozen": ["decoder"]}, "freezes the decoder"),
         ({"losses": {"l1": 0.0}}, "phases.0 has no reconstruction error"),
     ],
 )
 def test_an_invalid_phase_is_an_error(phase, words):
-    shape = {"until_step": 5, "batch": 1, "frames": 1, "size": 16}
     with pytest.raises(ConfigError, match=words):
-        build_config(Config, {"phases": [shape | phase]})
+        build_config(Config, {"phases": [{"until_step": 5} | SHAPE | phase]})
+
+
+@pytest.mark.parametrize("change", [{"weight": 0}, {"frames": 0}])
+def test_an_invalid_shape_of_a_phase_is_an_error(change):
+    table = {"phases": [{"until_step": 5, "shapes": [SHAPE, SHAPE | change]}]}
+    with pytest.raises(ConfigError, match=r"phases\.0 has a Shape.*weight is above 0"):
+        build_config(Config, table)
 
 
 def test_a_phase_replaces_weights_of_the_losses():

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tests.media import draw_noise, draw_numbers, make_clip
-from train.config import ConfigError, DataConfig, Shape
+from train.config import ConfigError, DataConfig
+from train.config_sections import Shape
 from train.data import BrokenDataError, TrainingSet, load_training_set, make_batches
 
 STEPS = 4
@@ -20,8 +21,15 @@ STEPS = 4
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 
+class Enumerated:
+    """A schedule whose shapes are found by calling it."""
+
+    def list_shapes(self, first_step):
+        return [self(step) for step in range(first_step, STEPS)]
+
+
 @dataclass(frozen=True)
-class Alternating:
+class Alternating(Enumerated):
     """A schedule of alternating clips and pictures."""
 
     batch: int = 4
@@ -32,7 +40,7 @@ class Alternating:
 
 
 @dataclass(frozen=True)
-class Killed:
+class Killed(Enumerated):
     """A schedule whose worker dies at its third step."""
 
     main: int
@@ -44,7 +52,7 @@ class Killed:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Recorded(Enumerated):
     """A schedule that records in a folder the steps that a worker has started."""
 
     folder: Path

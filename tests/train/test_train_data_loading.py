@@ -75,7 +75,8 @@ def test_patterns_match_whole_names_or_their_last_part(folder):
 def test_what_is_held_out_is_listed_for_evaluation_and_never_trained_on(folder):
     sources = (SourceConfig(include=("a.mp4", "*.png")), SourceConfig("deep"))
     config = DataConfig(path=str(folder), sources=sources, held_out=("b.*", "c.png"))
-    assert list_held_out(config) == [folder / "deep" / "c.png", folder / "deep" / "er" / "b.MP4"]
+    held_out = [entry.file for entry in list_held_out(config)]
+    assert held_out == [folder / "deep" / "c.png", folder / "deep" / "er" / "b.MP4"]
     assert list_names(config) == [["a.mp4"], []]
 
 
@@ -219,4 +220,4 @@ def test_a_configuration_that_holds_out_everything_is_an_error(folder):
 def test_the_number_of_clips_is_logged(folder, caplog):
     with caplog.at_level(logging.INFO):
         load(folder)
-    assert "3 clips to train on, 0 can't be read" in caplog.text
+    assert "3 clips to train on, 0 held out, 0 can't be read" in caplog.text

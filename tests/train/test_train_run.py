@@ -219,7 +219,7 @@ def test_the_noise_of_a_sample_depends_only_on_its_index(tmp_path):
 
 def test_in_bf16_no_step_is_skipped_and_no_scaler_is_needed(tmp_path):
     run = Run(configure(tmp_path, run=RunConfig(str(tmp_path), precision="bf16")))
-    assert run.accelerator.scaler is None
+    assert not run.precision.scaler.is_enabled()
     values = train_steps(run, 6)
     assert values[-1]["skipped"] == 0
     assert all(math.isfinite(step["gradient"]) for step in values)
@@ -232,12 +232,12 @@ def test_a_failing_disk_does_not_end_a_run(tmp_path, monkeypatch, caplog):
     def refuse(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("train.run.draw_held_out", refuse)
+    monkeypatch.setattr("train.evaluation.draw_contact_sheet", refuse)
     monkeypatch.setattr("odvae_core.files.tensorfile.save_file", refuse)
     monkeypatch.setattr("train.checkpoint_files.torch.save", refuse)
     crops = {16: draw_batch(0, range(1))}
     run.evaluate(crops)
-    run.save(best=True)
+    assert not run.save(best=True)
     train_steps(run, 1)
     assert run.step == 2
     messages = [record.getMessage() for record in caplog.records]

@@ -5,22 +5,31 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ..config import ConfigError, Shape
+from ..config import ConfigError
+from ..config_sections import Shape
 from .clips import SkippedClip
 from .pools import describe_skipped
 from .training_set import Batch, BrokenDataError, TrainingSet
 
 log = logging.getLogger(__name__)
 
-Schedule = Callable[[int], Shape]
-"""The shape of a step's batch. It is pickled for the workers: no lambda, no local function."""
+
+class Schedule(Protocol):
+    """The shape of a step's batch. It is pickled for the workers: no local class."""
+
+    def __call__(self, step: int) -> Shape: ...
+    def list_shapes(self, first_step: int) -> Sequence[Shape]:
+        """All shapes that steps from `first_step` on can have."""
+        ...
 
 
 class BatchDataset(Dataset):
@@ -45,7 +54,7 @@ def make_batches(
     rank: int = 0,
     world: int = 1,
     workers: int = 0,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The batches of this process for the steps from `first_step` up to `steps`.
 
     They don't depend on the number of workers; the batches of all processes together don't depend
@@ -54,7 +63,7 @@ def make_batches(
     fits a shape. While reading it raises BrokenDataError: more clips than `data.broken_limit`
     allows are unreadable, or a worker died.
     """
-    for shape in dict.fromkeys(schedule(step) for step in range(first_step, steps)):
+    for shape in schedule.list_shapes(first_step):
         if shape.batch % world:
             raise ConfigError(
                 f"a batch of {shape.batch} can't be shared by {world} processes; "
@@ -82,7 +91,7 @@ def ignore_signals(worker: int) -> None:
 
 def report_skipped(
     loader: DataLoader, training_set: TrainingSet, schedule: Schedule
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The loader's batches with the clips that are skipped for the first time."""
     named: set[str] = set()
     broken = {skip.name: skip for skip in training_set.broken}
@@ -100,9 +109,13 @@ def report_skipped(
 
 
 def catch_dead_workers(loader: DataLoader) -> Iterator[Batch]:
-    """The loader's batches; raises BrokenDataError, with the remedy, where a worker died."""
+    """The loader's batches; raises BrokenDataError, with the remedy, where a worker died.
+
+    The workers end with the iterator: they ignore the signals that would end them later.
+    """
+    batches, workers = start_workers(loader)
     try:
-        yield from start_workers(loader)
+        yield from batches
     except (ConnectionError, EOFError, RuntimeError) as error:  # a dead worker's pipe breaks too
         if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
             raise
@@ -110,20 +123,26 @@ def catch_dead_workers(loader: DataLoader) -> Iterator[Batch]:
             f"a worker that reads the data died ({error}); give it more memory (/dev/shm too), "
             "or set fewer workers"
         ) from error
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.join()
 
 
-def start_workers(loader: DataLoader) -> Iterator[Batch]:
-    """The loader's iterator, without torch's SIGCHLD handler.
+def start_workers(loader: DataLoader) -> tuple[Iterator[Batch], list[BaseProcess]]:
+    """The loader's iterator, without torch's SIGCHLD handler, and its workers.
 
     The handler raises at any point of the main process, for example while a checkpoint is written.
     Without it a dead worker is detected where its batch is waited for.
     """
+    others = active_children()
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() != threading.main_thread():
-        return iter(loader)  # torch sets no handler here
-    before = signal.getsignal(signal.SIGCHLD)
-    batches = iter(loader)
-    signal.signal(signal.SIGCHLD, before)
-    return batches
+        batches = iter(loader)  # torch sets no handler here
+    else:
+        before = signal.getsignal(signal.SIGCHLD)
+        batches = iter(loader)
+        signal.signal(signal.SIGCHLD, before)
+    return batches, [child for child in active_children() if child not in others]
 
 
 def check_broken_limit(training_set: TrainingSet, broken: list[SkippedClip]) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from odvae_core.video import ListedClip, ListingError, VideoError, list_clips
 
-from ..config import ConfigError, DataConfig
+from ..config import ConfigError, DataConfig, EvaluationConfig
 from ..config_sections import SourceConfig
 from .clips import BrokenClipError, Clip, FileClip, SkippedClip, cache_clip, strip_path
+from .held_out import choose_held_out
 from .pools import Source, describe_skipped
 from .probing import ClipFacts, probe_entries
 from .training_set import TrainingSet
@@ -20,30 +21,67 @@ from .training_set import TrainingSet
 log = logging.getLogger(__name__)
 
 
-def load_training_set(config: DataConfig, seed: int, cache_file: Path) -> TrainingSet:
-    """List and probe all clips; `cache_file` is a JSON file with the facts of those probed before.
+def load_training_set(
+    config: DataConfig,
+    seed: int,
+    cache_file: Path,
+    evaluation: EvaluationConfig | None = None,
+) -> TrainingSet:
+    """List and probe all clips, and hold some out.
 
-    Raises ConfigError where a value is invalid, or too many clips are unreadable.
+    Those are what `held_out` names, or else clips that `evaluation`, if it is given, can use.
+    `cache_file` is a JSON file with the facts of those probed before. Raises ConfigError where a
+    value is invalid, or too many clips are unreadable.
     """
     check_data_config(config)
     listed = list_entries(config)
+    named = list_held_out(config)
     entries = [entry for part in listed for entry in part]
+    facts = probe_entries([*entries, *named], cache_file)
+    held_out = [entry.file for entry in named]
+    if evaluation is not None and not config.held_out:
+        readable = {path: fact for path, fact in facts.items() if isinstance(fact, ClipFacts)}
+        held_out = choose_held_out(readable, config.held_out_share, evaluation)
+        listed = [[entry for entry in part if entry.file not in set(held_out)] for part in listed]
+        entries = [entry for part in listed for entry in part]
     if not entries:
         raise ConfigError(f"all clips of {config.path} are held out; make data.held_out narrower")
-    facts = probe_entries(entries, cache_file)
-    broken: list[SkippedClip] = []
-    sources = []
-    for part, source in zip(listed, config.sources, strict=True):
-        clips = [open_clip(entry, facts[entry.file], config) for entry in part]
-        broken += [clip for clip in clips if isinstance(clip, SkippedClip)]
-        sources.append(Source(source.weight, [c for c in clips if not isinstance(c, SkippedClip)]))
+    sources, broken = open_sources(config, listed, facts)
     if len(broken) > config.broken_limit * len(entries) or len(broken) == len(entries):
         raise ConfigError(
             f"{len(broken)} of {len(entries)} clips can't be read, data.broken_limit is "
             f"{config.broken_limit}: {describe_skipped(broken)}; repair or remove them"
         )
-    log.info("%d clips to train on, %d can't be read", len(entries) - len(broken), len(broken))
-    return TrainingSet(sources, config, seed, broken, hash_entries(entries))
+    log.info(
+        "%d clips to train on, %d held out, %d can't be read",
+        len(entries) - len(broken),
+        len(held_out),
+        len(broken),
+    )
+    kept = [open_held_out(path, facts[path]) for path in held_out]
+    return TrainingSet(sources, config, seed, broken, hash_entries(entries), kept)
+
+
+def open_sources(
+    config: DataConfig,
+    listed: Sequence[Sequence[ListedClip]],
+    facts: Mapping[Path, ClipFacts | VideoError],
+) -> tuple[list[Source], list[SkippedClip]]:
+    """The sources with their readable clips, and the clips that can't be read."""
+    sources: list[Source] = []
+    broken: list[SkippedClip] = []
+    for part, source in zip(listed, config.sources, strict=True):
+        clips = [open_clip(entry, facts[entry.file], config) for entry in part]
+        broken += [clip for clip in clips if isinstance(clip, SkippedClip)]
+        sources.append(Source(source.weight, [c for c in clips if not isinstance(c, SkippedClip)]))
+    return sources, broken
+
+
+def open_held_out(path: Path, facts: ClipFacts | VideoError) -> FileClip:
+    """The whole of a held-out file. Raises ConfigError where it can't be read."""
+    if isinstance(facts, VideoError):
+        raise ConfigError(f"a held-out clip can't be read: {facts}; hold out another")
+    return FileClip(path.name, path, facts, 0, facts.frames)
 
 
 def open_clip(
@@ -79,11 +117,12 @@ def list_entries(config: DataConfig) -> list[list[ListedClip]]:
     return selected
 
 
-def list_held_out(config: DataConfig) -> list[Path]:
-    """The held-out files, in the order of names; `include` doesn't apply to them."""
+def list_held_out(config: DataConfig) -> list[ListedClip]:
+    """The clips that `held_out` names, one of each file; `include` doesn't apply to them."""
     found = [entry for source in config.sources for entry in find_entries(config, source)]
     check_patterns("data.held_out", config.held_out, found)
-    return list(dict.fromkeys(entry.file for entry in found if matches_any(entry, config.held_out)))
+    named = {entry.file: entry for entry in found if matches_any(entry, config.held_out)}
+    return list(named.values())
 
 
 def find_entries(config: DataConfig, source: SourceConfig) -> list[ListedClip]:
@@ -134,6 +173,7 @@ def check_data_config(config: DataConfig) -> None:
         "strides": (1 <= config.strides[0] <= config.strides[1], "two strides, 1 or more, rising"),
         "sides": (is_side_range(config.sides), "two short sides, rising; 0 is the clip's own"),
         "rendered": (0 <= config.rendered <= 1, "a part, 0 to 1"),
+        "held_out_share": (0 <= config.held_out_share < 1, "a part, 0 to below 1"),
         "broken_limit": (0 <= config.broken_limit <= 1, "a part, 0 to 1"),
         "kept_sides": (min(config.kept_sides, default=0) > 0, "one short side or more, above 0"),
     }

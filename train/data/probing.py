@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -14,18 +15,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from odvae_core.files.atomic import replacing
 from odvae_core.files.tensorfile import hash_file
 from odvae_core.video import ListedClip, VideoError, VideoReader
 from odvae_core.video.listing import is_picture
 from odvae_core.video.source import open_media, tick_of
 
+from ..progress import show_progress
+
 log = logging.getLogger(__name__)
 
 THREADS = 8
 CHUNK = 64
+HASHED = 65536
+"""Bytes at either end of a file that identify its content."""
 PREVIEW = (16, 16)  # height and width of frames that are decoded for their times only
 EVENNESS = 0.25  # of a step: the largest deviation of evenly spaced frames
 TOLERANCE = 0.0005  # seconds: times in lists of clips are rounded
@@ -35,7 +38,8 @@ TOLERANCE = 0.0005  # seconds: times in lists of clips are rounded
 class ClipFacts:
     """A file's short side in pixels, as a player shows it, and the times of its frames in seconds.
 
-    Frame k is at `first + k * step`, or at `times[k]` where frames are not evenly spaced.
+    Frame k is at `first + k * step`, or at `times[k]` where frames are not evenly spaced. `content`
+    is a hash of the file's size, beginning and end, the same wherever the file is.
     """
 
     side: int
@@ -43,6 +47,7 @@ class ClipFacts:
     first: float
     step: float
     times: tuple[float, ...] = ()
+    content: int = 0
 
     def time_of(self, frame: int) -> float:
         """The time of a frame in seconds, to within EVENNESS of a step."""
@@ -119,7 +124,7 @@ def probe_entries(
     digests = {entry.file: read_digest(entry) for entry in entries}  # each file once
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         probing = pool.map(partial(probe_file, cached), digests, digests.values())
-        bar = tqdm(probing, desc="clips", total=len(digests), disable=None)
+        bar = show_progress(probing, desc="clips", total=len(digests), disable=None)
         records = dict(zip(digests, bar, strict=True))
     known = {str(path): record for path, record in records.items() if isinstance(record, dict)}
     if known != cached:
@@ -143,7 +148,9 @@ def probe_file(
         stamp = read_stamp(path)
         old = cached.get(str(path), {})
         record = old if all(old.get(key) == value for key, value in stamp.items()) else {}
-        facts = record.get("facts") or asdict(probe_clip(path))
+        facts = record.get("facts", {})
+        if "content" not in facts:
+            facts = {**asdict(probe_clip(path)), "content": hash_content(path)}
         found = record.get("sha256") or (hash_file(path) if digest else "")
         if digest and found != digest:
             raise VideoError(
@@ -152,6 +159,17 @@ def probe_file(
         return {**stamp, "sha256": found, "facts": facts}
     except VideoError as error:
         return error
+
+
+def hash_content(path: Path) -> int:
+    """A 64-bit hash of a file's size and of its first and last bytes."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest = hashlib.blake2b(str(size).encode(), digest_size=8)
+        for start in (0, max(0, size - HASHED)):
+            file.seek(start)
+            digest.update(file.read(HASHED))
+    return int.from_bytes(digest.digest(), "little")
 
 
 def read_stamp(path: Path) -> dict[str, int]:

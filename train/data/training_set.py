@@ -13,7 +13,7 @@ from torch import Tensor
 from ..config import DataConfig
 from ..keyed_random import KeyedRandom
 from .augmenting import AUGMENTATIONS
-from .clips import BrokenClipError, SkippedClip, draw_crop_spec, resize_to_square
+from .clips import BrokenClipError, FileClip, SkippedClip, draw_crop_spec, resize_to_square
 from .pools import ClipPool, Source, describe_skipped, make_pool
 from .render import render_clip
 
@@ -41,6 +41,7 @@ class TrainingSet:
     """Crops of clips and rendered motion, drawn with a random key for each sample.
 
     `broken`: clips that are known to be unreadable. `manifest_hash`: the sha256 of the list.
+    `held_out`: the clips for evaluations, of which no sample is drawn.
     """
 
     def __init__(
@@ -50,9 +51,11 @@ class TrainingSet:
         seed: int,
         broken: Sequence[SkippedClip] = (),
         manifest_hash: str = "",
+        held_out: Sequence[FileClip] = (),
     ):
         self.sources, self.config, self.seed = sources, config, seed
         self.broken, self.manifest_hash = tuple(broken), manifest_hash
+        self.held_out = tuple(held_out)
         self.pools: dict[tuple[int, int], ClipPool] = {}
 
     def pool_for(self, frames: int, size: int) -> ClipPool:

@@ -32,6 +32,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--families", action="store_true", help="run the experiments of IV-VAE and CV-VAE instead"
     )
+    parser.add_argument(
+        "--diffusion", action="store_true", help="train diffusion models on latents of VAEs instead"
+    )
+    parser.add_argument("--i3d", type=Path, metavar="FILE", help="for FVD and KVD with --diffusion")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--steps-factor",
@@ -52,12 +56,13 @@ def main(arguments: list[str]) -> int:
 
     from ..config import ConfigError
     from ..step import DivergedError
+    from .diffusion import run_generation
     from .experiments import run_experiments  # imports torch, which an invalid call doesn't need
 
     if options.clips is None and CLIPS.is_dir():
         options.clips, options.held_out = CLIPS, options.held_out or [HELD_OUT]
     try:
-        passed = run_experiments(options)
+        passed = (run_generation if options.diffusion else run_experiments)(options)
     except KeyboardInterrupt:
         print("reproduce: stopped; the same command resumes", file=sys.stderr)
         return STOPPED

@@ -15,7 +15,7 @@ from .clips import prepare_clips
 from .cvvae import compare_mappings
 from .experiment import HELD_OUT, Experiment, ExperimentFunction, ExperimentResult
 from .figure_4 import compare_inflations, compare_variants
-from .ivvae import compare_causality, compare_parents
+from .ivvae import compare_parents, compare_rows
 from .report import write_report
 from .table_3 import compare_operations
 from .table_4 import compare_schedules
@@ -29,7 +29,7 @@ EXPERIMENTS: dict[str, ExperimentFunction] = {
 """The experiments of OD-VAE."""
 
 FAMILIES: dict[str, ExperimentFunction] = {
-    "ivvae-positions": compare_causality,
+    "ivvae-ablation": compare_rows,
     "ivvae-parents": compare_parents,
     "cvvae-mappings": compare_mappings,
 }

@@ -30,7 +30,7 @@ SCHEDULES: dict[str, tuple[Schedule, int]] = {
 
 EQUAL = 1e-4
 """The largest difference that counts as rounding, for a range of 2."""
-COST = 0.2
+COST = 0.1
 """The largest loss of PSNR by windows, in dB."""
 
 TEXT = """\

@@ -7,12 +7,9 @@ width of 16 instead of 128 and one block a level instead of two, on clips of nin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from odvae_core.vae import VideoVAE
 
 from ..config import (
     Config,
@@ -24,7 +21,6 @@ from ..config import (
     Phase,
     RunConfig,
 )
-from ..evaluation import cut_held_out
 from ..loop import train_run
 from ..run import Run
 from ..run_log import read_events
@@ -107,18 +103,13 @@ def configure_training(
     return replace(config, run=replace(config.run, folder=folder))
 
 
-def train_to_end(config: Config, adapt: Callable[[VideoVAE], None] | None = None) -> TrainingResult:
-    """Evaluate the initial weights and train to the end, or resume an interrupted training.
+def train_to_end(config: Config) -> TrainingResult:
+    """Train to the end, or resume an interrupted training; the initial weights are evaluated too.
 
-    `adapt` changes the layers of the VAE, but not its weights. Raises KeyboardInterrupt where a
-    signal stopped the run.
+    Raises KeyboardInterrupt where a signal stopped the run.
     """
     run = Run(config)
-    if adapt is not None:
-        adapt(run.vae)
     run.resume()
-    if run.step == 0:
-        run.evaluate(cut_held_out(config.data, config.evaluation))
     if run.step < config.steps:
         train_run(run)
     if run.step < config.steps:  # a signal stopped the run, which is saved

@@ -15,8 +15,16 @@ from comfy_api.latest import ComfyExtension, InputImpl, Types, io
 
 import nodes
 
-from .failures import TestCalledLayers, TestCancelAtLayer, TestFreeMemory, TestOutOfMemory
-from .small_vae import SmallVae
+from .failures import (
+    TestCalledLayers,
+    TestCancelAtLayer,
+    TestFreeMemory,
+    TestOutOfMemory,
+    network_of,
+)
+from .small_vae import MAKERS, SmallVae
+
+STATES = ["plain", "patched", "quantised", "dynamic"]
 
 
 class TestImage(io.ComfyNode):
@@ -114,13 +122,37 @@ class TestComfyVae(io.ComfyNode):
         return io.Schema(
             node_id="TestComfyVae",
             category="test",
-            inputs=[io.Combo.Input("kind", options=["wan", "hunyuan", "image"])],
+            inputs=[
+                io.Combo.Input("kind", options=list(MAKERS)),
+                io.Combo.Input("state", options=STATES, default="plain", optional=True),
+            ],
             outputs=[io.Vae.Output()],
         )
 
     @classmethod
-    def execute(cls, kind) -> io.NodeOutput:
-        return io.NodeOutput(SmallVae(kind))
+    def execute(cls, kind, state="plain") -> io.NodeOutput:
+        return io.NodeOutput(SmallVae(kind, state))
+
+
+class TestSharedWeights(io.ComfyNode):
+    """How many of a VAE's weights its network in the nodes shares, and how many both have."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestSharedWeights",
+            category="test",
+            inputs=[io.Vae.Input("vae")],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, vae) -> io.NodeOutput:
+        ours = dict(network_of(vae).named_parameters())
+        theirs = dict(vae.first_stage_model.named_parameters())
+        shared = sum(ours[name] is weight for name, weight in theirs.items())
+        return io.NodeOutput(ui={"text": [f"{shared} of {len(theirs)} and {len(ours)}"]})
 
 
 class TestVideo(io.ComfyNode):
@@ -201,6 +233,7 @@ class TestPack(ComfyExtension):
             TestReload,
             TestFreeMemory,
             TestComfyVae,
+            TestSharedWeights,
             TestVideo,
             TestVhsFormats,
             TestSaveCheckpoint,

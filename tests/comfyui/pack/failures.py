@@ -48,7 +48,7 @@ OUT_OF_MEMORY = {
 
 
 def hook_layers(vae, hook):
-    """A copy of a VAE of ours whose layers call `hook` first.
+    """A copy of a VAE whose layers, of ours or of the network that adopts it, call `hook` first.
 
     ComfyUI keeps the VAE that came in for the next prompt, so it stays as it is.
     """
@@ -57,10 +57,16 @@ def hook_layers(vae, hook):
     hooked.patcher = comfy.model_patcher.ModelPatcher(
         hooked.first_stage_model, vae.device, mm.vae_offload_device()
     )
-    for module in hooked.first_stage_model.modules():
+    for module in network_of(hooked).modules():
         if not list(module.children()):
             module.register_forward_pre_hook(hook)
     return hooked
+
+
+def network_of(vae):
+    """The network by which the pack's nodes run a VAE."""
+    name = next(name for name in sys.modules if name.endswith(".nodes.request"))
+    return sys.modules[name].network_of(vae)
 
 
 class TestCancelAtLayer(io.ComfyNode):

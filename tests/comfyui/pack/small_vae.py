@@ -1,4 +1,4 @@
-"""ComfyUI's own VAE classes, with networks of a few thousand weights."""
+"""ComfyUI's own VAE classes, with narrow networks."""
 
 from __future__ import annotations
 
@@ -8,30 +8,59 @@ import comfy.sd
 import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.wan.vae import WanVAE
+from comfy.ldm.wan.vae2_2 import WanVAE as Wan22VAE
 
 
 class SmallVae(comfy.sd.VAE):
-    """What ComfyUI makes of a file of this kind, with a network of a few thousand weights."""
+    """What ComfyUI makes of a file of this kind, with a narrow network.
 
-    def __init__(self, kind: str):
+    `state` "patched" adds a patch to a weight, "quantised" makes one a whole number, and "dynamic"
+    tells of weights that ComfyUI leaves in their file.
+    """
+
+    def __init__(self, kind: str, state: str = "plain"):
         super().__init__(sd={})
-        makers = {"wan": make_wan, "hunyuan": make_hunyuan, "image": make_image_vae}
-        network, self.latent_channels = makers[kind]()
+        network, self.latent_channels = MAKERS[kind]()
+        space = 16 if kind == "wan22" else 8
         if kind != "image":
             self.latent_dim = 3
-            self.upscale_ratio = (lambda frames: max(0, frames * 4 - 3), 8, 8)
-            self.downscale_ratio = (lambda frames: max(0, (frames + 3) // 4), 8, 8)
-            self.upscale_index_formula = self.downscale_index_formula = (4, 8, 8)
+            self.upscale_ratio = (lambda frames: max(0, frames * 4 - 3), space, space)
+            self.downscale_ratio = (lambda frames: max(0, (frames + 3) // 4), space, space)
+            self.upscale_index_formula = self.downscale_index_formula = (4, space, space)
         self.first_stage_model = set_weights(network).eval().requires_grad_(False)
         self.device, self.output_device = mm.vae_device(), mm.intermediate_device()
         self.vae_dtype = torch.float32
-        self.patcher = comfy.model_patcher.ModelPatcher(
+        patcher = DynamicPatcher if state == "dynamic" else comfy.model_patcher.ModelPatcher
+        self.patcher = patcher(
             network, load_device=self.device, offload_device=mm.vae_offload_device()
         )
+        name, weight = next(iter(network.named_parameters()))
+        if state == "patched":
+            self.patcher.add_patches({name: (torch.zeros_like(weight),)})
+        if state == "quantised":
+            weight.data = weight.data.to(torch.int8)
+
+
+class DynamicPatcher(comfy.model_patcher.ModelPatcher):
+    """Says that it loads layer by layer, and can't load at all."""
+
+    def is_dynamic(self) -> bool:
+        return True
+
+    def set_in_use_by_current_prompt(self, in_use: bool) -> None:
+        """ComfyUI 0.33 tells dynamic patchers so."""
+
+    def load(self, *arguments: object, **options: object) -> None:
+        raise AssertionError("a network of ours was to be loaded in its place")
 
 
 def make_wan() -> tuple[torch.nn.Module, int]:
-    return WanVAE(dim=16, z_dim=16, temperal_downsample=[False, True, True], num_res_blocks=1), 16
+    return WanVAE(dim=16, z_dim=16, temperal_downsample=[False, True, True], num_res_blocks=2), 16
+
+
+def make_wan_2_2() -> tuple[torch.nn.Module, int]:
+    time = [False, True, True]
+    return Wan22VAE(dim=8, dec_dim=8, z_dim=16, temperal_downsample=time, num_res_blocks=1), 16
 
 
 def make_hunyuan() -> tuple[torch.nn.Module, int]:
@@ -40,6 +69,14 @@ def make_hunyuan() -> tuple[torch.nn.Module, int]:
 
 def make_image_vae() -> tuple[torch.nn.Module, int]:
     return AutoencoderKL(ddconfig=make_config(4), embed_dim=4), 4
+
+
+MAKERS = {
+    "wan": make_wan,
+    "wan22": make_wan_2_2,
+    "hunyuan": make_hunyuan,
+    "image": make_image_vae,
+}
 
 
 def make_config(channels: int, **more: object) -> dict[str, object]:
