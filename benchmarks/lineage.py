@@ -26,6 +26,7 @@ from torch import Tensor
 
 import odvae_core as odvae
 from benchmarks.peak import measure_peak
+from odvae_core.formats import to_native
 from tests.lineage import CONFIGS, build_small, make_diffusers
 from tests.lineage_reference import NETWORKS, prepare
 
@@ -48,7 +49,7 @@ def make_latent(name: str, frames: int, side: int) -> Tensor:
     shape = 1, vae.latent_channels, 1 + (frames - 1) // 4, small, small
     coarse = torch.randn(*shape[:2], 4, 3, 3, generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, shape[2:], mode="trilinear")
-    return smooth + 0.3 * torch.randn(shape, generator=generator)
+    return (smooth + 0.3 * torch.randn(shape, generator=generator)) / 2
 
 
 def decode_ours(name: str, latent: Tensor, whole: bool) -> Any:
@@ -75,7 +76,7 @@ def decode_by_core(name: str, latent: Tensor, comfyui: str, tile: int | None) ->
     vae.upscale_ratio = (lambda frames: max(0, frames * 4 - 3), space, space)
     vae.upscale_index_formula = (4, space, space)
     vae.patcher = mp.ModelPatcher(network, mm.get_torch_device(), torch.device("cpu"))
-    vae.memory_used_decode = lambda shape, dtype: 0
+    vae.memory_used_decode = lambda shape, dtype: 1
     vae.process_output = lambda video: video
     if tile is None:
         return lambda: vae.decode(latent).movedim(-1, 1)
@@ -85,10 +86,19 @@ def decode_by_core(name: str, latent: Tensor, comfyui: str, tile: int | None) ->
 
 
 def decode_by_diffusers(name: str, latent: Tensor, tile: int | None) -> Any:
-    vae = make_diffusers(name).float()
+    """diffusers' class with the same weights, under its own names."""
+    vae, ours = make_diffusers(name).float(), build_small(name).float().state_dict()
+    theirs = vae.state_dict()
+    pairs = zip(theirs.items(), to_native(theirs), strict=True)
+    vae.load_state_dict({key: ours[native].view_as(value) for (key, value), native in pairs})
     if tile is not None:
-        vae.enable_tiling(tile, tile, tile_sample_stride_height=tile * 3 // 4)
-        vae.tile_sample_stride_width = tile * 3 // 4
+        stride = tile * 3 // 4
+        vae.enable_tiling(
+            tile_sample_min_height=tile,
+            tile_sample_min_width=tile,
+            tile_sample_stride_height=stride,
+            tile_sample_stride_width=stride,
+        )
     return lambda: vae.decode(latent).sample
 
 

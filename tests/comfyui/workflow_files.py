@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import odvae_core
+from odvae_core.families.wan_config import WanConfig
 from odvae_core.video import VideoWriter, read_video
 from tests.comfyui.conftest import CV, make_network
 from tests.comfyui.server import ROOT, Server
@@ -22,6 +23,13 @@ CHECKPOINTS = (
     "models/checkpoints/svd.safetensors",
     "models/checkpoints/v1-5-pruned-emaonly-fp16.safetensors",
 )
+COMFYUI_VAES = (
+    "wan_2.1_vae.safetensors",
+    "wan2.2_vae.safetensors",
+    "hunyuan_video_vae_bf16.safetensors",
+)
+"""What the workflows with ComfyUI's Load VAE name; here all are narrow ones of Wan 2.1."""
+
 WORKFLOWS = ROOT / "workflows"
 FRAMES, HEIGHT, WIDTH = 13, 48, 64
 SMALL = {"width": WIDTH, "height": HEIGHT, "video_frames": 3, "steps": 2}
@@ -41,6 +49,11 @@ def write_workflow_files(server: Server) -> None:
     inside["model.diffusion_model.out.2.bias"] = torch.zeros(4)
     for checkpoint in CHECKPOINTS:
         save_file(inside, server.base / checkpoint)
+    wan = odvae_core.build(WanConfig(width=16, decoder_width=16))
+    for (
+        file
+    ) in COMFYUI_VAES:  # ComfyUI's loader takes Wan 2.1 in any width, the others in their own
+        save_file(wan.state_dict(), server.base / "models/vae" / file)
 
 
 def list_workflows() -> list[str]:
