@@ -28,7 +28,8 @@ COMFYUI_VAES = (
     "wan2.2_vae.safetensors",
     "hunyuan_video_vae_bf16.safetensors",
 )
-"""What the workflows with ComfyUI's Load VAE name; here all are narrow ones of Wan 2.1."""
+"""What the workflows with ComfyUI's Load VAE name; here all are narrow ones of Wan 2.1, which its
+loader takes in any width."""
 
 WORKFLOWS = ROOT / "workflows"
 FRAMES, HEIGHT, WIDTH = 13, 48, 64
@@ -50,9 +51,7 @@ def write_workflow_files(server: Server) -> None:
     for checkpoint in CHECKPOINTS:
         save_file(inside, server.base / checkpoint)
     wan = odvae_core.build(WanConfig(width=16, decoder_width=16))
-    for (
-        file
-    ) in COMFYUI_VAES:  # ComfyUI's loader takes Wan 2.1 in any width, the others in their own
+    for file in COMFYUI_VAES:
         save_file(wan.state_dict(), server.base / "models/vae" / file)
 
 
