@@ -10,23 +10,35 @@ from typing import Any
 from torch import Tensor
 
 from .config import NetworkConfig, from_dict
-from .families import cvvae_config, hunyuan_config, ivvae_config, odvae_config, wan_config
+from .families import (
+    cvvae_config,
+    hunyuan15_config,
+    hunyuan_config,
+    ivvae_config,
+    odvae_config,
+    wan_config,
+)
 from .families.cvvae import Cvvae
 from .families.hunyuan import Hunyuan
+from .families.hunyuan15 import Hunyuan15
 from .families.ivvae import Ivvae
 from .families.odvae import Odvae
 from .families.wan import Wan
 from .formats import (
     cvvae_from_published,
+    hunyuan15_from_published,
     hunyuan_from_published,
     infer_cvvae,
     infer_hunyuan,
+    infer_hunyuan15,
     infer_ivvae,
     infer_odvae,
     infer_wan,
     is_cvvae,
     is_cvvae_config,
     is_hunyuan,
+    is_hunyuan15,
+    is_hunyuan15_config,
     is_hunyuan_config,
     is_ivvae,
     is_ivvae_config,
@@ -103,6 +115,15 @@ FAMILIES = {
         hunyuan_from_published,
         is_hunyuan,
         infer_hunyuan,
+    ),
+    "hunyuan15": Family(
+        Hunyuan15,
+        hunyuan15_config.Hunyuan15Config,
+        hunyuan15_config.PRESETS,
+        is_hunyuan15_config,
+        hunyuan15_from_published,
+        is_hunyuan15,
+        infer_hunyuan15,
     ),
 }
 """The one table of families."""

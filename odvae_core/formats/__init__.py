@@ -2,6 +2,12 @@
 
 from .cvvae import cvvae_from_published, infer_cvvae, is_cvvae, is_cvvae_config
 from .hunyuan import hunyuan_from_published, infer_hunyuan, is_hunyuan, is_hunyuan_config
+from .hunyuan15 import (
+    hunyuan15_from_published,
+    infer_hunyuan15,
+    is_hunyuan15,
+    is_hunyuan15_config,
+)
 from .ivvae import infer_ivvae, is_ivvae, is_ivvae_config, ivvae_from_published
 from .odvae import is_odvae_config, odvae_from_published
 from .odvae_keys import infer_odvae, is_odvae
@@ -17,9 +23,11 @@ __all__ = [
     "SdScale",
     "cvvae_from_published",
     "find_sd_scale",
+    "hunyuan15_from_published",
     "hunyuan_from_published",
     "infer_cvvae",
     "infer_hunyuan",
+    "infer_hunyuan15",
     "infer_ivvae",
     "infer_odvae",
     "infer_sd_vae",
@@ -27,6 +35,8 @@ __all__ = [
     "is_cvvae",
     "is_cvvae_config",
     "is_hunyuan",
+    "is_hunyuan15",
+    "is_hunyuan15_config",
     "is_hunyuan_config",
     "is_ivvae",
     "is_ivvae_config",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from .hunyuan import is_diffusers_hunyuan, rename_diffusers_hunyuan
+from .hunyuan15 import is_diffusers_hunyuan15, rename_diffusers_hunyuan15
 from .wan import is_diffusers_wan, rename_diffusers_wan
 
 Tensors = Mapping[str, Tensor]
@@ -14,6 +15,7 @@ Tensors = Mapping[str, Tensor]
 SPELLINGS: tuple[tuple[Callable[[Tensors], bool], Callable[[Tensors], Tensors]], ...] = (
     (is_diffusers_wan, rename_diffusers_wan),
     (is_diffusers_hunyuan, rename_diffusers_hunyuan),
+    (is_diffusers_hunyuan15, rename_diffusers_hunyuan15),
 )
 """What recognises a spelling, and what translates it."""
 
