@@ -30,7 +30,12 @@ from odvae_core.formats import to_native
 from tests.lineage import CONFIGS, build_small, make_diffusers
 from tests.lineage_reference import NETWORKS, prepare
 
-CUTS = {"wan-2.1": odvae.Stream(5), "wan-2.2": odvae.Stream(5), "hunyuan-1.0": odvae.Sweep(5)}
+CUTS = {
+    "wan-2.1": odvae.Stream(5),
+    "wan-2.2": odvae.Stream(5),
+    "hunyuan-1.0": odvae.Sweep(5),
+    "hunyuan-1.5": odvae.Stream(5),
+}
 DECODERS = {
     "whole": "this package, whole clip",
     "ours": "this package, {cut}",

@@ -12,6 +12,9 @@ from ..families.hunyuan15_config import Hunyuan15Config
 from .hunyuan import NAMES
 from .sections import read_size
 
+UNUSED = ".temb_proj."
+"""Of the blocks of ComfyUI's middle."""
+
 UP = (r"\.up_blocks\.", ".up.")
 """Levels of the decoder are numbered alike in both spellings."""
 
@@ -64,6 +67,16 @@ def infer_hunyuan15(tensors: Mapping[str, Tensor]) -> tuple[Hunyuan15Config, tup
         sum(f"encoder.down.0.block.{i}.norm2.gamma" in tensors for i in range(len(tensors))),
     )
     return config, (f"latents are scaled by {config.latent_scale}, as published",)
+
+
+def has_unused(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are ComfyUI's, whose network has layers that nothing runs."""
+    return is_hunyuan15(tensors) and any(UNUSED in key for key in tensors)
+
+
+def drop_unused(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same without these layers."""
+    return {key: tensor for key, tensor in tensors.items() if UNUSED not in key}
 
 
 def is_diffusers_hunyuan15(tensors: Mapping[str, Tensor]) -> bool:
