@@ -1,6 +1,6 @@
 """How far ComfyUI's and diffusers' decoders of Wan and HunyuanVideo are from the whole clip.
 
-    python -m benchmarks.lineage [--frames 41] [--side 96]
+    python -m benchmarks.lineage [--frames 33] [--side 96] [--vae hunyuan-1.5 ...]
 
 One process for each row, on the CPU in float32: narrow networks with the random weights of
 tests/lineage.py. Decibels are over the range of the whole clip's decode; they tell which decoder is
@@ -156,7 +156,7 @@ def print_table(arguments: argparse.Namespace) -> None:
     print("| VAE | decoder | dB to the whole clip, mean / worst frame | peak, MiB |")
     print("|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for name in CONFIGS:
+        for name in arguments.vae:
             for decoder, python in list_rows():
                 file = Path(folder, f"{name}-{decoder}.safetensors")
                 words = [*python, "-m", "benchmarks.lineage", "--name", name, "--decoder", decoder]
@@ -174,8 +174,9 @@ def print_table(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=41)
+    parser.add_argument("--frames", type=int, default=33)
     parser.add_argument("--side", type=int, default=96, help="height and width, in pixels")
+    parser.add_argument("--vae", nargs="+", choices=list(CONFIGS), default=list(CONFIGS))
     for name in ("name", "decoder", "comfyui", "file"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
