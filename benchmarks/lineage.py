@@ -167,7 +167,8 @@ def print_table(arguments: argparse.Namespace) -> None:
                 whole = load_file(Path(folder, f"{name}-whole.safetensors"))["video"]
                 close = compare(load_file(file)["video"], whole)
                 cut, tile = CUTS[name], arguments.side * 2 // 3
-                text = DECODERS[decoder].format(cut=f"`{cut}`", tile=tile)
+                name_of_cut = f"`{type(cut).__name__}({cut.frames})`"
+                text = DECODERS[decoder].format(cut=name_of_cut, tile=tile)
                 print(f"| {name} | {text} | {close} | {peak:.0f} |", flush=True)
     print(f"\n{describe_environment()}")
 
