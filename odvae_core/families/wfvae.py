@@ -13,6 +13,7 @@ from ..layers.attention import FrameAttention
 from ..layers.coder_pass import CoderPass
 from ..layers.conv import CausalConv3d, FrameConv2d
 from ..layers.norm import ChannelNorm, activate
+from ..layers.reach import DOUBLES, Reach, join_reaches, reach_of
 from ..layers.resample import FrameDown2x, FrameUp2x, JointDown2x, JointUp2x
 from ..layers.resnet import ResnetBlock
 from ..layers.stream import Step, StreamState, delay_to_match, growth_of, layer_step
@@ -23,6 +24,9 @@ from .wfvae_config import WfvaeConfig
 COLOURS = 3
 BANDS = {"frame": 4 * COLOURS, "joint": 8 * COLOURS}
 """Channels of the wavelet bands of a picture, and of a clip."""
+
+HALVED_TWICE = Reach(2, 2, down=2)
+"""Of features that a convolution halves, and of bands that are halved and then convolved."""
 
 
 class Wfvae(VideoVAE):
@@ -76,13 +80,15 @@ class WaveletEncoder(nn.Module):
         self.conv_out = CausalConv3d(4 * width, 2 * config.z_channels)
 
     def steps(self) -> Iterator[Step]:
-        yield Step(self.open)
+        yield Step(self.open, reach=self.wavelet_in.reach)
         yield from layer_steps(self.down1[:-1])
-        yield Step(partial(self.halve, self.down1[-1], self.wavelet_l1, self.connect_l1), growth=2)
+        halve = partial(self.halve, self.down1[-1], self.wavelet_l1, self.connect_l1)
+        yield Step(halve, growth=2, reach=HALVED_TWICE)
         yield from layer_steps(self.down2[:-1])
-        yield Step(partial(self.halve, self.down2[-1], self.wavelet_l2, self.connect_l2), growth=2)
+        halve = partial(self.halve, self.down2[-1], self.wavelet_l2, self.connect_l2)
+        yield Step(halve, growth=2, reach=HALVED_TWICE)
         yield from layer_steps(self.mid)
-        yield layer_step(self.finish)
+        yield layer_step(self.finish, like=self.conv_out)
 
     def open(self, x: Tensor, _: Tensor | None, state: StreamState | None):
         bands = self.wavelet_in(x, state)
@@ -139,19 +145,24 @@ class WaveletDecoder(nn.Module):
 
     def steps(self) -> Iterator[Step]:
         yield from layer_steps([self.conv_in, *self.mid])
-        yield Step(partial(self.split, self.connect_l2))
+        yield self.split_step(self.connect_l2)
         yield from self.rise(self.up2, self.wavelet_l2)
-        yield Step(partial(self.split, self.connect_l1))
+        yield self.split_step(self.connect_l1)
         yield from self.rise(self.up1, self.wavelet_l1)
         yield from layer_steps(self.layer)
-        yield Step(self.finish, growth=2)
+        reach = join_reaches(self.conv_out.reach, self.wavelet_out.reach)
+        yield Step(self.finish, growth=2, reach=reach)
 
     def rise(self, layers: nn.ModuleList, wavelet: nn.Module) -> Iterator[Step]:
         """The steps of a level: its blocks, the doubling, and a block behind it."""
         *blocks, up, last = layers
         yield from layer_steps(blocks)
-        yield Step(partial(self.double, up, wavelet), growth=up.growth)  # pyright: ignore
+        yield Step(partial(self.double, up, wavelet), None, growth_of(up), DOUBLES)
         yield from layer_steps([last])
+
+    def split_step(self, connect: nn.ModuleList) -> Step:
+        """The step that `split` is."""
+        return Step(partial(self.split, connect), reach=join_reaches(*map(reach_of, connect)))
 
     def split(
         self, connect: nn.ModuleList, x: Tensor, low: Tensor | None, state: StreamState | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .reach import Reach
 from .stream import StreamState, with_past
 
 FACTORS = {False: 0.5, True: 0.3536}
@@ -22,6 +23,8 @@ class HaarDown2x(nn.Module):
     low in every axis. An odd last row or column is dropped. Published as `HaarWaveletTransform2D`
     and `HaarWaveletTransform3D`.
     """
+
+    reach = Reach(down=2)
 
     def __init__(self, time: bool):
         super().__init__()
@@ -44,6 +47,7 @@ class HaarUp2x(nn.Module):
     """
 
     growth = 2.0
+    reach = Reach(up=2)
 
     def __init__(self, time: bool):
         super().__init__()

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .conv import Conv3d
+from .reach import ROW, conv_reach
 from .stream import StreamState, with_past
 
 
@@ -29,6 +30,7 @@ class ZeroCausalConv3d(nn.Module):
         stride = (time_stride, 1, 1)
         self.conv = Conv3d(in_channels, out_channels, kernel, stride, around, bias=bias)
         self.growth = max(1.0, out_channels / in_channels)
+        self.reach = conv_reach(self.conv)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
@@ -59,6 +61,8 @@ class DepthToTime2x(ZeroCausalConv3d):
 class PadFront(nn.Module):
     """Zero frames before the clip."""
 
+    reach = ROW
+
     def __init__(self, frames: int):
         super().__init__()
         self.frames = frames
@@ -69,6 +73,8 @@ class PadFront(nn.Module):
 
 class DropFront(nn.Module):
     """The clip without its first frames, which its first chunk must hold."""
+
+    reach = ROW
 
     def __init__(self, frames: int):
         super().__init__()

@@ -8,29 +8,44 @@ import torch
 import odvae_core as odvae
 from odvae_core.families.cvvae_config import PRESETS as CVVAE
 from odvae_core.families.ivvae_config import PRESETS as IVVAE
+from odvae_core.families.wfvae_config import WfvaeConfig
 from odvae_core.layers.norm import FrameGroupNorm
 from odvae_core.schedules.bands import split_into_parts
 from tests.lineage import CONFIGS as LINEAGE
 from tests.schedules.clips import both_ways, make_clip, make_vae
 
+
+def narrow_levels(config):
+    """CV-VAE's configuration, 32 channels wide everywhere."""
+    return replace(config, levels=tuple(replace(level, channels=32) for level in config.levels))
+
+
 CLIP = make_clip(9, 48, 16)
 SWEPT = ("odvae-v1.1", "odvae-v1.2", "odvae-variant-2", "cvvae", "cvvae-sd3", "hunyuan-1.0")
-STREAMED = ("odvae-stream", "ivvae-z4", "wan-2.1", "wan-2.2")
+STREAMED = (
+    "odvae-stream",
+    "ivvae-z4",
+    "wan-2.1",
+    "wan-2.2",
+    "hunyuan-1.5",
+    "wfvae-s4",
+    "wfvae-888",
+)
+CONFIGS = {
+    **LINEAGE,
+    **{name: narrow_levels(CVVAE[name]) for name in ("cvvae", "cvvae-sd3")},
+    "ivvae-z4": replace(IVVAE["ivvae-z4"], width=8),
+    "wfvae-s4": WfvaeConfig(4, 4, 4, 4),
+}
+"""Narrow networks of the families that `make_vae` doesn't know."""
 
 
 def make(name):
     """A small network of any family, in float64, its norms not at their first values."""
-    if name in CVVAE:
-        levels = tuple(replace(level, channels=32) for level in CVVAE[name].levels)
-        config = replace(CVVAE[name], levels=levels)
-    elif name in IVVAE:
-        config = replace(IVVAE[name], width=8)
-    elif name in LINEAGE:
-        config = LINEAGE[name]
-    else:
+    if name not in CONFIGS:
         return make_vae(name)
     torch.manual_seed(0)
-    vae = odvae.build(config).double().eval()
+    vae = odvae.build(CONFIGS[name]).double().eval()
     with torch.no_grad():
         for weight in vae.parameters():
             weight += 0.1 * torch.randn_like(weight)
