@@ -12,6 +12,7 @@ from torch import Tensor
 from .config import NetworkConfig, from_dict
 from .families import (
     cvvae_config,
+    hunyuan15_config,
     hunyuan_config,
     ivvae_config,
     odvae_config,
@@ -21,6 +22,7 @@ from .families import (
 )
 from .families.cvvae import Cvvae
 from .families.hunyuan import Hunyuan
+from .families.hunyuan15 import Hunyuan15
 from .families.ivvae import Ivvae
 from .families.odvae import Odvae
 from .families.opsvae import Opsvae
@@ -28,9 +30,11 @@ from .families.wan import Wan
 from .families.wfvae import Wfvae
 from .formats import (
     cvvae_from_published,
+    hunyuan15_from_published,
     hunyuan_from_published,
     infer_cvvae,
     infer_hunyuan,
+    infer_hunyuan15,
     infer_ivvae,
     infer_odvae,
     infer_opsvae,
@@ -39,6 +43,8 @@ from .formats import (
     is_cvvae,
     is_cvvae_config,
     is_hunyuan,
+    is_hunyuan15,
+    is_hunyuan15_config,
     is_hunyuan_config,
     is_ivvae,
     is_ivvae_config,
@@ -139,6 +145,15 @@ FAMILIES = {
         hunyuan_from_published,
         is_hunyuan,
         infer_hunyuan,
+    ),
+    "hunyuan15": Family(
+        Hunyuan15,
+        hunyuan15_config.Hunyuan15Config,
+        hunyuan15_config.PRESETS,
+        is_hunyuan15_config,
+        hunyuan15_from_published,
+        is_hunyuan15,
+        infer_hunyuan15,
     ),
 }
 """The one table of families."""

@@ -21,7 +21,12 @@ from odvae_core import VideoVAE
 
 HERE = Path(__file__).parent
 SHARED = HERE.parent.parent / "shared"
-FOLDERS = (SHARED / "golden", SHARED / "golden_baselines", HERE / "data" / "golden")
+FOLDERS = (
+    SHARED / "golden",
+    SHARED / "golden_diffusion",
+    SHARED / "golden_baselines",
+    HERE / "data" / "golden",
+)
 
 
 def find_cases(prefix: str) -> list[str]:

@@ -21,6 +21,7 @@ from .shared_options import (
 )
 
 MODES = ("tail", "average", "center", "random", "branches")
+PREVIEW_FRAMES = 33
 VIDEO_HELP = "the video file to write: .mp4, .mkv or .mov"
 
 
@@ -215,6 +216,16 @@ def add_result_options(parser: ArgumentParser) -> None:
     add("--merge", nargs="+", type=Path, metavar="FILE", help=merge)
 
 
+def add_preview_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("input", type=Path, metavar="clips", help="a folder, or a manifest: .csv or .jsonl")
+    add("output", type=Path, help="the file to write: NAME.preview.json beside a model NAME")
+    add_overwrite_option(parser)
+    add_frame_options(parser.add_argument_group("clips"))
+    parser.set_defaults(max_frames=PREVIEW_FRAMES)
+    add_model_options(parser)
+
+
 def add_export_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("checkpoint", help="a file or a folder, also of a 2D VAE, or `default`")
@@ -246,5 +257,6 @@ COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "inflate": ("make a video VAE from a 2D VAE", add_inflate_options),
     "export": ("write a VAE as its authors' code reads it", add_export_options),
     "evaluate": ("compare checkpoints and baselines on clips", add_evaluate_options),
+    "fit-preview": ("fit the colours of previews to a VAE's latents", add_preview_options),
     "bench": ("measure speed and memory of the schedules", add_bench_options),
 }

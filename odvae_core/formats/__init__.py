@@ -9,6 +9,12 @@ from .cvvae import (
 )
 from .diffusers_vae import diffusers_from_sd, to_diffusers
 from .hunyuan import hunyuan_from_published, infer_hunyuan, is_hunyuan, is_hunyuan_config
+from .hunyuan15 import (
+    hunyuan15_from_published,
+    infer_hunyuan15,
+    is_hunyuan15,
+    is_hunyuan15_config,
+)
 from .ivvae import (
     infer_ivvae,
     is_ivvae,
@@ -47,9 +53,11 @@ __all__ = [
     "cvvae_to_published",
     "diffusers_from_sd",
     "find_sd_scale",
+    "hunyuan15_from_published",
     "hunyuan_from_published",
     "infer_cvvae",
     "infer_hunyuan",
+    "infer_hunyuan15",
     "infer_ivvae",
     "infer_odvae",
     "infer_opsvae",
@@ -59,6 +67,8 @@ __all__ = [
     "is_cvvae",
     "is_cvvae_config",
     "is_hunyuan",
+    "is_hunyuan15",
+    "is_hunyuan15_config",
     "is_hunyuan_config",
     "is_ivvae",
     "is_ivvae_config",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..families.odvae_config import Level, OdvaeConfig
 from .hunyuan import is_hunyuan
+from .hunyuan15 import is_hunyuan15
 from .sections import size_of
 
 NOMINAL_RESOLUTION = OdvaeConfig.resolution
@@ -22,7 +23,7 @@ def is_odvae(tensors: Mapping[str, Tensor]) -> bool:
 
     HunyuanVideo's are such names too, but for those of its attention.
     """
-    if is_hunyuan(tensors):
+    if is_hunyuan(tensors) or is_hunyuan15(tensors):
         return False
     block = r"((down|up)\.\d+\.block\.\d+|mid\.block_\d+)"
     pattern = re.compile(rf"(en|de)coder\.{block}\.conv[12]\.conv\.weight")

@@ -31,10 +31,6 @@ SIGNATURES = {
         r"|\.timestep_scale_multiplier:",
     ),
     "Qwen-Image 2.1": (r"\.norm1\.gamma:", r"^encoder\.conv_in\.weight:4"),
-    "HunyuanVideo 1.5 (also HunyuanImage's refiner)": (
-        r"\.norm1\.gamma:4",
-        r"\.conv1\.conv\.weight:5",
-    ),
     "HunyuanImage 2.1": (
         r"^encoder\.down_blocks\.\d+\.conv1\.weight:4|^decoder\.conv_in\.weight:4:\d+x64x",
     ),

@@ -8,7 +8,14 @@ import torch
 from safetensors.torch import save_file
 
 import odvae_core as odvae
-from odvae_core.formats import is_hunyuan, is_sd_vae, is_wan, name_unsupported, to_native
+from odvae_core.formats import (
+    is_hunyuan,
+    is_hunyuan15,
+    is_sd_vae,
+    is_wan,
+    name_unsupported,
+    to_native,
+)
 from odvae_core.formats.unsupported import SIGNATURES
 from tests.golden import find_cases, read_case
 from tests.list_vae_keys import list_all
@@ -25,9 +32,9 @@ DIFFUSERS = {
     "AutoencoderKLCosmos": "Cosmos",
     "AutoencoderKLFlux2": "Flux.2",
     "AutoencoderKLHunyuanImage": "HunyuanImage 2.1",
-    "AutoencoderKLHunyuanImageRefiner": "HunyuanVideo 1.5 (also HunyuanImage's refiner)",
+    "AutoencoderKLHunyuanImageRefiner": None,
     "AutoencoderKLHunyuanVideo": None,
-    "AutoencoderKLHunyuanVideo15": "HunyuanVideo 1.5 (also HunyuanImage's refiner)",
+    "AutoencoderKLHunyuanVideo15": None,
     "AutoencoderKLKVAE": "Kandinsky KVAE",
     "AutoencoderKLKVAEAudio": "Kandinsky audio (KVAE)",
     "AutoencoderKLKVAEVideo": "Kandinsky KVAE",
@@ -61,7 +68,9 @@ DIFFUSERS = {
 
 LOADED = {
     "AutoencoderKL": is_sd_vae,
+    "AutoencoderKLHunyuanImageRefiner": is_hunyuan15,
     "AutoencoderKLHunyuanVideo": is_hunyuan,
+    "AutoencoderKLHunyuanVideo15": is_hunyuan15,
     "AutoencoderKLQwenImage": is_wan,
     "AutoencoderKLWan": is_wan,
     "AutoencoderKLWan (2.2)": is_wan,
@@ -71,9 +80,6 @@ LOADED = {
 SINGLE_FILES = {
     "TATS VQGAN": [{"codebook.embeddings": 2, "encoder.conv_first.conv.weight": 5}],
     "WF-VAE 2": [{"encoder.down_blocks.0.in_flow_conv.weight": 4}],
-    "HunyuanVideo 1.5 (also HunyuanImage's refiner)": [
-        {"decoder.mid.block_1.norm1.gamma": 4, "decoder.mid.block_1.conv1.conv.weight": 5},
-    ],
     "LTX-Video": [
         {"per_channel_statistics.mean-of-means": 1, "decoder.conv_in.conv.weight": 5},
         {"decoder.up_blocks.0.res_blocks.0.conv1.conv.weight": 5},
