@@ -82,6 +82,11 @@ def detect_network(
 def detect_by_metadata(contents: Contents) -> Detection:
     """The network that the metadata of one of our own files describe."""
     fields, family = read_metadata(contents.metadata)
+    if family not in FAMILIES:
+        raise ValueError(
+            f"it is of the family {family[:40]}, which is none of {', '.join(FAMILIES)}: a "
+            "diffusion model is loaded with odvae_core.diffusion.load, a newer VAE by a newer odvae"
+        )
     return detect_by_fields(fields, family, "configuration in its metadata", contents.tensors)
 
 
