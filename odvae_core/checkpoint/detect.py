@@ -84,8 +84,8 @@ def detect_by_metadata(contents: Contents) -> Detection:
     fields, family = read_metadata(contents.metadata)
     if family not in FAMILIES:
         raise ValueError(
-            f"it is of the family {family[:40]}, which is none of {', '.join(FAMILIES)}: a "
-            "diffusion model is loaded with odvae_core.diffusion.load, a newer VAE by a newer odvae"
+            f"got family {family[:40]!r}; the families are {', '.join(FAMILIES)}: load a diffusion "
+            "model with odvae_core.diffusion.load, and update odvae for a newer VAE"
         )
     return detect_by_fields(fields, family, "configuration in its metadata", contents.tensors)
 

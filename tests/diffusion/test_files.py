@@ -294,7 +294,7 @@ def test_a_diffusion_model_is_no_vae(tmp_path):
     import odvae_core
 
     diffusion.save(diffusion.build(LATTE), tmp_path / "latte.safetensors")
-    with pytest.raises(CheckpointError, match=r"family latte.*odvae_core\.diffusion\.load"):
+    with pytest.raises(CheckpointError, match=r"family 'latte'.*odvae_core\.diffusion\.load"):
         odvae_core.load(tmp_path / "latte.safetensors")
 
 
