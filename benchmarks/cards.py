@@ -3,7 +3,8 @@
     python -m benchmarks.cards [--preset odvae-v1.2 ...] [--frames 121] [--size 1280x720]
 
 For each preset and card: the plan that `auto` takes to decode in bfloat16, its bytes on the device
-(weights included) and on the host, and its convolutions relative to the whole clip's.
+and on the host beyond the weights, and its convolutions relative to the whole clip's, counted on
+the first frames. A sweep of whole pictures convolves exactly what the whole clip does.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ USABLE = 0.9
 
 HOST = 64
 """GB of free host memory."""
+
+COUNTED = 5
+"""Latent frames whose convolutions are counted."""
+
+PRESETS = ("odvae-v1.2", "cvvae", "ivvae-z4", "wan-2.1", "wan-2.2", "hunyuan-1.0")
 
 
 class Work(TorchDispatchMode):
@@ -72,7 +78,7 @@ def plan_card(vae: odvae.VideoVAE, shape: tuple[int, ...], gigabytes: int) -> Pl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", nargs="+", default=["odvae-v1.2", "cvvae", "ivvae-z4"])
+    parser.add_argument("--preset", nargs="+", default=PRESETS)
     parser.add_argument("--frames", type=int, default=121)
     parser.add_argument("--size", default="1280x720")
     options = parser.parse_args()
@@ -84,13 +90,14 @@ def main() -> None:
         coder, side = vae.decoder_pass(), vae.spatial_compression
         latents = 1 + (options.frames - 1) // vae.temporal_compression
         shape = (1, vae.latent_channels, latents, height // side, width // side)
-        whole = count_multiplications(coder, shape, odvae.Whole(), None)
+        counted = (*shape[:2], min(COUNTED, latents), *shape[3:])
+        whole = count_multiplications(coder, counted, odvae.Sweep(5), None)
         for card in CARDS:
             plan = plan_card(vae, shape, card)
             if plan is None:
                 print(f"| {preset} | {card} GB | none fits | | | |", flush=True)
                 continue
-            work = count_multiplications(coder, shape, plan.schedule, plan.tiles) / whole
+            work = count_multiplications(coder, counted, plan.schedule, plan.tiles) / whole
             print(
                 f"| {preset} | {card} GB | {plan.describe()} | {plan.need.device / 1e9:.1f} GB | "
                 f"{plan.need.host / 1e9:.1f} GB | {work:.2f} |",

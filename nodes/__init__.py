@@ -7,11 +7,15 @@ from comfy_api.latest import ComfyExtension, io
 from .compare import CompareVideos
 from .decode import TemporalTiledDecode
 from .decode_file import DecodeToVideoFile
+from .diffusion_load import LoadDiffusionModel
 from .encode import TemporalTiledEncode
 from .encode_file import EncodeVideoFile
 from .inflate import TailInflate
 from .latent import EmptyLatent, FramesToLatentVideo, LatentVideoToFrames
 from .load import LoadOdvae
+from .mt5 import LoadMT5
+from .sampling import LatteClass, LeadingSigmas, PndmSampler
+from .text import TextEncode
 from .vhs import register_load_format
 
 WEB_DIRECTORY = "./web"
@@ -27,6 +31,12 @@ NODES = [
     EmptyLatent,
     FramesToLatentVideo,
     LatentVideoToFrames,
+    LoadDiffusionModel,
+    TextEncode,
+    LoadMT5,
+    LatteClass,
+    PndmSampler,
+    LeadingSigmas,
 ]
 
 

@@ -24,6 +24,7 @@ from ..odvae_core.video import VideoWriter
 from ..odvae_core.video.source import Source
 from .convert import CLIP_SIZE_KEY, read_clip_size, to_clips
 from .execution import Report, count_steps, describe_pass, run_first_plan_that_fits
+from .latent_space import warn_of_other_space
 from .memory import plan_pass
 from .prefix import check_prefix, fill_prefix, make_output_path
 from .progress import Progress, report_on_node
@@ -94,6 +95,7 @@ class DecodeToVideoFile(ScheduledNode):
         network.check_latent(clips)
         check_single(clips)
         size = read_clip_size(latent, clips, network)
+        warn_of_other_space(cls.hidden.unique_id, cls.hidden.prompt, network)
         path = make_output_path(prefix, ".mp4", base, (size.width, size.height))
         output = make_video_output(path, size, latent.get(CLIP_SIZE_KEY, {}), fps, quality, video)
         output.metadata = read_graph(cls.hidden.prompt, cls.hidden.extra_pnginfo)

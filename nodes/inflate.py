@@ -23,7 +23,7 @@ from .progress import CancelCheck, report_on_node
 from .schema import advanced, make_schema
 from .vae import OdvaeVAE
 
-EXCLUDED = ("odvae-stream", "odvae-tiny", "sd-vae", "ivvae-2d")
+EXCLUDED = ("odvae-stream", "odvae-tiny", "odvae-small", "sd-vae", "ivvae-2d")
 """Presets that are not listed again, differ only in size, or are not video VAEs."""
 
 PRESETS = [

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import folder_paths
 
+from ..odvae_core.checkpoint.location import PACKAGE
+
 DEFAULT = "default"
+EMBEDDED_DIFFUSION_MODEL = "latte-demo.safetensors"
+"""In odvae_core/weights: a small Latte on the latents of the embedded VAE."""
+
 SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 
 
@@ -21,6 +27,22 @@ def list_2d_vaes() -> list[str]:
     return [f"{folder}/{name}" for folder in ("vae", "checkpoints") for name in _list(folder)]
 
 
+def list_text_encoders() -> list[str]:
+    """The files of models/text_encoders and models/clip."""
+    return _list("text_encoders")
+
+
+def list_diffusion_models() -> list[str]:
+    """The embedded model, where the package has it, and the files of models/diffusion_models."""
+    embedded = [DEFAULT] if find_embedded_diffusion_model().is_file() else []
+    return [*embedded, *_list("diffusion_models")]
+
+
+def find_embedded_diffusion_model() -> Path:
+    """The path of the embedded diffusion model, which a package may lack."""
+    return Path(str(resources.files(PACKAGE) / "weights" / EMBEDDED_DIFFUSION_MODEL))
+
+
 def find_vae(name: str) -> Path:
     """The path of this file. Raises `ValueError` unless `list_vaes` contains it."""
     return _find("vae", name, list_vaes(), name)
@@ -32,6 +54,18 @@ def find_2d_vae(name: str) -> Path:
     return _find(folder, rest, list_2d_vaes(), name)
 
 
+def find_text_encoder(name: str) -> Path:
+    """The path of this file. Raises `ValueError` unless `list_text_encoders` contains it."""
+    return _find("text_encoders", name, list_text_encoders(), name)
+
+
+def find_diffusion_model(name: str) -> Path:
+    """The path of this file. Raises `ValueError` unless `list_diffusion_models` contains it."""
+    if name == DEFAULT and DEFAULT in list_diffusion_models():
+        return find_embedded_diffusion_model()
+    return _find("diffusion_models", name, list_diffusion_models(), name)
+
+
 def _list(folder: str) -> list[str]:
     return [name for name in folder_paths.get_filename_list(folder) if name.endswith(SUFFIXES)]
 
@@ -41,6 +75,6 @@ def _find(folder: str, name: str, listed: list[str], given: str) -> Path:
     if given not in listed:
         raise ValueError(
             f"got the file {given!r}, which ComfyUI doesn't list: choose one of its {len(listed)} "
-            "files, or put the file into models/vae and refresh the page (R)"
+            f"files, or put the file into models/{folder} and refresh the page (R)"
         )
     return Path(folder_paths.get_full_path_or_raise(folder, name))

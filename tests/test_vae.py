@@ -80,8 +80,9 @@ def test_every_video_preset_compresses_4_by_8_by_8(preset):
     with torch.device("meta"):
         vae = odvae.build(replace(PRESETS[preset], width=32))
     assert (vae.temporal_compression, vae.spatial_compression) == (4, 8)
-    scale = 1.0 if preset == "odvae-tiny" else 0.18215
-    assert (vae.latent_channels, vae.latent_scale, vae.latent_shift) == (4, scale, 0)
+    channels = 16 if preset == "odvae-small" else 4
+    scale = 1.0 if preset in ("odvae-tiny", "odvae-small") else 0.18215
+    assert (vae.latent_channels, vae.latent_scale, vae.latent_shift) == (channels, scale, 0)
 
 
 def test_the_2d_vae_takes_any_number_of_frames_one_by_one():

@@ -27,7 +27,7 @@ def add_schedule_options(group: _ArgumentGroup) -> None:
     add = group.add_argument
     add("--schedule", choices=STRATEGIES, default="auto", help=SCHEDULE_HELP)
     add("--frames", type=positive, metavar="N", help="frames of a window, slab or chunk: 1 + 4k")
-    add("--tile", type=positive, metavar="PIXELS", help="use square tiles of this side")
+    add("--tile", type=positive, metavar="PIXELS", help="use blended square tiles of this side")
     add(
         "--overlap",
         type=non_negative,

@@ -8,6 +8,12 @@ from ..config import check_fields
 from ..constants import LATENT_SCALE
 from ..scaling import Factors, check_factors
 
+WORK_VALUES = 4
+"""Values that a call holds for each latent pixel and channel of the width, as an estimate.
+
+A token, of four latent pixels, has two hidden layers of four times the width, and as much again.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionConfig:

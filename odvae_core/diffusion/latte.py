@@ -135,7 +135,8 @@ class Latte(nn.Module):
         `ValueError` on sizes and labels that the network doesn't take.
         """
         self.check_input(x, timestep, y)
-        tokens = self.x_embedder(x.transpose(1, 2)) + self.pos_embed
+        tokens = self.x_embedder(x.transpose(1, 2))
+        tokens = tokens + self.pos_embed.to(tokens)
         condition = self.t_embedder["mlp"](time_features(timestep).to(x.dtype))
         if y is not None:
             condition = condition + self.y_embedder["embedding_table"](y)
@@ -145,7 +146,7 @@ class Latte(nn.Module):
                 continue
             across = tokens.transpose(1, 2)
             if number == 1:
-                across = across + self.temp_embed
+                across = across + self.temp_embed.to(across)
             tokens = block(across, condition).transpose(1, 2)
         patches = self.final_layer(tokens, condition)
         rows = self.config.side // self.config.patch_size

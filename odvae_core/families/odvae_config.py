@@ -219,6 +219,14 @@ TINY = replace(
     norm_groups=4,
     latent_scale=1.0,
 )
+SMALL_LEVELS = (
+    Level(1, "2d", "frame", "", "2d", "", ""),
+    Level(2, "2d", "joint", "", "3d", "space", ""),
+    Level(4, "half", "joint", "", "half", "joint-nearest", ""),
+    Level(7, "half", "", "", "half", "joint-nearest", ""),
+)
+HALF = replace(TINY, encoder_middle="half", decoder_middle="half")
+SMALL = replace(HALF, levels=SMALL_LEVELS, z_channels=16, embed_dim=16)
 
 PRESETS = {
     "odvae-v1.0": V1_0,
@@ -229,11 +237,12 @@ PRESETS = {
     "odvae-variant-3": VARIANT_3,
     "odvae-stream": STREAM,
     "odvae-tiny": TINY,
+    "odvae-small": SMALL,
     "sd-vae": SD_VAE,
 }
 """Variant 4 of the paper is v1.2.
 
 `odvae-stream` is variant 4 with per-frame norms and the 2D VAE's nearest upsampling, for new
 trainings: it streams exactly and inflates exactly. `odvae-tiny` is its small version, the embedded
-default, whose latents are normalised when it is exported.
+default, normalised when it is exported; `odvae-small` has 16 latent channels at about its cost.
 """

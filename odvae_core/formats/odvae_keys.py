@@ -24,7 +24,8 @@ def is_odvae(tensors: Mapping[str, Tensor]) -> bool:
     """
     if is_hunyuan(tensors):
         return False
-    pattern = re.compile(r"(en|de)coder\.(down|up|mid)\.[\w.]+\.conv[12]\.conv\.weight")
+    block = r"((down|up)\.\d+\.block\.\d+|mid\.block_\d+)"
+    pattern = re.compile(rf"(en|de)coder\.{block}\.conv[12]\.conv\.weight")
     return any(pattern.fullmatch(key) and tensor.ndim == 5 for key, tensor in tensors.items())
 
 

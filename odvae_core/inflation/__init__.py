@@ -70,9 +70,10 @@ def inflate(
     names, or within a whole SD checkpoint; width, multipliers, blocks, latent channels, scale and
     shift are read from it, the rest from `preset`, and the modes are "tail", "average", "center"
     (see the functions of these names) and "random" (fresh weights and the preset's scale, the
-    paper's control). Into an IV-VAE it holds a 2D VAE of the preset 'ivvae-2d' of half the latent
-    channels, and the mode is "branches". Raises `ValueError` on an unknown mode, one that can't
-    make the preset, and a source that doesn't fit: for a file, a `CheckpointError`.
+    paper's control). Into an IV-VAE it holds a 2D VAE of the preset 'ivvae-2d' with half the latent
+    channels, or all where the preset has no half start, and the mode is "branches". Raises
+    `ValueError` on an unknown mode, one that can't make the preset, and a source that doesn't fit:
+    for a file, a `CheckpointError`.
     """
     if mode not in MODES:
         raise ValueError(f"got mode {mode!r}; the modes are {', '.join(MODES)}")

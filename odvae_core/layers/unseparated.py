@@ -27,6 +27,7 @@ class SeparatedCausalConv3d(nn.Module):
         self.conv_2d = FrameConv2d(in_channels, out_channels // 2, kernel)
         self.conv_3d = ClipConv3d(in_channels, out_channels // 2, kernel)
         self.growth = max(1.0, out_channels / in_channels)
+        self.reach = self.conv_2d.reach
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return torch.cat([self.conv_2d(x), self.conv_3d(x, state)], dim=1)

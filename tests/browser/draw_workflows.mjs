@@ -20,6 +20,7 @@ const SHOWN = { // width and height of nodes that show something once they ran
   SaveVideo: [440, 440],
   PreviewAny: [420, 240],
   ODVAECompareVideos: [440, 460],
+  ODVAETextEncode: [420, 420],
   ODVAETailInflate: [420, 440],
   ODVAETemporalTiledEncode: [NARROW, 260],
   ODVAETemporalTiledDecode: [NARROW, 220],

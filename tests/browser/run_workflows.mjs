@@ -1,13 +1,14 @@
 // node run_workflows.mjs URL WORKFLOWS SHOTS WIDGETS
 //
 // Open every graph of the folder WORKFLOWS in the page of the ComfyUI at URL, set the widgets that the
-// JSON object WIDGETS names, run it, and keep a picture in SHOTS. Then drop a video that our nodes wrote
-// on the empty canvas. Prints one JSON object: what became of each.
+// JSON object WIDGETS names for it, run it, and keep a picture in SHOTS. Then drop a video that our nodes
+// wrote on the empty canvas. Prints one JSON object: what became of each.
 import fs from 'node:fs'
 import path from 'node:path'
 import * as comfy from './page.mjs'
 
 const [url, folder, shots, widgets] = process.argv.slice(2)
+const values = JSON.parse(widgets)
 const WRITER = 'ODVAEDecodeToVideoFile'
 
 // Last first, so that the latents are written before they are read.
@@ -21,7 +22,7 @@ async function runWorkflow(name) {
   await comfy.openGraph(page, graph)
   const drawn = await comfy.describeGraph(page)
   const prompt = await comfy.readPrompt(page)
-  await comfy.setWidgets(page, JSON.parse(widgets))
+  await comfy.setWidgets(page, values[path.parse(name).name])
   const run = await comfy.runGraph(page)
   await page.waitForTimeout(1000)
   await comfy.takePicture(page, path.join(shots, `${path.parse(name).name}.png`))

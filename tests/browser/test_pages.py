@@ -11,7 +11,12 @@ import pytest
 
 from tests.browser.scripts import find_obstacle, run_script
 from tests.comfyui.server import Server, find_comfyui
-from tests.comfyui.workflow_files import SMALL, WORKFLOWS, list_workflows, write_workflow_files
+from tests.comfyui.workflow_files import (
+    WORKFLOWS,
+    list_workflows,
+    small_values,
+    write_workflow_files,
+)
 
 pytestmark = pytest.mark.comfyui
 
@@ -29,7 +34,8 @@ def seen(tmp_path_factory):
     try:
         server.start()
         address = f"http://127.0.0.1:{server.port}"
-        printed = run_script("run_workflows.mjs", address, WORKFLOWS, shots, json.dumps(SMALL))
+        values = json.dumps({name: small_values(name) for name in list_workflows()})
+        printed = run_script("run_workflows.mjs", address, WORKFLOWS, shots, values)
     finally:
         server.stop()
     return json.loads(printed) | {"shots": shots}

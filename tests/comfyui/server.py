@@ -24,7 +24,15 @@ from tests.comfyui.events import Listener
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST_PACK = Path(__file__).parent / "pack"
-FOLDERS = ("models/vae", "models/checkpoints", "custom_nodes", "input", "output", "temp")
+FOLDERS = (
+    "models/vae",
+    "models/checkpoints",
+    "models/diffusion_models",
+    "custom_nodes",
+    "input",
+    "output",
+    "temp",
+)
 START_SECONDS = 300
 RUN_SECONDS = 300
 

@@ -19,8 +19,12 @@ from tests.comfyui.workflow_files import (
     CHECKPOINTS,
     CVVAE,
     FRAMES,
+    HEIGHT,
     SAMPLE,
     VAE,
+    VAE_V11,
+    VAE_V12,
+    WIDTH,
     WORKFLOWS,
     list_workflows,
     read_prompt,
@@ -155,6 +159,51 @@ def test_video_to_video_samples_the_clip_s_own_latent_frames(workflow_server):
     assert (sampled - latent[0].movedim(1, 0)).abs().mean() > 0.01
     expected = to_image(inflated.decode(sampled.movedim(0, 1)[None]))
     torch.testing.assert_close(played.take(*DECODED), expected, **CLOSE)
+    assert count_frames(played.file("SaveVideo")) == FRAMES
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    ("name", "sampler", "vae", "frames"),
+    [
+        ("text_to_video_v1_1", "SamplerCustom", VAE_V11, 65),
+        ("text_to_video_v1_2_480p", "KSampler", VAE_V12, 29),
+        ("text_to_video_v1_2_720p", "KSampler", VAE_V12, 93),
+    ],
+)
+def test_text_to_video_samples_and_decodes_the_frames_of_the_model(
+    workflow_server, name, sampler, vae, frames
+):
+    played = Played(workflow_server, name).play((sampler, 0), DECODED)
+    sampled = played.take(sampler)
+    assert sampled.shape == (1, 4, 1 + (frames - 1) // 4, HEIGHT // 8, WIDTH // 8)
+    assert sampled.isfinite().all()
+    assert sampled.std() > 0.1
+    expected = odvae_core.load(workflow_server.base / vae).decode(sampled)
+    torch.testing.assert_close(played.take(*DECODED), to_image(expected), **CLOSE)
+    assert count_frames(played.file("SaveVideo")) == frames
+
+
+@torch.inference_mode()
+def test_class_to_video_decodes_latte_s_clip(workflow_server, default):
+    played = Played(workflow_server, "class_to_video_with_latte").play(("KSampler", 0), DECODED)
+    sampled = played.take("KSampler")
+    assert sampled.shape == (1, 4, 5, 8, 8)
+    torch.testing.assert_close(played.take(*DECODED), to_image(default.decode(sampled)), **CLOSE)
+    assert count_frames(played.file("SaveVideo")) == 17
+
+
+@torch.inference_mode()
+def test_video_to_video_samples_the_clip_s_own_latent(workflow_server):
+    played = Played(workflow_server, "video_to_video_v1_2")
+    played.play(("ImageScale", 0), ENCODED, ("KSampler", 0), DECODED)
+    vae = odvae_core.load(workflow_server.base / VAE_V12)
+    latent = vae.encode(to_video(played.take("ImageScale"))).mode()
+    torch.testing.assert_close(played.take(*ENCODED), latent, **CLOSE)
+    sampled = played.take("KSampler")
+    assert sampled.shape == latent.shape
+    assert (sampled - latent).abs().mean() > 0.01
+    torch.testing.assert_close(played.take(*DECODED), to_image(vae.decode(sampled)), **CLOSE)
     assert count_frames(played.file("SaveVideo")) == FRAMES
 
 

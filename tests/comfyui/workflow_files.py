@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import odvae_core
+from odvae_core import diffusion
+from odvae_core.diffusion import LatteConfig, LatteT2VConfig, OpenSoraT2VConfig
 from odvae_core.video import VideoWriter, read_video
+from tests.checkpoints import build_small
 from tests.comfyui.conftest import CV, make_network
-from tests.comfyui.server import ROOT, Server
+from tests.comfyui.server import ROOT, Server, find_python
 
 SMALL_MODELS = Path(__file__).parent / "small_models"
 SAMPLE = "input/sample.mp4"
@@ -22,10 +27,31 @@ CHECKPOINTS = (
     "models/checkpoints/svd.safetensors",
     "models/checkpoints/v1-5-pruned-emaonly-fp16.safetensors",
 )
+T5 = "models/text_encoders/t5xxl_fp16.safetensors"
+MT5 = "models/text_encoders/mt5-xxl.bin"
+VAE_V11, VAE_V12 = "models/vae/osp-v1.1-vae.safetensors", "models/vae/osp-v1.2-vae.ckpt"
+SIZE = {"layers": 2, "heads": 2, "head_dim": 12, "caption_channels": 32}
+DIFFUSION_MODELS = {
+    "osp-v1.1-65x512x512": LatteT2VConfig(**SIZE),
+    "osp-v1.2-29x480p": OpenSoraT2VConfig(**SIZE, latent_frames=8),
+    "osp-v1.2-93x720p": OpenSoraT2VConfig(**SIZE, sample_size=(90, 160), scales=(1.0, 1.5, 2.0)),
+    "latte": LatteConfig(layers=2, heads=2, head_dim=12, latent_frames=5, side=8, classes=4),
+}
+"""Narrow networks by the name of their file in models/diffusion_models."""
+
 WORKFLOWS = ROOT / "workflows"
 FRAMES, HEIGHT, WIDTH = 13, 48, 64
 SMALL = {"width": WIDTH, "height": HEIGHT, "video_frames": 3, "steps": 2}
-"""Input values that the tests replace in the workflows; all others are unchanged."""
+"""Input values that the tests replace in all workflows; all others are unchanged."""
+
+SMALL_OF = {
+    "text_to_video_v1_1": {"preset": "auto", "steps": 4},
+    "text_to_video_v1_2_480p": {"preset": "auto"},
+    "text_to_video_v1_2_720p": {"preset": "auto"},
+    "video_to_video_v1_2": {"preset": "auto"},
+    "class_to_video_with_latte": {"model": "latte.safetensors", "height": 64},
+}
+"""More values of single workflows: the narrow networks are of no preset."""
 
 
 def write_workflow_files(server: Server) -> None:
@@ -41,6 +67,27 @@ def write_workflow_files(server: Server) -> None:
     inside["model.diffusion_model.out.2.bias"] = torch.zeros(4)
     for checkpoint in CHECKPOINTS:
         save_file(inside, server.base / checkpoint)
+    write_diffusion_files(server)
+
+
+def write_diffusion_files(server: Server) -> None:
+    """Write narrow diffusion models with their VAEs, and an mT5 with its tokenizer."""
+    odvae_core.save(build_small("odvae-v1.1"), server.base / VAE_V11)
+    weights = build_small("odvae-v1.2").state_dict()
+    averaged = {f"module.{key}": weight for key, weight in weights.items()}
+    torch.save({"ema_state_dict": averaged}, server.base / VAE_V12)
+    for name, config in DIFFUSION_MODELS.items():
+        torch.manual_seed(0)
+        target = server.base / f"models/diffusion_models/{name}.safetensors"
+        diffusion.save(diffusion.build(config), target)
+    (server.base / MT5).parent.mkdir(exist_ok=True)
+    made = server.base / "mt5"
+    made.mkdir()
+    command = [find_python(server.comfyui), Path(__file__).with_name("make_mt5.py"), made]
+    subprocess.run(command, check=True, capture_output=True)
+    torch.save(load_file(made / "mt5.safetensors"), server.base / MT5)
+    save_file({"shared.weight": torch.zeros(1)}, server.base / T5)  # never read
+    shutil.copy(made / "spiece.model", (server.base / MT5).parent)
 
 
 def list_workflows() -> list[str]:
@@ -48,9 +95,21 @@ def list_workflows() -> list[str]:
     return sorted((path.stem for path in WORKFLOWS.glob("*.json")), reverse=True)
 
 
+def small_values(name: str) -> dict[str, object]:
+    """The input values that the tests replace in a workflow."""
+    return SMALL | SMALL_OF.get(name, {})
+
+
 def read_prompt(name: str) -> dict[str, dict]:
-    """A workflow in API form, with the values of `SMALL`."""
-    prompt = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text())
+    """A workflow in API form, with small values."""
+    prompt, values = (
+        json.loads((WORKFLOWS / "api" / f"{name}.json").read_text()),
+        small_values(name),
+    )
     for node in prompt.values():
-        node["inputs"] |= {key: SMALL[key] for key in SMALL if key in node["inputs"]}
+        node["inputs"] |= {
+            key: values[key]
+            for key in values
+            if key in node["inputs"] and not isinstance(node["inputs"][key], list)
+        }
     return prompt

@@ -245,9 +245,10 @@ def test_the_locks_are_complete_on_every_supported_system(system, python, name):
     assert missing == []
 
 
-def test_the_requirements_for_comfyui_name_nothing_that_comfyui_has():
+def test_the_requirements_for_comfyui_are_what_cleaning_prompts_needs_and_nothing_else():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    assert [line for line in lines if line and not line.startswith("#")] == []
+    named = [line for line in lines if line and not line.startswith("#")]
+    assert named == PROJECT["optional-dependencies"]["captions"]
 
 
 def test_the_wheel_holds_the_core_with_its_weights_and_nothing_else(tmp_path):

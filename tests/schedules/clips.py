@@ -9,7 +9,7 @@ from odvae_core.families.odvae_config import PRESETS
 from odvae_core.layers.fast import plain_path
 
 VIDEO_PRESETS = [name for name in PRESETS if name not in ("sd-vae", "odvae-v1.0")]
-STREAMING = ("odvae-stream", "odvae-tiny")
+STREAMING = ("odvae-stream", "odvae-tiny", "odvae-small")
 
 
 def make_vae(preset, width=32, dtype=torch.float64, **changes):

@@ -17,6 +17,7 @@ from train.config import EvaluationConfig, ModelConfig, load_config
 from train.config_sections import Shape
 from train.loop import train
 from train.networks import FIRST_LOGVAR, make_vae
+from train.reproduce.ivvae import ROWS
 from train.run_log import read_events
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,11 +100,10 @@ def read_launch_lines(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_launch_lines_of_a_header_are_valid(name):
     lines = read_launch_lines(name)
-    assert lines
-    for line in lines:
-        options = parse_arguments(shlex.split(line.partition("-m train ")[2]))
-        assert options.config == Path("train/configs") / name
-        config = load_config(ROOT / options.config, options.settings)
+    options = [parse_arguments(shlex.split(line.partition("-m train ")[2])) for line in lines]
+    assert Path("train/configs") / name in [each.config for each in options]
+    for each in options:
+        config = load_config(ROOT / each.config, each.settings)
         assert config.data.path in ("CLIPS", "CLIPS_AND_PICTURES")
 
 
@@ -140,6 +140,37 @@ def test_the_stages_of_ivvae_are_those_of_the_paper():
     assert len({shape.size for shape in mixed.shapes}) > 1
     config = load_preset("ivvae.toml")
     assert [config.losses_of(phase).adversarial for phase in config.phases] == [0.0, 0.0, 0.5]
+
+
+def read_rows():
+    """The rows of the ablation, by name: the setting of the header."""
+    header = (CONFIGS / "ivvae-ablation.toml").read_text().split("\n\n")[0]
+    return dict(re.findall(r"^# ([A-E]) +(\{.*?\})", header, re.MULTILINE))
+
+
+def test_the_header_of_the_ablation_has_the_rows_that_reproduce_trains():
+    rows = {
+        name: load_preset("ivvae-ablation.toml", f"model.overrides={switches}").model.overrides
+        for name, switches in read_rows().items()
+    }
+    assert rows == ROWS
+
+
+@pytest.mark.parametrize("row", "ABCDE")
+def test_a_row_of_the_ablation_trains_from_its_2d_vae(clips, tmp_path, row):
+    setting = f"model.overrides={read_rows()['B' if row == 'A' else row]}"
+    config = load_preset("ivvae-2d.toml", setting)
+    overrides = config.model.overrides | IVVAE
+    config = shrink(config, clips, tmp_path / "parent", overrides)
+    train(replace(config, evaluation=PICTURES))
+    parent = tmp_path / "parent" / "ema.safetensors"
+    assert odvae_core.load(parent).latent_channels == (4 if row in "AB" else 2)
+    settings = [f"model.overrides={read_rows()[row]}", f"model.parent={parent}"]
+    config = load_preset("ivvae-ablation.toml", *settings)
+    train(shrink(config, clips, tmp_path / "run", config.model.overrides | IVVAE))
+    assert [step["skipped"] for step in read_steps(tmp_path / "run")] == [0, 0]
+    vae = odvae_core.load(tmp_path / "run" / "ema.safetensors")
+    assert (vae.latent_channels, vae.config.keyframes) == (4, row in "CDE")
 
 
 def test_cvvae_counts_its_batches_as_the_authors_do_on_eight_gpus():

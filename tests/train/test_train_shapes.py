@@ -4,11 +4,13 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+import torch
 
 from tests.media import draw_noise, make_clip
 from tests.train.small_runs import configure
 from train.config import DataConfig, EvaluationConfig, LossConfig, Phase
 from train.config_sections import Shape
+from train.data import load_training_set, make_batches
 from train.loop import train
 from train.run import Run
 from train.run_log import read_events
@@ -97,3 +99,20 @@ def test_a_run_of_several_shapes_stops_and_resumes_with_the_same_steps(tmp_path,
 def read_losses(folder):
     events = read_events(folder / "log.jsonl")
     return [(event["step"], event["l1"]) for event in events if event["event"] == "step"]
+
+
+def test_all_processes_draw_the_same_shape_and_share_its_batch(tmp_path):
+    make_clip(tmp_path / "noise.mp4", draw_noise(18))
+    training_set = load_training_set(
+        DataConfig(path=str(tmp_path), crop="random"), 0, tmp_path / "clips.json"
+    )
+    shapes = (Shape(4, 5, 32), Shape(2, 9, 16), Shape(6, 1, 32))
+    schedule = ShapeSchedule((Phase(until_step=8, shapes=shapes),), 0)
+    whole, *halves = (
+        list(make_batches(training_set, 0, 8, schedule, rank, world))
+        for rank, world in ((0, 1), (0, 2), (1, 2))
+    )
+    assert len({batch.video.shape for batch in whole}) == 3
+    for batch, even, odd in zip(whole, *halves, strict=True):
+        assert torch.equal(even.video, batch.video[::2])
+        assert torch.equal(odd.video, batch.video[1::2])

@@ -57,11 +57,10 @@ def sample_euler_ancestral(predict: Predict, noise: Tensor, steps: int, draw: Dr
 
 def sample_pndm(predict: Predict, noise: Tensor, steps: int) -> Tensor:
     """Latents by PNDM, in 4 steps or more; Open-Sora-Plan v1.1: 150 steps."""
-    first = LINEAR.sigma_at(float(space_leading(steps)[-1]))
-    z = noise * (1 + first**2) ** 0.5
-    return (
-        last(pndm_steps(in_sigma_space(predict), z, steps)) / (1 + LINEAR.sigma_at(0) ** 2) ** 0.5
-    )
+    timesteps = space_leading(steps).flip(0).tolist()
+    z = noise * (1 + LINEAR.sigma_at(timesteps[0]) ** 2) ** 0.5
+    z = last(pndm_steps(in_sigma_space(predict), z, timesteps))
+    return z / (1 + LINEAR.sigma_at(timesteps[-1]) ** 2) ** 0.5
 
 
 def in_sigma_space(predict: Predict, schedule: NoiseSchedule = LINEAR) -> PredictNoise:
@@ -106,21 +105,21 @@ def euler_ancestral_steps(
         yield z
 
 
-def pndm_steps(predict_noise: PredictNoise, z: Tensor, steps: int) -> Iterator[Tensor]:
+def pndm_steps(
+    predict_noise: PredictNoise, z: Tensor, timesteps: Sequence[int]
+) -> Iterator[Tensor]:
     """z after each step: three of Runge-Kutta's method, then Adams-Bashforth's, all of order 4.
 
-    It ends at timestep 0, with the sigma that this has. The published code calls the network once
-    more, for a step of length 0.
+    `timesteps` descend evenly. It ends at the last one, with the sigma that this has. The
+    published code calls the network once more, for a step of length 0.
     """
-    check_steps(steps, RUNGE_KUTTA_STEPS + 1)
-    interval = TRAINED_STEPS // steps
-    sigmas = [LINEAR.sigma_at(float(t)) for t in space_leading(steps).flip(0)]
+    check_steps(len(timesteps), RUNGE_KUTTA_STEPS + 1)
     noises: list[Tensor] = []
-    for number, (sigma, following) in enumerate(pairwise(sigmas)):
+    for number, (timestep, next_timestep) in enumerate(pairwise(timesteps)):
+        sigma, following = LINEAR.sigma_at(timestep), LINEAR.sigma_at(next_timestep)
         noises = [*noises[-3:], predict_noise(z, sigma)]
         if number < RUNGE_KUTTA_STEPS:
-            timestep = (steps - 1 - number) * interval
-            middle = LINEAR.sigma_at(float(timestep - interval // 2))
+            middle = LINEAR.sigma_at(timestep - (timestep - next_timestep) // 2)
             mean = runge_kutta_noise(predict_noise, z, noises[-1], (sigma, middle, following))
         else:
             mean = adams_bashforth_noise(noises)

@@ -22,6 +22,8 @@ from .failures import (
     TestOutOfMemory,
     network_of,
 )
+from .sampling import NODES as SAMPLING_NODES
+from .small_t5 import TestSmallT5
 from .small_vae import MAKERS, SmallVae
 
 STATES = ["plain", "patched", "quantised", "dynamic"]
@@ -67,7 +69,8 @@ class TestLatent(io.ComfyNode):
 
 
 class TestDump(io.ComfyNode):
-    """Writes a tensor to a file in the output folder; other values are returned as text."""
+    """Writes a tensor to a file in the output folder, a CONDITIONING's features too; other values
+    are returned as text."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -82,6 +85,8 @@ class TestDump(io.ComfyNode):
     @classmethod
     def execute(cls, value, name) -> io.NodeOutput:
         tensor = value["samples"] if isinstance(value, dict) else value
+        if isinstance(value, list):  # a CONDITIONING
+            ((tensor, value),) = value
         path = Path(folder_paths.get_output_directory(), f"{name}.safetensors")
         text = ""
         if isinstance(tensor, torch.Tensor):
@@ -237,6 +242,8 @@ class TestPack(ComfyExtension):
             TestVideo,
             TestVhsFormats,
             TestSaveCheckpoint,
+            TestSmallT5,
+            *SAMPLING_NODES,
         ]
 
 

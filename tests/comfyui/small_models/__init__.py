@@ -1,4 +1,4 @@
-"""ComfyUI's loaders of Stable Diffusion, for the tests alone: the same nodes, tiny ones.
+"""ComfyUI's loaders of models, for the tests alone: the same nodes, tiny ones.
 
 The networks are ComfyUI's own classes, narrow and with random weights, so that the workflows run as
 they are on any machine. The VAEs are read from the files that the workflows name, which the tests
@@ -17,6 +17,7 @@ import nodes
 from .networks import (
     SmallImageVae,
     make_image_unet,
+    make_t5,
     make_text_encoder,
     make_video_unet,
     make_vision_encoder,
@@ -49,6 +50,12 @@ class SmallVaeLoader(nodes.VAELoader):
         return (read_vae("vae", vae_name),)
 
 
+class SmallClipLoader(nodes.CLIPLoader):
+    def load_clip(self, clip_name, type="stable_diffusion", device="default"):
+        assert type == "mochi", type
+        return (make_t5(),)
+
+
 class SmallModels(ComfyExtension):
     async def get_node_list(self):
         return []
@@ -57,6 +64,7 @@ class SmallModels(ComfyExtension):
 async def comfy_entrypoint() -> SmallModels:
     # A pack can't bring nodes of ComfyUI's own names, so they are exchanged where it keeps them.
     nodes.NODE_CLASS_MAPPINGS |= {
+        "CLIPLoader": SmallClipLoader,
         "CheckpointLoaderSimple": SmallCheckpointLoader,
         "ImageOnlyCheckpointLoader": SmallImageOnlyCheckpointLoader,
         "VAELoader": SmallVaeLoader,

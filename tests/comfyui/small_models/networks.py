@@ -10,6 +10,7 @@ import comfy.model_patcher
 import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
+import comfy.text_encoders.genmo
 import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.supported_models_base import ClipTarget
@@ -63,6 +64,7 @@ VAE = {
     "dropout": 0.0,
 }
 TEXT = {"hidden_size": CONTEXT, "intermediate_size": 64, "num_hidden_layers": 2}
+T5 = {"d_model": CONTEXT, "d_ff": 48, "d_kv": 8, "num_heads": 4, "num_layers": 2}
 HEADS = {"num_attention_heads": 2}
 
 
@@ -106,6 +108,15 @@ def make_text_encoder() -> comfy.sd.CLIP:
     """CLIP with its own vocabulary and two narrow layers."""
     target = ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
     encoder = comfy.sd.CLIP(target, model_options={"clip_l_model_config": TEXT | HEADS})
+    set_weights(encoder.cond_stage_model)
+    return encoder
+
+
+def make_t5() -> comfy.sd.CLIP:
+    """T5-XXL as for Mochi, with its own vocabulary and two narrow layers."""
+    tokenizer = comfy.text_encoders.genmo.MochiT5Tokenizer
+    target = ClipTarget(tokenizer, comfy.text_encoders.genmo.MochiT5XXL)
+    encoder = comfy.sd.CLIP(target, model_options={"t5xxl_model_config": T5})
     set_weights(encoder.cond_stage_model)
     return encoder
 
