@@ -82,6 +82,11 @@ def detect_network(
 def detect_by_metadata(contents: Contents) -> Detection:
     """The network that the metadata of one of our own files describe."""
     fields, family = read_metadata(contents.metadata)
+    if family not in FAMILIES:
+        raise ValueError(
+            f"got family {family[:40]!r}; the families are {', '.join(FAMILIES)}: load a diffusion "
+            "model with odvae_core.diffusion.load, and update odvae for a newer VAE"
+        )
     return detect_by_fields(fields, family, "configuration in its metadata", contents.tensors)
 
 

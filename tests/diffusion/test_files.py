@@ -290,6 +290,14 @@ def test_a_vae_is_refused_with_the_function_that_loads_it(tmp_path):
         diffusion.load(tmp_path / "vae.safetensors")
 
 
+def test_a_diffusion_model_is_no_vae(tmp_path):
+    import odvae_core
+
+    diffusion.save(diffusion.build(LATTE), tmp_path / "latte.safetensors")
+    with pytest.raises(CheckpointError, match=r"family 'latte'.*odvae_core\.diffusion\.load"):
+        odvae_core.load(tmp_path / "latte.safetensors")
+
+
 def test_unknown_weights_are_refused(tmp_path):
     save_file({"a": torch.zeros(2)}, tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match="no diffusion model of the families"):

@@ -86,6 +86,20 @@ def test_rope_differs_from_the_defective_cache_of_the_authors(monkeypatch):
     assert (run_case(network, case, tensors) - tensors["out"]).abs().max() <= 5e-5
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_a_rotation_in_any_precision_has_the_angle_of_its_position(dtype):
+    """At position 159 an angle in bfloat16 would be off by up to half a radian."""
+    scales = (1.0, 1.5, 2.0)
+    cos, sin = positions.rotary_table((1, 1, 160), 96, scales, torch.device("cpu"))
+    pair = torch.zeros(160, 96, dtype=dtype)
+    pair[:, 64] = 1  # the first pair of the columns
+    turned = positions.rotate(pair, cos, sin).float()
+    angle = torch.arange(160) / 2.0
+    assert turned.shape == (160, 96)
+    assert (turned[:, 64] - angle.cos()).abs().max() < 4e-3
+    assert (turned[:, 80] - angle.sin()).abs().max() < 4e-3
+
+
 @pytest.mark.parametrize("family", ["latte_t2v", "opensora_t2v"])
 @pytest.mark.parametrize(("frames", "rows", "columns"), [(1, 2, 2), (2, 10, 4), (5, 6, 14)])
 def test_clips_of_many_sizes_are_taken(family, frames, rows, columns):

@@ -41,8 +41,8 @@ SHAPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def draw_shape_clip(rng: KeyedRandom, label: int, frames: int, size: int) -> Tensor:
-    """A clip [3, T, size, size] in [-1, 1]: a bright shape on black, from one place to another."""
-    radius = size * rng.uniform(0.2, 0.28)
+    """A clip [3, T, size, size] in [-1, 1]: a white or grey shape on black, from place to place."""
+    radius = size * rng.uniform(0.26, 0.32)
     ends = [rng.uniform(radius, size - radius) for _ in range(4)]
     time = torch.linspace(0, 1, frames)[:, None, None]
     centre_x = torch.lerp(torch.tensor(ends[0]), torch.tensor(ends[1]), time)
@@ -51,8 +51,7 @@ def draw_shape_clip(rng: KeyedRandom, label: int, frames: int, size: int) -> Ten
     x, y = (pixels[None, None] - centre_x) / radius, (pixels[None, :, None] - centre_y) / radius
     distance = list(SHAPES.values())[label](x, y) * radius
     mask = (0.5 - distance / EDGE).clamp(0, 1)
-    colour = torch.tensor([rng.uniform(0.5, 1) for _ in range(3)])
-    return 2 * colour[:, None, None, None] * mask - 1
+    return (2 * rng.uniform(0.7, 1) * mask - 1).expand(3, -1, -1, -1)
 
 
 def draw_shape_clips(

@@ -26,11 +26,11 @@ class Settings:
         default_factory=lambda: {"layers": 4, "heads": 4, "head_dim": 24, "patch_size": 1}
     )
     steps: int = 2500
-    batch: int = 16
+    batch: int = 24
     rate: float = 2e-3
     samples: int = 256
     sampling_steps: int = 50
-    guidance: float = 2.0
+    guidance: float = 3.0
 
 
 CPU = Settings()
