@@ -1,6 +1,6 @@
 """How far ComfyUI's and diffusers' decoders of Wan and HunyuanVideo are from the whole clip.
 
-    python -m benchmarks.lineage [--frames 41] [--side 96]
+    python -m benchmarks.lineage [--frames 33] [--side 96] [--vae hunyuan-1.5 ...]
 
 One process for each row, on the CPU in float32: narrow networks with the random weights of
 tests/lineage.py. Decibels are over the range of the whole clip's decode; they tell which decoder is
@@ -26,10 +26,16 @@ from torch import Tensor
 
 import odvae_core as odvae
 from benchmarks.peak import measure_peak
+from odvae_core.formats import to_native
 from tests.lineage import CONFIGS, build_small, make_diffusers
 from tests.lineage_reference import NETWORKS, prepare
 
-CUTS = {"wan-2.1": odvae.Stream(5), "wan-2.2": odvae.Stream(5), "hunyuan-1.0": odvae.Sweep(5)}
+CUTS = {
+    "wan-2.1": odvae.Stream(5),
+    "wan-2.2": odvae.Stream(5),
+    "hunyuan-1.0": odvae.Sweep(5),
+    "hunyuan-1.5": odvae.Stream(5),
+}
 DECODERS = {
     "whole": "this package, whole clip",
     "ours": "this package, {cut}",
@@ -48,7 +54,7 @@ def make_latent(name: str, frames: int, side: int) -> Tensor:
     shape = 1, vae.latent_channels, 1 + (frames - 1) // 4, small, small
     coarse = torch.randn(*shape[:2], 4, 3, 3, generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, shape[2:], mode="trilinear")
-    return smooth + 0.3 * torch.randn(shape, generator=generator)
+    return (smooth + 0.3 * torch.randn(shape, generator=generator)) / 2
 
 
 def decode_ours(name: str, latent: Tensor, whole: bool) -> Any:
@@ -75,7 +81,7 @@ def decode_by_core(name: str, latent: Tensor, comfyui: str, tile: int | None) ->
     vae.upscale_ratio = (lambda frames: max(0, frames * 4 - 3), space, space)
     vae.upscale_index_formula = (4, space, space)
     vae.patcher = mp.ModelPatcher(network, mm.get_torch_device(), torch.device("cpu"))
-    vae.memory_used_decode = lambda shape, dtype: 0
+    vae.memory_used_decode = lambda shape, dtype: 1
     vae.process_output = lambda video: video
     if tile is None:
         return lambda: vae.decode(latent).movedim(-1, 1)
@@ -85,10 +91,19 @@ def decode_by_core(name: str, latent: Tensor, comfyui: str, tile: int | None) ->
 
 
 def decode_by_diffusers(name: str, latent: Tensor, tile: int | None) -> Any:
-    vae = make_diffusers(name).float()
+    """diffusers' class with the same weights, under its own names."""
+    vae, ours = make_diffusers(name).float(), build_small(name).float().state_dict()
+    theirs = vae.state_dict()
+    pairs = zip(theirs.items(), to_native(theirs), strict=True)
+    vae.load_state_dict({key: ours[native].view_as(value) for (key, value), native in pairs})
     if tile is not None:
-        vae.enable_tiling(tile, tile, tile_sample_stride_height=tile * 3 // 4)
-        vae.tile_sample_stride_width = tile * 3 // 4
+        stride = tile * 3 // 4
+        vae.enable_tiling(
+            tile_sample_min_height=tile,
+            tile_sample_min_width=tile,
+            tile_sample_stride_height=stride,
+            tile_sample_stride_width=stride,
+        )
     return lambda: vae.decode(latent).sample
 
 
@@ -141,7 +156,7 @@ def print_table(arguments: argparse.Namespace) -> None:
     print("| VAE | decoder | dB to the whole clip, mean / worst frame | peak, MiB |")
     print("|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for name in CONFIGS:
+        for name in arguments.vae:
             for decoder, python in list_rows():
                 file = Path(folder, f"{name}-{decoder}.safetensors")
                 words = [*python, "-m", "benchmarks.lineage", "--name", name, "--decoder", decoder]
@@ -152,15 +167,17 @@ def print_table(arguments: argparse.Namespace) -> None:
                 whole = load_file(Path(folder, f"{name}-whole.safetensors"))["video"]
                 close = compare(load_file(file)["video"], whole)
                 cut, tile = CUTS[name], arguments.side * 2 // 3
-                text = DECODERS[decoder].format(cut=f"`{cut}`", tile=tile)
+                name_of_cut = f"`{type(cut).__name__}({cut.frames})`"
+                text = DECODERS[decoder].format(cut=name_of_cut, tile=tile)
                 print(f"| {name} | {text} | {close} | {peak:.0f} |", flush=True)
     print(f"\n{describe_environment()}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=41)
+    parser.add_argument("--frames", type=int, default=33)
     parser.add_argument("--side", type=int, default=96, help="height and width, in pixels")
+    parser.add_argument("--vae", nargs="+", choices=list(CONFIGS), default=list(CONFIGS))
     for name in ("name", "decoder", "comfyui", "file"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

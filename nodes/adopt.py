@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -12,6 +13,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
 from ..odvae_core.checkpoint.detect import Contents, detect_network
+from ..odvae_core.formats import to_native
 from ..odvae_core.vae import VideoVAE
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -63,8 +65,8 @@ def is_dynamic(patcher: ModelPatcher) -> bool:
     return hasattr(patcher, "is_dynamic") and patcher.is_dynamic()
 
 
-def read_weights(vae: comfy.sd.VAE) -> dict[str, Tensor]:
-    """ComfyUI's weights, by the names in its network. Raises `ValueError` on quantised ones."""
+def read_weights(vae: comfy.sd.VAE) -> Mapping[str, Tensor]:
+    """ComfyUI's weights, by the names of our networks. Raises `ValueError` on quantised ones."""
     weights = vae.first_stage_model.state_dict(keep_vars=True)
     if is_dynamic(vae.patcher):  # small ones are on the device, their originals in `backup`
         weights |= {key: saved.weight for key, saved in vae.patcher.backup.items()}
@@ -72,10 +74,10 @@ def read_weights(vae: comfy.sd.VAE) -> dict[str, Tensor]:
         if type(weight) not in (Tensor, nn.Parameter) or weight.dtype not in DTYPES:
             kind = str(weight.dtype).removeprefix("torch.")
             raise ValueError(f"its weights are quantised ({key}: {type(weight).__name__} {kind})")
-    return weights
+    return to_native(weights)
 
 
-def make_adopted(vae: comfy.sd.VAE, weights: dict[str, Tensor]) -> Adopted:
+def make_adopted(vae: comfy.sd.VAE, weights: Mapping[str, Tensor]) -> Adopted:
     """Detect and build the network. Raises `ValueError` where there is none for these weights."""
     detected = detect_network(Contents(weights, weights.keys(), {}), None)
     network = detected.network.eval().requires_grad_(False)
@@ -87,7 +89,7 @@ def make_adopted(vae: comfy.sd.VAE, weights: dict[str, Tensor]) -> Adopted:
     return Adopted(network, ModelPatcher(network, load_device=vae.device, offload_device=offload))
 
 
-def share_weights(network: VideoVAE, weights: dict[str, Tensor]) -> None:
+def share_weights(network: VideoVAE, weights: Mapping[str, Tensor]) -> None:
     """Make the network's parameters these very tensors."""
     ours = network.state_dict(keep_vars=True)
     if any(ours[key] is not weights[key] for key in ours):

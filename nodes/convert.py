@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..odvae_core.padding import ClipSize
+from ..odvae_core.padding import ClipSize, video_frames
 from ..odvae_core.vae import VideoVAE
 
 CLIP_SIZE_KEY = "odvae"
@@ -64,8 +64,8 @@ def make_latent(samples: Tensor, size: ClipSize, **more: Any) -> dict[str, Any]:
 
 def read_clip_size(latent: dict[str, Any], clips: Tensor, network: VideoVAE) -> ClipSize:
     """The clip's own size if the LATENT stores one that fits these clips, else the full size."""
-    time, space = network.temporal_compression, network.spatial_compression
-    full = ClipSize(1 + (clips.shape[2] - 1) * time, clips.shape[3] * space, clips.shape[4] * space)
+    space, frames = network.spatial_compression, video_frames(clips.shape[2], network)
+    full = ClipSize(frames, clips.shape[3] * space, clips.shape[4] * space)
     stored = latent.get(CLIP_SIZE_KEY)
     if stored is None:
         return full

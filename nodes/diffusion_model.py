@@ -20,6 +20,7 @@ from ..odvae_core.diffusion import Latte, Network
 from ..odvae_core.diffusion.config import WORK_VALUES, DiffusionConfig
 from ..odvae_core.diffusion.read import pack_metadata
 from ..odvae_core.formats import CONFIG_KEY
+from ..odvae_core.scaling import scale_latent, unscale_latent
 from .progress import CancelCheck
 
 LABEL_KEY = "odvae_label"
@@ -46,10 +47,10 @@ class OdvaeLatent(comfy.latent_formats.LatentFormat):
         self.latent_rgb_factors_bias = bias
 
     def process_in(self, latent: Tensor) -> Tensor:
-        return (latent - self.shift) * self.scale_factor
+        return scale_latent(latent, self.scale_factor, self.shift)
 
     def process_out(self, latent: Tensor) -> Tensor:
-        return latent / self.scale_factor + self.shift
+        return unscale_latent(latent, self.scale_factor, self.shift)
 
 
 class OdvaeModelConfig(comfy.supported_models_base.BASE):

@@ -11,7 +11,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..odvae_core.padding import ClipSize
+from ..odvae_core.padding import ClipSize, latent_frames
 from .convert import make_latent
 from .request import network_of
 from .schema import make_schema
@@ -42,15 +42,15 @@ class EmptyLatent(io.ComfyNode):
     def execute(
         cls, width: int, height: int, frames: int, batch_size: int, vae: comfy.sd.VAE | None = None
     ) -> io.NodeOutput:
-        channels, time, space = CHANNELS, TIME, SPACE
+        channels, space, count = CHANNELS, SPACE, 1 + -(-(frames - 1) // TIME)
         if vae is not None:
             network = network_of(vae)
             channels = network.latent_channels
-            time, space = network.temporal_compression, network.spatial_compression
+            space, count = network.spatial_compression, latent_frames(frames, network)
         samples = torch.zeros(
             batch_size,
             channels,
-            1 + -(-(frames - 1) // time),
+            count,
             -(-height // space),
             -(-width // space),
             device=mm.intermediate_device(),

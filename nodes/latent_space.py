@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..odvae_core.diffusion import Network
+from ..odvae_core.scaling import Factors, describe_factors
 from ..odvae_core.vae import VideoVAE
 from .preview import VAE_KEY
 from .progress import warn_on_node
@@ -29,8 +30,8 @@ class LatentSpace:
 
     channels: int
     compression: tuple[int, int]
-    scale: float
-    shift: float
+    scale: Factors
+    shift: Factors
     vae: str | None
     vae_sha256: str | None
 
@@ -67,8 +68,8 @@ class LatentSpace:
         named = self.vae or (self.vae_sha256 and f"with the sha256 {self.vae_sha256}")
         owner = f"of the VAE {named}" if named else "of the VAE that it was trained on"
         return (
-            f"{self.channels} channels, {time}x{space}x{space}, scale {self.scale:g}, shift "
-            f"{self.shift:g}, {owner}"
+            f"{self.channels} channels, {time}x{space}x{space}, scale "
+            f"{describe_factors(self.scale)}, shift {describe_factors(self.shift)}, {owner}"
         )
 
     def differs_from(self, vae: LatentSpace) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..odvae_core.checkpoint.metadata import pack_metadata
 from ..odvae_core.formats import CONFIG_KEY
 from ..odvae_core.layers.coder_pass import CoderPass, Coding
-from ..odvae_core.padding import pad
+from ..odvae_core.padding import latent_frames, pad, video_frames
 from ..odvae_core.planning import Clip, FreeMemory, Request, find_plans
 from ..odvae_core.vae import VideoVAE
 from .convert import check_image, to_clips, to_video
@@ -53,8 +53,8 @@ class OdvaeVAE(comfy.sd.VAE):
         if self.images:  # ComfyUI before 0.33: VAE Encode (for Inpainting) divides sides by it
             self.downscale_ratio = self.upscale_ratio = space
         else:
-            self.downscale_ratio = (lambda frames: -(-frames // time), space, space)
-            self.upscale_ratio = (lambda frames: max(0, (frames - 1) * time + 1), space, space)
+            self.downscale_ratio = (lambda frames: latent_frames(frames, network), space, space)
+            self.upscale_ratio = (lambda frames: video_frames(frames, network), space, space)
         self.downscale_index_formula = self.upscale_index_formula = (time, space, space)
         self.crop_input = True
         self.handles_tiling = True
@@ -124,8 +124,8 @@ class OdvaeVAE(comfy.sd.VAE):
         if self._are_images(pixel_samples):
             return self._encode(pixel_samples, request)
         frames = pixel_samples.shape[-4]
-        kept = pixel_samples.narrow(-4, 0, frames - (frames - 1) % network.temporal_compression)
-        return self._encode(kept, request)
+        dropped = 0 if network.piece_frames else (frames - 1) % network.temporal_compression
+        return self._encode(pixel_samples.narrow(-4, 0, frames - dropped), request)
 
     def decode(self, samples_in: Tensor, vae_options: dict[str, Any] | None = None) -> Tensor:
         """Latents [B, C, T, h, w], or frames [T, C, h, w] -> clips [B, F, H, W, C] in [0, 1].
@@ -168,7 +168,7 @@ class OdvaeVAE(comfy.sd.VAE):
         step, time = coder.spatial_compression, coder.temporal_compression
         tile = min((side for side in (tile_x, tile_y) if side), default=0) // step * step or None
         overlap = tile and min(overlap or 0, tile // 2) // step * step
-        if frames is None:
+        if frames is None or self.first_stage_model.piece_frames:
             return Request("auto", None, tile, overlap)
         schedule = "paper" if coder.whole_clip_only else "exact"
         return Request(schedule, 1 + max(1, (frames - 1) // time) * time, tile, overlap)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .modules import EncoderModule as EncoderModule
     from .posterior import Posterior as Posterior
     from .registry import build as build
+    from .schedules import Pieces as Pieces
     from .schedules import Stream as Stream
     from .schedules import Sweep as Sweep
     from .schedules import Whole as Whole
@@ -29,6 +30,7 @@ HOMES = {
     "CheckpointError": "checkpoint",
     "DecoderModule": "modules",
     "EncoderModule": "modules",
+    "Pieces": "schedules",
     "Posterior": "posterior",
     "Stream": "schedules",
     "Sweep": "schedules",

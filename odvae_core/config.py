@@ -92,8 +92,6 @@ def _fits(value: Any, hint: Any) -> bool:
             return False
         items = cast(tuple[Any, ...], value)
         return filled and len(items) <= LIST_ITEMS and all(_fits(item, inner) for item in items)
-    if type(None) in get_args(hint):
-        return value is None or _fits(value, get_args(hint)[0])
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= COUNT
     if hint is float:
@@ -116,13 +114,12 @@ def _describe(hint: Any) -> str:
         if dataclasses.is_dataclass(inner):
             return f"a list of at least one {inner.__name__} and at most {LIST_ITEMS}"  # pyright: ignore
         return f"a list, each item {_describe(inner)}, at most {LIST_ITEMS}"
-    if type(None) in get_args(hint):
-        return f"{_describe(get_args(hint)[0])}, or none"
     words = {
-        bool: "true or false",
         int: f"a whole number from 1 to {COUNT}",
         float: "a finite number",
         str: "a word",
+        bool: "true or false",
+        type(None): "none",
     }
     return words[hint]
 
@@ -130,7 +127,7 @@ def _describe(hint: Any) -> str:
 def _value(hint: Any, value: Any) -> Any:
     """Convert JSON's lists and dicts back to tuples and dataclasses."""
     if get_origin(hint) is UnionType:
-        hint = next(kind for kind in get_args(hint) if get_origin(kind) is tuple)
+        hint = next((kind for kind in get_args(hint) if get_origin(kind) is tuple), hint)
     if get_origin(hint) is not tuple or not isinstance(value, list | tuple):
         return value
     inner, items = get_args(hint)[0], cast(list[Any], value)

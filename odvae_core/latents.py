@@ -23,7 +23,7 @@ from .limits import (
     parse_finite,
     parse_fraction,
 )
-from .padding import ClipSize
+from .padding import ClipSize, latent_frames
 from .scaling import Factors, parse_factors
 from .vae import VideoVAE
 
@@ -203,5 +203,5 @@ def is_increasing(times: Sequence[Fraction]) -> bool:
 def latent_shape(size: ClipSize, vae: VideoVAE) -> tuple[int, ...]:
     """The shape [1, C, T, H, W] of a clip's latents."""
     padded, space = size.padded(vae), vae.spatial_compression
-    frames = 1 + (padded.frames - 1) // vae.temporal_compression
+    frames = latent_frames(size.frames, vae)
     return (1, vae.latent_channels, frames, padded.height // space, padded.width // space)

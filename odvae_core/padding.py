@@ -35,12 +35,41 @@ class ClipSize:
 
     def padded(self, vae: Grid) -> ClipSize:
         """The smallest size not below this one that `vae` encodes."""
-        time, space = vae.temporal_compression, vae.spatial_compression
+        space = vae.spatial_compression
         return ClipSize(
-            1 + -(-(self.frames - 1) // time) * time,
+            video_frames(latent_frames(self.frames, vae), vae),
             -(-self.height // space) * space,
             -(-self.width // space) * space,
         )
+
+
+def latent_frames(frames: int, vae: Grid) -> int:
+    """Latent frames of a clip of so many frames, padded.
+
+    Of all pieces, where the VAE cuts clips into independent ones (`piece_frames`).
+    """
+
+    def count(frames: int) -> int:
+        return 1 + -(-(frames - 1) // vae.temporal_compression) if frames else 0
+
+    piece = getattr(vae, "piece_frames", None)
+    if piece is None:
+        return count(frames)
+    whole, rest = divmod(frames, piece)
+    return whole * count(piece) + count(rest)
+
+
+def video_frames(latents: int, vae: Grid) -> int:
+    """Frames of the padded clip that so many latent frames stand for."""
+
+    def count(latents: int) -> int:
+        return 1 + (latents - 1) * vae.temporal_compression if latents else 0
+
+    piece = getattr(vae, "piece_frames", None)
+    if piece is None:
+        return count(latents)
+    whole, rest = divmod(latents, latent_frames(piece, vae))
+    return whole * piece + count(rest)
 
 
 def pad(video: Tensor, vae: Grid) -> Tensor:

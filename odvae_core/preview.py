@@ -52,7 +52,7 @@ class PreviewFit:
 
     def add(self, latent: Tensor, video: Tensor) -> None:
         """Add unscaled latents [1, C, T, h, w] and the padded video that they were made of."""
-        scaled = (latent - self.vae.latent_shift) * self.vae.latent_scale
+        scaled = self.vae.scale_latent(latent)
         rows = scaled.double().cpu().movedim(1, -1).flatten(0, -2)
         rows = F.pad(rows, (0, 1), value=1.0)
         colours = average_pixels(video, self.vae).double().cpu().movedim(1, -1).flatten(0, -2)

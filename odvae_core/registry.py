@@ -10,33 +10,57 @@ from typing import Any
 from torch import Tensor
 
 from .config import NetworkConfig, from_dict
-from .families import cvvae_config, hunyuan_config, ivvae_config, odvae_config, wan_config
+from .families import (
+    cvvae_config,
+    hunyuan15_config,
+    hunyuan_config,
+    ivvae_config,
+    odvae_config,
+    opsvae_config,
+    wan_config,
+    wfvae_config,
+)
 from .families.cvvae import Cvvae
 from .families.hunyuan import Hunyuan
+from .families.hunyuan15 import Hunyuan15
 from .families.ivvae import Ivvae
 from .families.odvae import Odvae
+from .families.opsvae import Opsvae
 from .families.wan import Wan
+from .families.wfvae import Wfvae
 from .formats import (
     cvvae_from_published,
+    hunyuan15_from_published,
     hunyuan_from_published,
     infer_cvvae,
     infer_hunyuan,
+    infer_hunyuan15,
     infer_ivvae,
     infer_odvae,
+    infer_opsvae,
     infer_wan,
+    infer_wfvae,
     is_cvvae,
     is_cvvae_config,
     is_hunyuan,
+    is_hunyuan15,
+    is_hunyuan15_config,
     is_hunyuan_config,
     is_ivvae,
     is_ivvae_config,
     is_odvae,
     is_odvae_config,
+    is_opsvae,
+    is_opsvae_config,
     is_wan,
     is_wan_config,
+    is_wfvae,
+    is_wfvae_config,
     ivvae_from_published,
     odvae_from_published,
+    opsvae_from_published,
     wan_from_published,
+    wfvae_from_published,
 )
 from .vae import VideoVAE
 
@@ -86,6 +110,24 @@ FAMILIES = {
         is_ivvae,
         infer_ivvae,
     ),
+    "wfvae": Family(
+        Wfvae,
+        wfvae_config.WfvaeConfig,
+        wfvae_config.PRESETS,
+        is_wfvae_config,
+        wfvae_from_published,
+        is_wfvae,
+        infer_wfvae,
+    ),
+    "opsvae": Family(
+        Opsvae,
+        opsvae_config.OpsvaeConfig,
+        opsvae_config.PRESETS,
+        is_opsvae_config,
+        opsvae_from_published,
+        is_opsvae,
+        infer_opsvae,
+    ),
     "wan": Family(
         Wan,
         wan_config.WanConfig,
@@ -103,6 +145,15 @@ FAMILIES = {
         hunyuan_from_published,
         is_hunyuan,
         infer_hunyuan,
+    ),
+    "hunyuan15": Family(
+        Hunyuan15,
+        hunyuan15_config.Hunyuan15Config,
+        hunyuan15_config.PRESETS,
+        is_hunyuan15_config,
+        hunyuan15_from_published,
+        is_hunyuan15,
+        infer_hunyuan15,
     ),
 }
 """The one table of families."""

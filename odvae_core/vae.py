@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -19,7 +20,9 @@ from .schedules import Progress, Report, Schedule, Stream, Whole
 from .schedules.base import records_gradient
 from .tiling import Tiles, count_tiles
 
-WHOLE, STREAM, CPU_STREAM = Whole(), Stream(), Stream(5)
+WHOLE, STREAM = Whole(), Stream()
+CPU_FRAMES = 5
+"""Video frames of a chunk on a CPU, where the temporal compression allows so few."""
 
 
 class VideoVAE(nn.Module, ABC):
@@ -37,6 +40,8 @@ class VideoVAE(nn.Module, ABC):
     latent_channels: int
     latent_scale: Factors
     latent_shift: Factors
+    piece_frames: int | None = None  # of the independent pieces into which clips are cut, if any
+    stream_schedule: Schedule = STREAM  # of a stream for which none is given
     provenance: Provenance | None = None  # set by `load`
     inflation: Inflation | None = None  # set by `inflate`
 
@@ -56,7 +61,8 @@ class VideoVAE(nn.Module, ABC):
         """
         if torch.compiler.is_compiling() or records_gradient(coder, clip):
             return WHOLE
-        stream = CPU_STREAM if next(coder.module.parameters()).device.type == "cpu" else STREAM
+        on_cpu = next(coder.module.parameters()).device.type == "cpu"
+        stream = Stream(max(CPU_FRAMES, 1 + self.temporal_compression)) if on_cpu else STREAM
         short = clip.shape[2] <= stream.cut(coder)[0]
         return stream if coder.streams_exactly and not short else WHOLE
 
@@ -86,7 +92,7 @@ class VideoVAE(nn.Module, ABC):
         frame counts and sizes, which `odvae_core.padding` pads, and for values that aren't finite.
         """
         self.check_video(video)
-        self.check_frames(video.shape[2])
+        self.check_frames(video.shape[2], schedule)
         return self.posterior(self._run(self.encoder_pass(), video, schedule, tiles, progress))
 
     def decode(
@@ -120,7 +126,7 @@ class VideoVAE(nn.Module, ABC):
     def encode_stream(
         self,
         chunks: Iterable[Tensor],
-        schedule: Schedule = STREAM,
+        schedule: Schedule | None = None,
         tiles: Tiles | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Posterior]:
@@ -130,14 +136,16 @@ class VideoVAE(nn.Module, ABC):
         step raises `ValueError`. Memory doesn't grow with the clip's length. A schedule or tiles
         that can't run this VAE are refused at the call.
         """
-        checked = check_pieces(chunks, self.check_video, self.check_frames)
+        schedule = schedule or self.stream_schedule
+        check_frames = partial(self.check_frames, schedule=schedule)
+        checked = check_pieces(chunks, self.check_video, check_frames)
         moments = self._stream(self.encoder_pass(), checked, schedule, tiles, progress)
         return map(self.posterior, moments)
 
     def decode_stream(
         self,
         chunks: Iterable[Tensor],
-        schedule: Schedule = STREAM,
+        schedule: Schedule | None = None,
         tiles: Tiles | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Tensor]:
@@ -146,6 +154,7 @@ class VideoVAE(nn.Module, ABC):
         The latents are [B, C, T, H, W], of any length. Memory doesn't grow with the clip's length.
         Raises `ValueError` as `decode` does.
         """
+        schedule = schedule or self.stream_schedule
         checked = check_pieces(chunks, self.check_latent, self.check_latent_frames)
         return self._stream(self.decoder_pass(), checked, schedule, tiles, progress)
 
@@ -173,8 +182,8 @@ class VideoVAE(nn.Module, ABC):
                     f"{cure}, as odvae_core.padding does"
                 )
 
-    def check_frames(self, frames: int) -> None:
-        """Raise `ValueError` where a clip hasn't 1 + ck frames."""
+    def check_frames(self, frames: int, schedule: Schedule | None = None) -> None:
+        """Raise `ValueError` where a clip hasn't 1 + ck frames, whatever the schedule."""
         step = self.temporal_compression
         if not frames:
             raise ValueError(f"got 0 frames; the encoder takes 1 + {step}k: give at least one")

@@ -20,9 +20,11 @@ import odvae_core as odvae
 from odvae_core import VideoVAE
 
 HERE = Path(__file__).parent
+SHARED = HERE.parent.parent / "shared"
 FOLDERS = (
-    HERE.parent.parent / "shared" / "golden",
-    HERE.parent.parent / "shared" / "golden_diffusion",
+    SHARED / "golden",
+    SHARED / "golden_diffusion",
+    SHARED / "golden_baselines",
     HERE / "data" / "golden",
 )
 
@@ -40,9 +42,14 @@ def read_case(name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def make_weights(case: dict[str, Any]) -> dict[str, Tensor]:
-    """The state dict of a case."""
-    salt = case.get("weight_salt", "")
-    return {key: weight(key, tuple(shape), salt) for key, shape in case["keys"]}
+    """The state dict of a case; `fixed` are given as numbers."""
+    salt, fixed = case.get("weight_salt", ""), case.get("fixed") or {}
+    return {
+        key: torch.tensor(fixed[key]).reshape(shape)
+        if key in fixed
+        else weight(key, tuple(shape), salt)
+        for key, shape in case["keys"]
+    }
 
 
 def build_case(case: dict[str, Any]) -> VideoVAE:
@@ -65,13 +72,43 @@ def check_keys(vae: VideoVAE, case: dict[str, Any]) -> None:
     assert sum(weight.numel() for weight in vae.parameters()) == case["total_params"]
 
 
+def draw_haar(key: str) -> Tensor:
+    """The filter of WF-VAE's wavelets that a key names: + or - along each axis."""
+    name = [part for part in key.split(".") if part not in ("weight", "conv")][-1]
+    stem, time = name.removesuffix("_conv").removesuffix("_v"), name.removesuffix("_conv")
+    flat = {"aa": (0, 0), "ad": (1, 0), "da": (0, 1), "dd": (1, 1)}
+    if stem in flat:
+        high, factor = flat[stem], 0.5
+    else:
+        high = (time.endswith("_v"), stem in ("hh", "gh"), stem in ("g", "gh"))
+        factor = 0.3536
+    signs = torch.tensor([factor])
+    for axis in high:
+        signs = torch.stack([signs, -signs if axis else signs], dim=-1)
+    return signs
+
+
 def weight(key: str, shape: tuple[int, ...], salt: str = "") -> Tensor:
     """A standard normal draw seeded by the name's hash, scaled by what the name says it is."""
     seed = int.from_bytes(hashlib.sha256((salt + key).encode()).digest()[:4], "little")
     draw = np.random.Generator(np.random.PCG64(seed))
+    if "wavelet_tran" in key:
+        return draw_haar(key).reshape(shape)
     value = torch.from_numpy(draw.standard_normal(math.prod(shape), dtype=np.float32))
     *_, owner, leaf = f"..{key}".split(".")
     match leaf:
+        case "num_batches_tracked":
+            value = torch.zeros(1, dtype=torch.int64)
+        case "running_mean":
+            value = 0.1 * value
+        case "running_var":
+            value = 0.4 + 0.2 * value.abs()
+        case "embeddings":
+            value = 0.25 * value
+        case "weight" if "convt" in owner:
+            value = value / math.sqrt(8 * shape[0])
+        case "weight" if len(shape) == 1:
+            value = 1 + 0.1 * value
         case "gamma":
             value = 1 + 0.1 * value
         case "mix_factor":

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 import odvae_core as odvae
+from odvae_core.families.hunyuan15_config import Hunyuan15Config
 from odvae_core.families.hunyuan_config import HunyuanConfig
 from odvae_core.families.wan_config import WanConfig
 from odvae_core.vae import VideoVAE
@@ -27,10 +28,14 @@ CONFIGS: dict[str, Any] = {
     "wan-2.1": WanConfig(z_channels=4, width=8, decoder_width=8),
     "wan-2.2": WanConfig("2.2", 4, 8, 12),
     "hunyuan-1.0": HunyuanConfig(4, 32, (1, 1, 2, 2), 1),
+    "hunyuan-1.5": Hunyuan15Config(4, 8, (1, 2, 2, 4, 4), 1),
 }
 """Narrow networks, otherwise as published."""
 
-AS_COMFYUI: dict[str, dict[str, Any]] = {"hunyuan-1.0": {"attention": "full"}}
+AS_COMFYUI: dict[str, dict[str, Any]] = {
+    "hunyuan-1.0": {"attention": "full"},
+    "hunyuan-1.5": {"attention": "full"},
+}
 """How a configuration changes to give what ComfyUI gives."""
 
 DIFFUSERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -58,6 +63,14 @@ DIFFUSERS: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "latent_channels": 4,
             "block_out_channels": (32, 32, 64, 64),
+            "layers_per_block": 1,
+        },
+    ),
+    "hunyuan-1.5": (
+        "AutoencoderKLHunyuanVideo15",
+        {
+            "latent_channels": 4,
+            "block_out_channels": (8, 16, 16, 32, 32),
             "layers_per_block": 1,
         },
     ),

@@ -42,10 +42,36 @@ def make_hunyuan() -> torch.nn.Module:
     return network
 
 
+def make_hunyuan15() -> torch.nn.Module:
+    """Both coders, without ComfyUI's layers in them that no file has."""
+    from comfy.ldm.hunyuan_video import vae_refiner  # pyright: ignore[reportMissingImports]
+
+    sizes = {"block_out_channels": (8, 16, 16, 32, 32), "num_res_blocks": 1, "z_channels": 4}
+    design = {"ffactor_spatial": 16, "ffactor_temporal": 4}
+    network = torch.nn.Module()
+    network.encoder = vae_refiner.Encoder(in_channels=3, **sizes, **design)
+    network.decoder = vae_refiner.Decoder(out_channels=3, **sizes, **design)
+    for name, block in list(network.named_modules()):
+        if name.endswith((".mid.block_1", ".mid.block_2")):
+            del block.temb_proj
+    network.encoder.regul = Mean()
+    network.encode = lambda video: network.encoder(video)
+    network.decode = lambda latent: network.decoder(latent)
+    return network
+
+
+class Mean(torch.nn.Module):
+    """The mean of moments, where ComfyUI draws a sample."""
+
+    def forward(self, moments: torch.Tensor) -> tuple[torch.Tensor]:
+        return (moments.chunk(2, dim=1)[0],)
+
+
 NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "wan-2.1": make_wan_2_1,
     "wan-2.2": make_wan_2_2,
     "hunyuan-1.0": make_hunyuan,
+    "hunyuan-1.5": make_hunyuan15,
 }
 
 

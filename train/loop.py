@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from torch import Tensor
 from tqdm import tqdm
@@ -19,6 +20,7 @@ from .agreement import check_same_clips
 from .config import Config
 from .data import Batch, BrokenDataError, TrainingSet, load_training_set, make_batches
 from .data.held_out import limit_clips
+from .data.probe_cache import find_cache_file
 from .evaluation import read_crops
 from .progress import show_progress
 from .run import Run
@@ -70,7 +72,7 @@ def train_run(run: Run) -> Run:
     """Train an existing run, as `train` does."""
     config, stop_signal, accelerator = run.config, StopSignal(), run.accelerator
     run.resume()
-    cache_file = run.folder / "clips.json"
+    cache_file = find_cache_file(Path(config.data.path), run.folder)
     with accelerator.local_main_process_first():  # one process of a machine probes the files
         training_set = load_training_set(
             config.data, config.run.seed, cache_file, config.evaluation

@@ -17,6 +17,7 @@ from .decode import run_decode
 from .encode import run_encode
 from .encode_dataset import run_encode_dataset
 from .evaluate import run_evaluate
+from .export import run_export
 from .fit_preview import run_fit_preview
 from .inflate import run_inflate
 from .info import run_info
@@ -31,6 +32,7 @@ RUN_FUNCTIONS = {
     "decode": run_decode,
     "inflate": run_inflate,
     "evaluate": run_evaluate,
+    "export": run_export,
     "fit-preview": run_fit_preview,
     "bench": run_bench,
 }

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..checkpoint import load
 from ..layers.coder_pass import CoderPass, Coding
-from ..padding import ClipSize
+from ..padding import ClipSize, latent_frames
 from ..planning import (
     Clip,
     FreeMemory,
@@ -129,7 +129,7 @@ def plan_pass(
     shape = (1, 3, size.frames, size.height, size.width)
     if coder.coding is Coding.DECODE:
         step = vae.spatial_compression
-        frames = 1 + (size.frames - 1) // vae.temporal_compression
+        frames = latent_frames(size.frames, vae)
         shape = (1, vae.latent_channels, frames, size.height // step, size.width // step)
     clip = Clip(shape, next(vae.parameters()).device, held=False)
     return next(find_plans(vae, coder, clip, request, lambda _: free))

@@ -116,11 +116,11 @@ def add_inflate_options(parser: ArgumentParser) -> None:
 
 
 def add_evaluate_options(parser: ArgumentParser) -> None:
-    parser.epilog = "TATS and OPS-VAE are not included."
     add = parser.add_argument
     add("inputs", nargs="*", type=Path, metavar="clip", help="videos, or folders of videos")
     add_crop_options(parser)
     add_candidate_options(parser)
+    add_paper_options(parser)
     add_network_options(parser)
     add_result_options(parser)
     add_schedule_options(parser.add_argument_group("how checkpoints run"))
@@ -129,8 +129,8 @@ def add_evaluate_options(parser: ArgumentParser) -> None:
 def add_crop_options(parser: ArgumentParser) -> None:
     """The options that define the crops."""
     add = parser.add_argument_group("crops").add_argument
-    add("--frames-per-clip", type=positive, default=33, metavar="N", help="frames of a crop")
-    add("--size", type=positive, default=256, metavar="PIXELS", help="side of the square crops")
+    add("--frames-per-clip", type=positive, metavar="N", help="frames of a crop (33)")
+    add("--size", type=positive, metavar="PIXELS", help="side of the square crops (256)")
     add(
         "--short-side",
         type=positive,
@@ -138,9 +138,11 @@ def add_crop_options(parser: ArgumentParser) -> None:
         metavar="PIXELS",
         help="resize to this short side first; may be repeated (default: --size)",
     )
-    add("--stride", type=positive, default=1, metavar="N", help="take every N-th frame")
-    add("--crops", type=positive, default=1, metavar="N", help="1: the centre; to 5: corners too")
-    add("--pieces", type=positive, default=1, metavar="N", help="at most N consecutive pieces")
+    add("--stride", type=positive, metavar="N", help="take every N-th frame (1)")
+    add("--crops", type=positive, metavar="N", help="1: the centre; to 5: corners too (1)")
+    add("--pieces", type=positive, metavar="N", help="at most N consecutive pieces (1)")
+    add("--clips", type=positive, metavar="N", help="the first N clips (all)")
+    add("--clip-list", type=Path, metavar="FILE", help="only the clips that a list names")
 
 
 def add_candidate_options(parser: ArgumentParser) -> None:
@@ -163,6 +165,26 @@ def add_candidate_options(parser: ArgumentParser) -> None:
         action="append",
         metavar="[NAME=]CLASS=FOLDER",
         help="a VAE that diffusers saved, as in AutoencoderKLTemporalDecoder=svd/vae",
+    )
+
+
+def add_paper_options(parser: ArgumentParser) -> None:
+    """The options that stand for the papers' tables."""
+    add = parser.add_argument_group("the papers' tables").add_argument
+    add(
+        "--protocol",
+        metavar="NAME",
+        help="crops of a paper's table, or a .toml file; given options change them; "
+        "odvae-webvid, odvae-panda, odvae-ucf101, odvae-skytimelapse, wfvae-kinetics-400, "
+        "ivvae-kinetics-600, ivvae-activitynet, ivvae-motionhd",
+    )
+    add("--table-1", type=Path, metavar="DIR", help="OD-VAE's Table 1 from the checkpoints in DIR")
+    add(
+        "--generated",
+        nargs=2,
+        type=Path,
+        metavar=("REAL", "GENERATED"),
+        help="FVD, KVD and Inception Score between two folders of clips (16 frames)",
     )
 
 
@@ -204,6 +226,20 @@ def add_preview_options(parser: ArgumentParser) -> None:
     add_model_options(parser)
 
 
+def add_export_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("checkpoint", help="a file or a folder, also of a 2D VAE, or `default`")
+    add("folder", type=Path, help="the folder to write: config.json and weights")
+    add(
+        "--format",
+        choices=("authors", "diffusers"),
+        default="authors",
+        help="as the family's authors read it, or a 2D VAE as diffusers' AutoencoderKL",
+    )
+    add("--dtype", choices=DTYPES, default="auto", help="dtype of the weights; auto: the file's")
+    add_overwrite_option(parser)
+
+
 def add_bench_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--size", type=height_and_width, default="256x256", metavar="HxW", help="size of the clip")
@@ -219,6 +255,7 @@ COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "encode-dataset": ("write the latents of a folder of clips for training", add_dataset_options),
     "decode": ("write the video of latents", add_decode_options),
     "inflate": ("make a video VAE from a 2D VAE", add_inflate_options),
+    "export": ("write a VAE as its authors' code reads it", add_export_options),
     "evaluate": ("compare checkpoints and baselines on clips", add_evaluate_options),
     "fit-preview": ("fit the colours of previews to a VAE's latents", add_preview_options),
     "bench": ("measure speed and memory of the schedules", add_bench_options),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..config import check_fields
 from ..constants import LATENT_SCALE
+from ..scaling import Factors, check_factors
 
 WORK_VALUES = 4
 """Values that a call holds for each latent pixel and channel of the width, as an estimate.
@@ -29,13 +30,16 @@ class DiffusionConfig:
     latent_frames: int
     in_channels: int = 4
     patch_size: int = 2
-    latent_scale: float = LATENT_SCALE
-    latent_shift: float = 0.0
+    latent_scale: Factors = LATENT_SCALE
+    latent_shift: Factors = 0.0
     temporal_compression: int = 4
     spatial_compression: int = 8
 
     def __post_init__(self):
         check_fields(self)
+        check_factors(
+            self.in_channels, latent_scale=self.latent_scale, latent_shift=self.latent_shift
+        )
         if self.width % 4:
             raise ValueError(
                 f"got {self.heads} heads of {self.head_dim} channels; positions are sines and "

@@ -14,6 +14,7 @@ from ..checkpoint.location import Source, read_config_file
 from ..checkpoint.metadata import is_own, read_metadata
 from ..checkpoint.mismatch import find_mismatch, name_first
 from ..files.tensorfile import CheckpointError
+from ..scaling import describe_factors
 from .config import DiffusionConfig, LatteConfig
 from .families import FAMILIES, Network, build, list_presets, read_config
 from .published import infer_latte, name_assumption, refuse_class, refuse_keys
@@ -128,7 +129,7 @@ def detect_by_keys(source: Source, tensors: Mapping[str, Tensor]) -> Detection:
 
 def describe_assumptions(config: LatteConfig) -> tuple[str, ...]:
     """What the weights of a Latte can't tell."""
-    latents = f"its latents are of a VAE with the scale {config.latent_scale}"
+    latents = f"its latents are of a VAE with the scale {describe_factors(config.latent_scale)}"
     if config.classes is None:
         return (latents,)
     return latents, f"it has {config.classes} classes and after them the label of none"

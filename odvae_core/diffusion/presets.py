@@ -40,7 +40,7 @@ SIZES = {
 UCF101_CLASSES = 101
 
 DEMO = LatteConfig(layers=8, heads=4, head_dim=32, latent_frames=5, side=8, classes=4)
-"""A model of under 10 MB for 17 frames of 64x64 (train/configs/latte-demo.toml)."""
+"""A model of under 10 MB for 17 frames of 64x64 (train/configs/diffusion/demo.toml)."""
 
 LATTE = {
     **{f"latte-{size}-sky": config for size, config in SIZES.items()},

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..layers.conv import per_frame
-from ..metrics import compression_ratio
-from ..padding import ClipSize, Grid, crop, pad
+from ..padding import ClipSize, Grid, crop, latent_frames, pad
 from ..schedules import Schedule
 from ..tiling import Tiles
 from ..vae import VideoVAE
@@ -98,7 +97,8 @@ def make_baseline_candidate(name: str, video: ClipSize) -> Candidate:
         raise ValueError(f"got baseline {name!r}; choose one of {', '.join(BASELINES)}")
     grid = Compression(TIME, SPACE)
     vcpr = compute_vcpr(video, grid, COLOUR_CHANNELS)
-    return Candidate(name, pad_and_crop(BASELINES[name], grid), {"parameters": 0, "vcpr": vcpr})
+    facts = {"parameters": 0, "vcpr_paper": count_vcpr(grid), "vcpr": vcpr}
+    return Candidate(name, pad_and_crop(BASELINES[name], grid), facts)
 
 
 def make_vae_candidate(
@@ -123,6 +123,7 @@ def make_vae_candidate(
     device = f"{dtype_name(weight.dtype)} on {weight.device.type}"
     facts = {
         "parameters": sum(parameter.numel() for parameter in vae.parameters()),
+        "vcpr_paper": count_vcpr(vae),
         "vcpr": compute_vcpr(video, vae, vae.latent_channels),
         "run": f"{run}, {tiles or 'no tiles'}, {device}",
     }
@@ -150,11 +151,20 @@ def find_window_borders(
     return tuple(sorted(seams))
 
 
+def count_vcpr(grid: Grid) -> int:
+    """The compression as OD-VAE's Table 1 counts it: positions of a video for each of its latent.
+
+    256 of 4x8x8, 64 of a 2D VAE's 1x8x8: neither channels nor the first frame count.
+    """
+    return grid.temporal_compression * grid.spatial_compression**2
+
+
 def compute_vcpr(video: ClipSize, grid: Grid, channels: int) -> float:
     """Values of a video for each value of its latent, at the padded size."""
     padded = video.padded(grid)
-    time, space = grid.temporal_compression, grid.spatial_compression
-    return compression_ratio(padded.frames, padded.height, padded.width, time, space, channels)
+    space, latents = grid.spatial_compression, latent_frames(padded.frames, grid)
+    values = channels * latents * (padded.height // space) * (padded.width // space)
+    return COLOUR_CHANNELS * padded.frames * padded.height * padded.width / values
 
 
 def dtype_name(dtype: torch.dtype) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..layers.conv import per_frame
 from ..padding import ClipSize
-from .candidates import Candidate, Compression, compute_vcpr, dtype_name, pad_and_crop
+from .candidates import Candidate, Compression, compute_vcpr, count_vcpr, dtype_name, pad_and_crop
 
 IMAGES = ("AutoencoderKL", "VQModel", "AutoencoderKLTemporalDecoder")
 """Classes that encode images; four levels with three halvings give an eighth of each side."""
@@ -50,6 +50,7 @@ def make_diffusers_candidate(
     legal = Compression(PIECES.get(class_name, time), space)
     facts = {
         "parameters": sum(parameter.numel() for parameter in vae.parameters()),
+        "vcpr_paper": count_vcpr(Compression(time, space)),
         "vcpr": compute_vcpr(video.padded(legal), Compression(time, space), count_channels(vae)),
         "run": f"{class_name} of diffusers, {dtype_name(dtype)} on {device.type}",
         "sha256": hash_weights(folder),

@@ -22,7 +22,8 @@ COLUMNS = {
     "rfvd": ("rFVD", "{:.1f}"),
     "kvd": ("KVD", "{:.2f}"),
     "inception_score": ("IS", "{:.2f}"),
-    "vcpr": ("VCPR", "{:.0f}"),
+    "vcpr_paper": ("VCPR", "{:.0f}"),
+    "vcpr": ("values", "{:.0f}"),
     "parameters": ("parameters", "{:,}"),
     "frames_per_second": ("frames/s", "{:.1f}"),
     "speed_ratio": ("speed", "{:.2f}x"),
@@ -58,9 +59,10 @@ def describe_evaluation(summary: Mapping[str, Any]) -> list[str]:
 
 
 def describe_candidate(row: Mapping[str, Any]) -> str:
-    """How a candidate ran, and the sha256 of its weights."""
+    """How a candidate ran, the sha256 of its weights, and what must be said of it."""
     weights = f", sha256 {row['sha256']}" if "sha256" in row else ""
-    return f"{row['name']}: {row.get('run', 'no network')}{weights}"
+    note = f"; {row['note']}" if "note" in row else ""
+    return f"{row['name']}: {row.get('run', 'no network')}{weights}{note}"
 
 
 def format_value(row: Mapping[str, Any], name: str) -> str:

@@ -15,17 +15,11 @@ from ..layers.coder import Coder
 from ..layers.coder_pass import CoderPass
 from ..layers.conv import FrameConv2d
 from ..layers.norm import ClipGroupNorm, FrameGroupNorm
-from ..layers.resnet import ResnetBlock
+from ..layers.resnet import DiffusersBlock, ResnetBlock
 from ..vae import VideoVAE
 from .cvvae_config import CvvaeConfig
 
 Layers = Iterator[tuple[str, nn.Module]]
-
-
-class DiffusersBlock(ResnetBlock):
-    """The residual block in diffusers' names."""
-
-    names = (*ResnetBlock.names[:4], "conv_shortcut")
 
 
 @dataclass(frozen=True)

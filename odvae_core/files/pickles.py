@@ -24,18 +24,44 @@ LEGACY_PICKLES = 5
 """The pickles of a legacy PyTorch file, before its tensor data."""
 
 
-def read_pickle(path: Path, is_zip: bool) -> dict[str, Tensor]:
-    """The tensors of a PyTorch file, their names joined by dots. Raises `ValueError`."""
+class Arguments:
+    """What stands for `argparse.Namespace` in a checkpoint: its values, as plain data."""
+
+
+def read_pickle(path: Path, is_zip: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a PyTorch file, their names joined by dots, and the arguments of its training.
+
+    The latter are those that Lightning stores. Raises `ValueError`.
+    """
     try:
         check_archive(path) if is_zip else check_legacy(path)
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        with torch.serialization.safe_globals([(Arguments, "argparse.Namespace")]):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
         tensors = flatten(content)
     except RefusedError:
         raise
     except Exception as error:  # a damaged pickle can raise anything
         raise ValueError(explain_error(path, is_zip, error)) from error
     check_storage(tensors, path.stat().st_size)
-    return tensors
+    return tensors, read_arguments(content)
+
+
+def read_arguments(content: Any) -> dict[str, Any]:
+    """The numbers, words and lists of these among Lightning's `hyper_parameters`."""
+    given = content.get("hyper_parameters") if isinstance(content, Mapping) else None
+    if isinstance(given, Mapping):
+        given = given.get("args", given)
+    values = vars(given) if isinstance(given, Arguments) else given
+    if not isinstance(values, Mapping):
+        return {}
+    plain = int | float | str
+
+    def is_plain(value: Any) -> bool:
+        return isinstance(value, plain) or (
+            isinstance(value, list | tuple) and all(isinstance(item, plain) for item in value)
+        )
+
+    return {name: value for name, value in values.items() if type(name) is str and is_plain(value)}
 
 
 class RefusedError(ValueError):

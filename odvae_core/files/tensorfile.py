@@ -6,8 +6,9 @@ import hashlib
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -25,11 +26,15 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class TensorFile:
-    """The content of a file: tensors by name, nested names joined by dots; and its metadata."""
+    """The content of a file: tensors by name, nested names joined by dots; and its metadata.
+
+    `arguments` are those of the training, where a Lightning checkpoint stores them.
+    """
 
     kind: str
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 def read_tensor_file(path: Path) -> TensorFile:
@@ -53,10 +58,10 @@ def read_tensor_file(path: Path) -> TensorFile:
         return read_safetensors(path)
     if head.startswith((b"PK\x03\x04", b"\x80")):
         try:
-            tensors = read_pickle(path, is_zip=head.startswith(b"PK"))
+            tensors, arguments = read_pickle(path, is_zip=head.startswith(b"PK"))
         except ValueError as error:
             raise CheckpointError(f"{path} {error}") from error
-        return TensorFile("pickle", tensors, {})
+        return TensorFile("pickle", tensors, {}, arguments)
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointError(f"{path} is a Git LFS pointer, not the weights: run `git lfs pull`")
     raise CheckpointError(

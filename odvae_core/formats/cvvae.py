@@ -99,6 +99,56 @@ def read_sd3(fields: Mapping[str, Any]) -> CvvaeConfig:
     )
 
 
+def cvvae_to_published(config: CvvaeConfig) -> dict[str, Any]:
+    """The config.json of a configuration, as the authors' code reads it."""
+    fields = {
+        "double_z": True,
+        "in_channels": 3,
+        "half_3d": config.second_conv == "2d",
+        "causal_encoder": config.encoder_time == "causal",
+        "causal_decoder": config.decoder_time == "causal",
+        "time_n_compress": 2**config.time_halvings,
+        "spatial_n_compress": 2**config.space_halvings,
+    }
+    return fields | (describe_sd3(config) if config.parent == "sd3" else describe_sd2(config))
+
+
+def describe_sd2(config: CvvaeConfig) -> dict[str, Any]:
+    """The inverse of `read_sd2`."""
+    kinds = {ours: name for name, ours in ATTENTIONS.items()}
+    return {
+        "_class_name": "CVVAEModel",
+        "z_channels": config.z_channels,
+        "out_ch": 3,
+        "ch": config.widths[0],
+        "ch_mult": [width // config.widths[0] for width in config.widths],
+        "num_res_blocks": config.blocks,
+        "attn_resolutions": list(config.attention_resolutions),
+        "dropout": 0.0,
+        "use_3d_conv": True,
+        "encoder_attn_type": kinds[config.encoder_attention],
+        "decoder_attn_type": kinds[config.decoder_attention],
+        "scaling_factor": config.latent_scale,
+        "force_upcast": True,
+    }
+
+
+def describe_sd3(config: CvvaeConfig) -> dict[str, Any]:
+    """The inverse of `read_sd3`."""
+    levels = len(config.levels)
+    return {
+        "_class_name": "CVVAESD3Model",
+        "out_channels": config.z_channels,
+        "down_block_types": ["DownEncoderBlock3D"] * levels,
+        "up_block_types": ["UpDecoderBlock3D"] * levels,
+        "block_out_channels": list(config.widths),
+        "layers_per_block": config.blocks,
+        "norm_num_groups": config.norm_groups,
+        "act_fn": "silu",
+        "mid_block_add_attention": True,
+    }
+
+
 def make_levels(
     channels: Sequence[int], doubles_time: Callable[[int, int], bool]
 ) -> tuple[Level, ...]:

@@ -41,6 +41,21 @@ def ivvae_from_published(fields: Mapping[str, Any]) -> IvvaeConfig:
     )
 
 
+def ivvae_to_published(config: IvvaeConfig) -> dict[str, Any]:
+    """The arguments of the authors' `VAutoencoder3d`."""
+    return {
+        "dim": config.width,
+        "z_dim": config.z_channels,
+        "dim_mult": list(config.multipliers),
+        "num_res_blocks": config.blocks,
+        "attn_scales": [],
+        "temperal_downsample": [False] * (len(config.multipliers) - 3) + [True, True],
+        "dropout": 0.0,
+        "scale_factor": config.latent_scale,
+        "shift_factor": config.latent_shift,
+    }
+
+
 def is_ivvae(tensors: Mapping[str, Tensor]) -> bool:
     """Tell whether these are an IV-VAE's."""
     return "encoder.conv1.conv_2d.weight" in tensors

@@ -92,6 +92,38 @@ def odvae_from_published(fields: dict[str, Any]) -> OdvaeConfig:
     )
 
 
+def odvae_to_published(config: OdvaeConfig) -> dict[str, Any]:
+    """The config.json of a configuration, as the authors' code reads it.
+
+    Raises `ValueError` on a layer that their code doesn't have.
+    """
+    lists = {
+        name: [_invert(name, getattr(level, ours), words) for level in config.levels]
+        for ours, (name, words) in LEVEL_FIELDS.items()
+    }
+    values = {
+        name: _invert(name, getattr(config, ours), words) for ours, (name, words) in FIELDS.items()
+    }
+    return {
+        "_class_name": "CausalVAEModel",
+        **values,
+        **lists,
+        "attn_resolutions": list(config.attention_resolutions),
+        "q_conv": _invert("q_conv", config.quant or "3d", CONVS),
+        "use_quant_layer": bool(config.quant),
+        "dropout": 0.0,
+        "double_z": True,
+    }
+
+
+def _invert(name: str, value: Any, words: dict[str, str] | None) -> Any:
+    if words is None:
+        return value
+    if value not in words.values():
+        raise ValueError(f"got {value!r}, for which the authors' field {name} has no word")
+    return next(word for word, ours in words.items() if ours == value)
+
+
 def _get(fields: dict[str, Any], name: str) -> Any:
     if name not in fields:
         raise ValueError(f"this config.json has no field {name}; a published OD-VAE's has")

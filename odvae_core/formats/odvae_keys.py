@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..families.odvae_config import Level, OdvaeConfig
 from .hunyuan import is_hunyuan
+from .hunyuan15 import is_hunyuan15
 from .sections import size_of
 
 NOMINAL_RESOLUTION = OdvaeConfig.resolution
@@ -22,9 +23,10 @@ def is_odvae(tensors: Mapping[str, Tensor]) -> bool:
 
     HunyuanVideo's are such names too, but for those of its attention.
     """
-    if is_hunyuan(tensors):
+    if is_hunyuan(tensors) or is_hunyuan15(tensors):
         return False
-    pattern = re.compile(r"(en|de)coder\.(down|up|mid)\.[\w.]+\.conv[12]\.conv\.weight")
+    block = r"((down|up)\.\d+\.block\.\d+|mid\.block_\d+)"
+    pattern = re.compile(rf"(en|de)coder\.{block}\.conv[12]\.conv\.weight")
     return any(pattern.fullmatch(key) and tensor.ndim == 5 for key, tensor in tensors.items())
 
 

@@ -16,8 +16,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 """The prefixes of averaged and of last weights; the first one found is used."""
 
-WRAPPERS = re.compile(r"(?<![^.])(module|_orig_mod)\.")
-"""The prefixes that DistributedDataParallel and torch.compile add to names."""
+WRAPPERS = re.compile(r"(?<![^.])(?<!spatial_vae\.)(module|_orig_mod)\.")
+"""The prefixes that DistributedDataParallel and torch.compile add to names.
+
+OPS-VAE's own names hold `spatial_vae.module.`.
+"""
 
 OWNERS = ("first_stage_model.", "vae.")
 """The VAE's prefixes within a diffusion model's checkpoint."""
@@ -27,6 +30,12 @@ CONFIG_KEY = "odvae_config"
 
 EXTRAS = re.compile(r"^(\w*loss\w*|dics_model|disc_model|discriminator|model_ema)\.")
 """Weights that a trainer stores beside the VAE's."""
+
+CONSTANTS = re.compile(r"^(en|de)coder\.(inverse_)?wavelet_trans?form_(in|out|l1|l2)\.")
+"""The fixed filters of WF-VAE's wavelets, as Open-Sora-Plan v1.3.1 and its authors spell them.
+
+They are in the code here; files of averaged weights lack them.
+"""
 
 
 def select_weights(tensors: Mapping[str, Tensor], weights: str) -> tuple[dict[str, Tensor], str]:
@@ -68,7 +77,7 @@ def unwrap(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def strip_owner(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The VAE alone: without the diffusion model around it, the losses and the discriminators.
+    """The VAE alone: no diffusion model around it, no losses, discriminators or constants.
 
     ComfyUI uses further prefixes: that of the configuration tensor is taken. Raises `ValueError`
     where there are several.
@@ -81,7 +90,11 @@ def strip_owner(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     inside = {
         key.removeprefix(owner): tensor for key, tensor in tensors.items() if key.startswith(owner)
     }
-    return {key: tensor for key, tensor in inside.items() if not EXTRAS.match(key)}
+    return {
+        key: tensor
+        for key, tensor in inside.items()
+        if not EXTRAS.match(key) and not CONSTANTS.match(key)
+    }
 
 
 def order_weights(fields: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Weights in diffusers' spelling, under the names that our networks have."""
+"""Weights as diffusers or ComfyUI write them, under the names that our networks have."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from .hunyuan import is_diffusers_hunyuan, rename_diffusers_hunyuan
+from .hunyuan15 import (
+    drop_unused,
+    has_unused,
+    is_diffusers_hunyuan15,
+    rename_diffusers_hunyuan15,
+)
 from .wan import is_diffusers_wan, rename_diffusers_wan
 
 Tensors = Mapping[str, Tensor]
@@ -14,6 +20,8 @@ Tensors = Mapping[str, Tensor]
 SPELLINGS: tuple[tuple[Callable[[Tensors], bool], Callable[[Tensors], Tensors]], ...] = (
     (is_diffusers_wan, rename_diffusers_wan),
     (is_diffusers_hunyuan, rename_diffusers_hunyuan),
+    (is_diffusers_hunyuan15, rename_diffusers_hunyuan15),
+    (has_unused, drop_unused),
 )
 """What recognises a spelling, and what translates it."""
 

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 SIGNATURES = {
-    "OPS-VAE (Open-Sora 1.2)": (r"^(spatial|temporal)_vae\.",),
     "TATS VQGAN": (r"^codebook\.embeddings:|^encoder\.conv_first\.conv\.weight:5",),
-    "WF-VAE": (r"^(en|de)coder\.(connect_l|down|up)\d\.",),
-    "WF-VAE 2": (r"wavelet_transform|\.(in|out)_flow_conv\.",),
+    "WF-VAE 2": (r"^(en|de)coder\.(down|up)_blocks\.\d+\.(in|out)_flow_conv\.",),
     "VidTok": (r"^(en|de)coder\.(down|up)_temporal\.",),
     "Cosmos": (r"\.conv_s\.weight:5|unpatcher3d\.wavelets:|^encoder\.conv_in\.0\.conv3d\.",),
     "EasyAnimate (Magvit)": (r"^encoder\.down_blocks\.\d+\.convs\.\d+\.conv1\.weight:5",),
@@ -29,14 +27,10 @@ SIGNATURES = {
     "LTX-Video diffusion decoder": (r"^decoder\.(det_stages|diff_blocks|conv_in_x_t)\.",),
     "LTX audio": (r"^encoder\.conv_in\.conv\.weight:4|^vocoder\.(vocoder\.)?resblocks\.",),
     "LTX-Video": (
-        r"^per_channel_statistics\.|^latents_mean:1|\.res_blocks\.\d+\.conv1\.conv\."
+        r"^per_channel_statistics\.|^latents_mean:1|^(en|de)coder\.[\w.]*\.res_blocks\.\d+\.conv1\.conv\."
         r"|\.timestep_scale_multiplier:",
     ),
     "Qwen-Image 2.1": (r"\.norm1\.gamma:", r"^encoder\.conv_in\.weight:4"),
-    "HunyuanVideo 1.5 (also HunyuanImage's refiner)": (
-        r"\.norm1\.gamma:4",
-        r"\.conv1\.conv\.weight:5",
-    ),
     "HunyuanImage 2.1": (
         r"^encoder\.down_blocks\.\d+\.conv1\.weight:4|^decoder\.conv_in\.weight:4:\d+x64x",
     ),

@@ -21,6 +21,17 @@ TAPS_OF_STILL = {
 }
 """By `ends`, the taps of a kernel of three frames that don't see zeros in a clip of one frame."""
 
+BEFORE = {"causal": "replicate", "causal-zeros": "zeros", "inside": "nothing"}
+"""The `ends` of causal convolutions, and what lies before the clip."""
+
+TAPS_OF_STILL = {
+    "causal": slice(None),
+    "replicate": slice(None),
+    "zeros": slice(1, 2),
+    "causal-zeros": slice(2, 3),
+}
+"""By `ends`, the taps of a kernel of three frames that don't see zeros in a clip of one frame."""
+
 
 class ClipConv3d(Conv3d):
     """A 3D convolution that is causal, or centred in time.

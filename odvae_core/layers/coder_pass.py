@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from torch import Tensor, nn
@@ -24,7 +24,8 @@ class CoderPass:
     """The steps of an encoder or a decoder, and how frames and pixels go in and come out.
 
     After the first frame, which gives one, `frames_in` frames give `frames_out`; `pixels_in` pixels
-    of a side give `pixels_out`. `module` is what the steps run.
+    of a side give `pixels_out`. `module` is what the steps run. `starts(frames)` gives the steps of
+    a clip whose first latent frame stands for so many video frames, where that needn't be one.
     """
 
     steps: Sequence[Step]
@@ -33,6 +34,21 @@ class CoderPass:
     frames_out: int
     pixels_in: int
     pixels_out: int
+    starts: Callable[[int], Sequence[Step]] | None = None
+
+    def starting_with(self, frames: int) -> CoderPass:
+        """The pass of a clip whose first latent frame stands for so many video frames.
+
+        Raises `ValueError` where it is always one.
+        """
+        if frames == 1:
+            return self
+        if self.starts is None:
+            raise ValueError(
+                f"got a piece whose first latent frame stands for {frames} frames; in this VAE it "
+                "is one: give pieces of 1 + ck frames"
+            )
+        return replace(self, steps=self.starts(frames))
 
     @property
     def coding(self) -> Coding:

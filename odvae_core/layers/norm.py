@@ -1,4 +1,4 @@
-"""Group normalisation over the clip or over each frame, and RMS normalisation per position."""
+"""Normalisation over the clip, over each frame, or over the channels of each position."""
 
 from __future__ import annotations
 
@@ -33,6 +33,17 @@ class FrameGroupNorm(nn.GroupNorm):
         if moments is None:
             return per_frame(super().forward, x)
         return per_frame(partial(normalise, self, moments=moments), x)
+
+
+class ChannelNorm(nn.Module):
+    """LayerNorm over the channels of each position. Published with WF-VAE as `LayerNorm`."""
+
+    def __init__(self, channels: int, eps: float = 1e-6):
+        super().__init__()
+        self.norm = nn.LayerNorm(channels, eps)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        return self.norm(x.movedim(1, -1)).movedim(-1, 1)
 
 
 def normalise(norm: nn.GroupNorm, x: Tensor, moments: Moments) -> Tensor:

@@ -64,3 +64,9 @@ class ResnetBlock(nn.Module):
 
     def _convolve(self, x: Tensor, norm: str, conv: str, state: StreamState | None) -> Tensor:
         return self.get_submodule(conv)(activate(self.get_submodule(norm)(x, state)), state)
+
+
+class DiffusersBlock(ResnetBlock):
+    """The residual block in diffusers' names."""
+
+    names = (*ResnetBlock.names[:4], "conv_shortcut")

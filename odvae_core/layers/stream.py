@@ -99,6 +99,11 @@ class StreamState:
         self._seen = {norm: moments.to(device) for norm, moments in self._seen.items()}
 
 
+def starts_clip(layer: nn.Module, state: StreamState | None) -> bool:
+    """Whether the chunk that `layer` is called with starts the clip; ask once in a call."""
+    return state is None or state.is_first_call(layer)
+
+
 def with_past(
     x: Tensor,
     layer: nn.Module,

@@ -15,7 +15,7 @@ from .centred import ClipConv3d
 from .coder import add_submodule
 from .conv import FrameConv2d, pad_right_and_bottom
 from .reach import DOUBLES, HALVES, join_reaches, reach_of
-from .stream import StreamState, with_past
+from .stream import StreamState, starts_clip, with_past
 
 
 class WanDown2x(nn.Module):
@@ -131,8 +131,3 @@ class WanStage(nn.Module):
         for layer in self.get_submodule(self.name).children():
             h = layer(h, state)
         return h if self.around is None else h + self.around(x, state)
-
-
-def starts_clip(layer: nn.Module, state: StreamState | None) -> bool:
-    """Whether the chunk that `layer` is called with starts the clip."""
-    return state is None or state.is_first_call(layer)

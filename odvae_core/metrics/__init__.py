@@ -7,7 +7,8 @@ from .distances import frechet_distance, inception_score, kernel_distance
 from .features import Features, load_features
 from .fidelity import MAX_PSNR, MetricCollector, flicker, psnr, quantize, ssim
 from .perceptual import Lpips, load_lpips, random_lpips
-from .structure import BorderError, border_error, by_position, compression_ratio
+from .streaming import SetStatistics, compare_sets
+from .structure import BorderError, border_error, by_position
 from .trunks import pack_trunk
 
 __all__ = [
@@ -16,9 +17,10 @@ __all__ = [
     "Features",
     "Lpips",
     "MetricCollector",
+    "SetStatistics",
     "border_error",
     "by_position",
-    "compression_ratio",
+    "compare_sets",
     "flicker",
     "frechet_distance",
     "inception_score",

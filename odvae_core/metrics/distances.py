@@ -54,9 +54,9 @@ def polynomial_kernel(x: Tensor, y: Tensor) -> Tensor:
     return (x @ y.T / x.shape[1] + 1) ** 3
 
 
-def check_features(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def check_features(x: Tensor, y: Tensor, least: int = 2) -> tuple[Tensor, Tensor]:
     """Both sets in float64 on the CPU. Raises `ValueError` if no distance is defined."""
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < least:
         raise ValueError(
             f"got features {list(x.shape)} and {list(y.shape)}; a distance takes [N, D] and "
             "[M, D] with two rows or more each: evaluate more clips"

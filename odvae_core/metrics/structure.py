@@ -66,30 +66,3 @@ def by_position(values: Tensor, group: int = 4) -> Tensor:
         )
     positions = [values[:, :1], *(values[:, position::group] for position in range(1, 1 + group))]
     return torch.stack([position.double().mean() for position in positions])
-
-
-def compression_ratio(
-    frames: int,
-    height: int,
-    width: int,
-    temporal_compression: int,
-    spatial_compression: int,
-    latent_channels: int,
-) -> float:
-    """VCPR, the video compression ratio: colour values of a clip for each value of its latent.
-
-    3 T H W / (C (1 + (T - 1) / t) (H / s) (W / s)). 171 for OD-VAE (t = 4, s = 8, C = 4) at
-    25x256x256; 192 in the limit of long clips. The name is from the OD-VAE paper (arXiv
-    2409.01199), which mentions t and s, with the product t s s = 256, but doesn't define how the
-    ratio counts. Here the first frame and the channels count too; otherwise VAEs with 4 and 16
-    channels would have the same ratio. ValueError: sizes that the VAE doesn't take.
-    """
-    steps, rest = divmod(frames - 1, temporal_compression)
-    odd = [side for side in (height, width) if side < 1 or side % spatial_compression]
-    if rest or frames < 1 or odd:
-        raise ValueError(
-            f"got a clip of {frames}x{height}x{width}; give 1 + {temporal_compression}k frames and "
-            f"sides that are multiples of {spatial_compression}"
-        )
-    latent = latent_channels * (1 + steps) * (height // spatial_compression)
-    return 3 * frames * height * width / (latent * (width // spatial_compression))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..constants import PUBLISHED_TILES, PUBLISHED_WINDOWS
 from ..layers.coder_pass import CoderPass
-from ..schedules import Schedule, Stream, Sweep, Whole, Windows
+from ..schedules import Pieces, Schedule, Stream, Sweep, Whole, Windows
 from ..tiling import Tiles
 from ..vae import VideoVAE
 from .request import Request, eighth
@@ -30,7 +30,7 @@ def list_cuts(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Candida
     Raises `ValueError` where this network allows none.
     """
     request.check_coder(coder)
-    schedules = LISTS[request.strategy](vae, coder, request)
+    schedules = list_pieces(vae, request) or LISTS[request.strategy](vae, coder, request)
     for schedule in schedules:
         if reason := schedule.refusal(coder):
             raise ValueError(
@@ -64,10 +64,27 @@ def list_smaller_tiles(coder: CoderPass, cuts: list[Candidate]) -> Iterator[tupl
     which keep no state between pieces."""
     smallest = find_smallest(coder, cuts)
     given = cuts[0][1]
-    for schedule in (smallest.parked(), Windows(smallest.frames or PIECES[-1])):
+    windows = [] if isinstance(smallest, Pieces) else [Windows(smallest.frames or PIECES[-1])]
+    for schedule in (smallest.parked(), *windows):
         for size in TILE_SIZES:
             if given is None or size < given.size:
                 yield schedule, Tiles(size, eighth(size, coder))
+
+
+def list_pieces(vae: VideoVAE, request: Request) -> list[Schedule]:
+    """The independent pieces into which a VAE's authors cut clips; empty where they don't.
+
+    Another cut has other numbers of latent frames. Raises `ValueError` where one is requested.
+    """
+    if vae.piece_frames is None:
+        return []
+    if request.strategy in ("whole", "exact") or request.frames not in (None, vae.piece_frames):
+        raise ValueError(
+            f"got schedule {request.strategy!r}, frames = {request.frames} for the family "
+            f"{vae.family}, whose clips are independent pieces of {vae.piece_frames} frames: "
+            "choose auto, without frames"
+        )
+    return [Pieces(vae.piece_frames)]
 
 
 def list_whole(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Schedule]:

@@ -1,12 +1,14 @@
-"""How a long clip is cut: four schedules over the same steps."""
+"""How a long clip is cut: five schedules over the same steps."""
 
 from .base import Progress, Report, Schedule
+from .pieces import Pieces
 from .stream import Stream
 from .sweep import Sweep
 from .whole import Whole
 from .windows import Windows
 
 __all__ = [
+    "Pieces",
     "Progress",
     "Report",
     "Schedule",

@@ -73,11 +73,12 @@ def list_clips(path: Path) -> list[ListedClip]:
     if not clips:
         endings = ", ".join(sorted(VIDEOS | PICTURES))
         raise ListingError(f"{path}: lists no video or image; their names end in {endings}")
-    seen: set[str] = set()
+    seen: set[tuple[str, float, float | None]] = set()
     for clip in clips:
-        if clip.id in seen:
+        key = (clip.name, clip.start, clip.end)
+        if key in seen:
             raise ListingError(f"{path}: lists {clip.name} twice; remove one of the rows")
-        seen.add(clip.id)
+        seen.add(key)
     return clips
 
 

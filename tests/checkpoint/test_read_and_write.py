@@ -207,7 +207,7 @@ def test_weights_of_whole_numbers_are_refused(vae, tmp_path):
     ("arguments", "message"),
     [
         ({"weights": "best"}, "got weights = 'best'; choose one of ema, raw"),
-        ({"family": "wfvae"}, "got family 'wfvae'; the families are odvae"),
+        ({"family": "svd"}, "got family 'svd'; the families are odvae"),
         ({"dtype": torch.int8}, "got dtype torch.int8; choose one of"),
     ],
 )

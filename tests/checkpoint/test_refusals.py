@@ -90,7 +90,7 @@ def test_a_2d_vae_in_diffusers_names_or_inside_a_checkpoint_is_to_be_inflated(re
     [
         ("Allegro", ["decoder.up_blocks.0.temp_convs.0.conv1.0.weight"]),
         ("LTX-Video", ["decoder.up_blocks.0.res_blocks.0.conv1.conv.weight"]),
-        ("WF-VAE", ["encoder.connect_l1.weight", "encoder.down1.1.conv1.conv.weight"]),
+        ("WF-VAE 2", ["encoder.down_blocks.0.in_flow_conv.weight"]),
     ],
 )
 def test_the_vae_of_another_design_is_named(refusal, family, keys):

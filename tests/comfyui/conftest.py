@@ -19,11 +19,15 @@ from tests.comfyui.server import Server, find_comfyui
 
 OD = {"width": 32, "blocks": 1}
 CV = {"levels": tuple(replace(level, channels=32) for level in CVVAE.levels), "blocks": 1}
+WF = {"width": 8, "encoder_flow": 8, "decoder_flow": 8, "blocks": 1}
+OPS = {"image_widths": (32, 32, 32, 32), "image_blocks": 1, "width": 32, "blocks": 1}
 MODELS = {
     "stream.safetensors": ("odvae-stream", OD),
     "clip.safetensors": ("odvae-v1.2", OD),
     "cvvae.safetensors": ("cvvae", CV),
     "ivvae.safetensors": ("ivvae-z4", {"width": 8, "blocks": 1}),
+    "wfvae.safetensors": ("wfvae-s4", WF),
+    "opsvae.safetensors": ("opsvae-v1.2", OPS),
 }
 
 

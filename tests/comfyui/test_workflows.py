@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from fractions import Fraction
 
 import av
 import pytest
@@ -11,7 +12,8 @@ import odvae_core
 from odvae_core import Stream
 from odvae_core.inflation import inflate
 from odvae_core.metrics import psnr
-from odvae_core.video import read_video
+from odvae_core.padding import ClipSize, crop
+from odvae_core.video import VideoWriter, read_video
 from tests.comfyui.conftest import make_network
 from tests.comfyui.server import ROOT, Server
 from tests.comfyui.tensors import CLOSE, to_image, to_video
@@ -215,6 +217,40 @@ def test_latents_come_back_from_disk_as_they_went(workflow_server, default):
     torch.testing.assert_close(read.take("LoadLatent"), latent, atol=0, rtol=0)
     film = read_video(read.file("ODVAEDecodeToVideoFile"))
     assert psnr(film, default.decode(latent, Stream()).clamp(-1, 1)).min() > 30
+
+
+DECODED_BY_COMFYUI = {
+    "wan_2_1_decode": None,
+    "wan_2_2_decode": "wan22",
+    "hunyuan_video_decode": "hunyuan",
+}
+"""The kind of narrow network that stands for the VAE; None where ComfyUI's loader takes one."""
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("name", "kind"), DECODED_BY_COMFYUI.items())
+def test_comfyui_s_vae_decodes_the_whole_clip_and_is_compared_with_the_tiled_node(
+    workflow_server, tmp_path, name, kind
+):
+    played = Played(workflow_server, name)
+    (loader,) = played.kinds["VAELoader"]
+    if kind is not None:
+        played.prompt[loader] = {"class_type": "TestComfyVae", "inputs": {"kind": kind}}
+    played.prompt["save"] = {
+        "class_type": "VAESave",
+        "inputs": {"vae": [loader, 0], "filename_prefix": f"{name}/vae"},
+    }
+    played.play(("ODVAEEncodeVideoFile", 0), DECODED, ("VAEDecodeTiled", 0))
+    (file,) = (workflow_server.base / "output" / name).glob("*.safetensors")
+    vae = odvae_core.load(file)
+    decoded = vae.decode(played.take("ODVAEEncodeVideoFile"), odvae_core.Whole())
+    expected = crop(decoded, ClipSize(FRAMES, 48, 64))
+    torch.testing.assert_close(played.take(*DECODED), to_image(expected), **CLOSE)
+    assert played.take("VAEDecodeTiled").shape == played.take(*DECODED).shape
+    film = read_video(played.file("ODVAEDecodeToVideoFile"))
+    with VideoWriter(tmp_path / "film.mp4", (48, 64), Fraction(24), quality=18) as writer:
+        writer.write(expected)
+    assert psnr(film, read_video(tmp_path / "film.mp4")).min() > 35
 
 
 def test_the_template_browser_offers_every_graph_with_its_thumbnail(workflow_server):

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import odvae_core
 from odvae_core import diffusion
 from odvae_core.diffusion import LatteConfig, LatteT2VConfig, OpenSoraT2VConfig
+from odvae_core.families.wan_config import WanConfig
 from odvae_core.video import VideoWriter, read_video
 from tests.checkpoints import build_small
 from tests.comfyui.conftest import CV, make_network
@@ -38,6 +39,13 @@ DIFFUSION_MODELS = {
     "latte": LatteConfig(layers=2, heads=2, head_dim=12, latent_frames=5, side=8, classes=4),
 }
 """Narrow networks by the name of their file in models/diffusion_models."""
+COMFYUI_VAES = (
+    "wan_2.1_vae.safetensors",
+    "wan2.2_vae.safetensors",
+    "hunyuan_video_vae_bf16.safetensors",
+)
+"""What the workflows with ComfyUI's Load VAE name; here all are narrow ones of Wan 2.1, which its
+loader takes in any width."""
 
 WORKFLOWS = ROOT / "workflows"
 FRAMES, HEIGHT, WIDTH = 13, 48, 64
@@ -67,6 +75,9 @@ def write_workflow_files(server: Server) -> None:
     inside["model.diffusion_model.out.2.bias"] = torch.zeros(4)
     for checkpoint in CHECKPOINTS:
         save_file(inside, server.base / checkpoint)
+    wan = odvae_core.build(WanConfig(width=16, decoder_width=16))
+    for file in COMFYUI_VAES:
+        save_file(wan.state_dict(), server.base / "models/vae" / file)
     write_diffusion_files(server)
 
 

@@ -1,5 +1,7 @@
 """Candidates: VAEs of this package with any schedule, and baselines."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -7,6 +9,9 @@ import odvae_core as odvae
 from odvae_core.evaluation import make_baseline_candidate, make_vae_candidate
 from odvae_core.evaluation.candidates import (
     BASELINES,
+    Compression,
+    compute_vcpr,
+    count_vcpr,
     keep_group_means,
     keep_nearest,
     shrink_frames,
@@ -35,6 +40,7 @@ def test_its_facts_say_what_it_is_and_how_it_runs():
     facts = make_vae_candidate("ours", vae, odvae.Whole(), None, SIZE).facts
     assert facts == {
         "parameters": vae.provenance.parameters,
+        "vcpr_paper": 256,
         "vcpr": 3 * 9 * 16 * 24 / (4 * 3 * 2 * 3),
         "run": "Whole(), no tiles, float32 on cpu",
         "sha256": vae.provenance.sha256,
@@ -60,6 +66,7 @@ def test_other_frame_counts_and_sizes_are_padded_and_cropped_back(name, frames):
 def test_a_baseline_has_no_parameters_and_three_values_a_point():
     assert make_baseline_candidate("bicubic-mean", SIZE).facts == {
         "parameters": 0,
+        "vcpr_paper": 256,
         "vcpr": 3 * 9 * 16 * 24 / (3 * 3 * 2 * 3),
     }
 
@@ -108,3 +115,24 @@ def test_a_flat_clip_comes_back_whole():
     video = torch.full((1, 3, 5, 32, 32), 0.25)
     for reconstruct in BASELINES.values():
         torch.testing.assert_close(reconstruct(video), video)
+
+
+@pytest.mark.parametrize(
+    "preset", ["odvae-v1.2", "ivvae-z16", "sd-vae", "wfvae-888", "opsvae-v1.2"]
+)
+@pytest.mark.parametrize("frames", [1, 9, 40])
+def test_the_exact_ratio_is_the_values_of_a_video_by_those_of_its_latent(preset, frames):
+    with torch.device("meta"):
+        vae = odvae.build(preset)
+        size = ClipSize(frames, 32, 48)
+        video = torch.empty(1, 3, *dataclasses.astuple(size.padded(vae)))
+        latent = vae.encode(video).mode()
+    ratio = compute_vcpr(size, vae, vae.latent_channels)
+    assert ratio == pytest.approx(video.numel() / latent.numel())
+
+
+def test_the_papers_ratio_counts_neither_channels_nor_the_first_frame():
+    assert count_vcpr(Compression(4, 8)) == 256
+    assert count_vcpr(Compression(1, 8)) == 64
+    ratios = [compute_vcpr(ClipSize(n, 256, 256), Compression(4, 8), 4) for n in (1, 25, 40001)]
+    assert ratios == [48.0, pytest.approx(25 / 7 * 48), pytest.approx(192, abs=0.02)]

@@ -165,6 +165,7 @@ def test_facts_are_of_the_local_files(folder):
     assert Clips.loaded == str(folder)
     assert candidate.facts == {
         "parameters": 5,
+        "vcpr_paper": 256,
         "vcpr": 3 * 5 * 256 / (3 * 2 * 4),
         "run": "AutoencoderKLWan of diffusers, float32 on cpu",
         "sha256": hash_file(folder / "diffusion_pytorch_model.safetensors"),

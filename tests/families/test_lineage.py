@@ -26,7 +26,12 @@ EVERY = pytest.mark.parametrize("name", CONFIGS)
 SCHEDULES = [Whole(), Stream(5), Stream(9), Sweep(5)]
 EXACT = {"rtol": 0, "atol": 1e-10}
 
-PRESETS = {"wan-2.1": (126.9, 16, 8), "wan-2.2": (704.7, 48, 16), "hunyuan-1.0": (246.5, 16, 8)}
+PRESETS = {
+    "wan-2.1": (126.9, 16, 8),
+    "wan-2.2": (704.7, 48, 16),
+    "hunyuan-1.0": (246.5, 16, 8),
+    "hunyuan-1.5": (1260.6, 32, 16),
+}
 """Millions of parameters, latent channels and spatial compression of the published models."""
 
 

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-import odvae_core as odvae
-from odvae_core.metrics import border_error, by_position, compression_ratio
+from odvae_core.metrics import border_error, by_position
 
 
 @pytest.fixture
@@ -79,27 +78,3 @@ def test_positions_are_averaged_in_float64():
 def test_clips_without_a_whole_group_are_refused(shape, group):
     with pytest.raises(ValueError, match=rf"groups of {group}.*{1 + group} frames or more"):
         by_position(torch.zeros(shape), group)
-
-
-@pytest.mark.parametrize("preset", ["odvae-v1.2", "ivvae-z16", "sd-vae", "odvae-tiny"])
-@pytest.mark.parametrize("frames", [1, 9])
-def test_the_compression_ratio_is_the_values_of_a_video_by_those_of_its_latent(preset, frames):
-    with torch.device("meta"):
-        vae = odvae.build(preset)
-        video = torch.empty(1, 3, frames, 32, 48)
-        latent = vae.encode(video).mode()
-    ratio = compression_ratio(
-        *video.shape[2:], vae.temporal_compression, vae.spatial_compression, vae.latent_channels
-    )
-    assert ratio == pytest.approx(video.numel() / latent.numel())
-
-
-def test_the_compression_ratio_of_od_vae_is_48_for_a_picture_and_nears_192():
-    ratios = [compression_ratio(frames, 256, 256, 4, 8, 4) for frames in (1, 25, 40001)]
-    assert ratios == [48.0, pytest.approx(25 / 7 * 48), pytest.approx(192, abs=0.02)]
-
-
-@pytest.mark.parametrize("size", [(4, 64, 64), (0, 64, 64), (-3, 64, 64), (5, 60, 64), (5, 64, 0)])
-def test_sizes_that_the_vae_does_not_take_have_no_ratio(size):
-    with pytest.raises(ValueError, match=r"1 \+ 4k frames and sides that are multiples of 8"):
-        compression_ratio(*size, 4, 8, 4)

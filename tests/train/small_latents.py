@@ -23,7 +23,8 @@ CLASSES = ("circle", "square", "star")
 def write_latents(folder, count=6, shape=(4, 3, 4, 4), logvar=True, **facts):
     """Latents as `odvae encode-dataset` writes them; their mean depends on the class."""
     torch.manual_seed(0)
-    dataset = {"kind": KIND, "format": VERSION, "shards": "safetensors", **VAE, **facts}
+    dataset = {"kind": KIND, "format": VERSION, "shards": "safetensors", "logvar": logvar}
+    dataset |= {**VAE, **facts}
     names = [f"clip-{number}" for number in range(count)]
     writer = ShardWriter(folder, dataset, names, "1of1", 2**20)
     for number, name in enumerate(names):

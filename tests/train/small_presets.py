@@ -66,7 +66,7 @@ def shrink_preset(name, folder, clips, **run):
         data=replace(data, held_out=("held*",), kept_sides=(32,)),
         loss=replace(config.loss, perceptual="none"),
         image_space=space,
-        discriminator=replace(config.discriminator, width=8),
+        discriminator=replace(config.discriminator, width=8, layers=2),
         evaluation=CROPS,
         phases=PHASES,
         run=replace(config.run, folder=str(folder / "run"), workers=0, **run),

@@ -74,7 +74,7 @@ def folder(tmp_path):
 
 def load(folder, **settings):
     config = DataConfig(path=str(folder), rendered=0.3, crop="random", augment="strong")
-    return load_training_set(replace(config, **settings), 0, folder / "clips.json")
+    return load_training_set(replace(config, **settings), 0, folder / "clips.npz")
 
 
 def collect(training_set, first=0, **settings):

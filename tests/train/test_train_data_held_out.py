@@ -7,9 +7,10 @@ import pytest
 from tests.media import draw_noise, draw_numbers, make_clip
 from train.config import DataConfig, EvaluationConfig
 from train.data import load_training_set
+from train.data.clip_facts import ClipFacts
 from train.data.clips import FileClip
 from train.data.held_out import choose_held_out, limit_clips
-from train.data.probing import ClipFacts, hash_content
+from train.data.probing import hash_content
 
 EVALUATION = EvaluationConfig(sides=(32,), frames=5, size=16, stride=2)
 
@@ -75,10 +76,10 @@ def test_no_sample_is_drawn_from_a_held_out_clip(tmp_path, named):
     make_clip(tmp_path / "a.mkv", draw_numbers(12), codec="ffv1")
     make_clip(tmp_path / "b.mkv", draw_noise(12), codec="ffv1", pix_fmt="bgr0")
     config = DataConfig(str(tmp_path), held_out=named)
-    training_set = load_training_set(config, 0, tmp_path / "clips.json", EVALUATION)
+    training_set = load_training_set(config, 0, tmp_path / "clips.npz", EVALUATION)
     (held_out,) = training_set.held_out
     (source,) = training_set.sources
     assert sorted([held_out.name, source.clips[0].name]) == ["a.mkv", "b.mkv"]
     assert not named or held_out.name == "b.mkv"
-    again = load_training_set(config, 0, tmp_path / "clips.json", EVALUATION)
+    again = load_training_set(config, 0, tmp_path / "clips.npz", EVALUATION)
     assert again.held_out[0].name == held_out.name

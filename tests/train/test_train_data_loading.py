@@ -45,7 +45,7 @@ def folder(media, tmp_path):
 
 def load(folder, memory=None, **settings):
     config = DataConfig(**{"path": str(folder), "broken_limit": 1.0, **settings})
-    return load_training_set(config, 0, memory or folder.parent / "clips.json")
+    return load_training_set(config, 0, memory or folder.parent / "clips.npz")
 
 
 def list_names(config):
@@ -173,11 +173,11 @@ def test_a_tree_is_probed_once_and_what_changed_is_probed_again(folder, monkeypa
 
 
 def test_with_a_damaged_or_unwritable_cache_all_clips_are_probed_again(folder, caplog):
-    memory = folder.parent / "clips.json"
-    memory.write_text('{"torn')
+    memory = folder.parent / "clips.npz"
+    memory.write_bytes(b"PK torn")
     assert len(list_clips(load(folder, memory))) == 3
     assert "all clips are probed again" in caplog.text
-    load(folder, folder.parent / "no such folder" / "clips.json")
+    load(folder, folder.parent / "no such folder" / "clips.npz")
     assert "can't be written" in caplog.text
 
 
@@ -209,7 +209,7 @@ def test_the_hash_of_the_list_changes_with_a_file_and_with_a_row(folder):
 def test_an_invalid_value_is_an_error_that_names_its_key(folder, settings):
     (key,) = settings
     with pytest.raises(ConfigError, match=rf"data\.{key}.* is .*; it is "):
-        load_training_set(replace(DataConfig(path=str(folder)), **settings), 0, folder / "m.json")
+        load_training_set(replace(DataConfig(path=str(folder)), **settings), 0, folder / "m.npz")
 
 
 def test_a_configuration_that_holds_out_everything_is_an_error(folder):

@@ -56,7 +56,7 @@ def test_clips_that_are_too_short_or_small_are_skipped_and_named():
     clips = make_clip(9, name="fit"), make_clip(8, name="short"), make_clip(9, 31, "small")
     training_set = TrainingSet([Source(1.0, clips)], DataConfig(strides=(2, 3)), 0)
     pool = training_set.pool_for(5, 32)
-    assert [clip.name for clip in pool.clips] == ["fit"]
+    assert [pool.clip_at(i).name for i in range(len(pool.ends))] == ["fit"]
     assert [(skip.name, skip.reason) for skip in pool.skipped] == [
         ("short", "has 8 frames; 5 with stride 2 need 9"),
         ("small", "has a short side of 31 pixels; the crop is 32"),

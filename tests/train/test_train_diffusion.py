@@ -144,6 +144,19 @@ def test_the_scale_of_a_folder_makes_its_deviation_1(latents):
     assert found.shift == 0
 
 
+def test_each_channel_may_have_its_own_scale(tmp_path):
+    factors = {"latent_scale": [1.0, 2.0, 3.0, 4.0], "latent_shift": [0.0, 0.0, 1.0, 0.0]}
+    folder = write_latents(tmp_path / "latents", logvar=False, **factors)
+    found = load_latents(LatentsConfig(str(folder)))
+    drawn, mean = found.draw(0, torch.Generator()), found.means[0]
+    torch.testing.assert_close(drawn[:, 2], 3 * (mean[2] - 1))
+    run = open_run(configure(folder, tmp_path / "run", labels="none"))
+    assert run.network.config.latent_scale == (1.0, 2.0, 3.0, 4.0)
+    run.export_weights()
+    assert diffusion.load(tmp_path / "run/ema.safetensors").config == run.network.config
+    assert sample_latents(run.network, range(1), 2).isfinite().all()
+
+
 def test_labels_come_from_folders_or_columns(latents):
     assert load_latents(LatentsConfig(str(latents), "folder")).classes == CLASSES
     column = load_latents(LatentsConfig(str(latents), "column", "kind"))

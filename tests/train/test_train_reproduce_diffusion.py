@@ -9,11 +9,11 @@ import torch
 
 from odvae_core.diffusion import list_presets
 from train.config import ConfigError
+from train.data.shapes import SHAPES, draw_shape_clips
 from train.reproduce.__main__ import main
 from train.reproduce.diffusion.classifier import measure_accuracy, train_classifier
 from train.reproduce.diffusion.experiments import choose_tables, run_generation
 from train.reproduce.diffusion.settings import CPU, GPU, OURS, TABLES, Row
-from train.reproduce.diffusion.shapes import SHAPES, draw_shape_clips
 from train.reproduce.diffusion.vaes import Setup, decode_latents, encode_clips, train_row_vae
 
 TINY = replace(

@@ -16,7 +16,7 @@ from odvae_core.video.chunk import to_bytes
 
 from ..config import DataConfig
 from ..keyed_random import KeyedRandom
-from .probing import ClipFacts
+from .clip_facts import ClipFacts
 
 CHUNK = 4  # frames that are in memory at full size while they are cropped
 
@@ -100,7 +100,7 @@ class Clip(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileClip:
     """Frames `first` to `first + frames` of a file, decoded for every crop."""
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..config import EvaluationConfig
+from .clip_facts import ClipFacts
 from .clips import FileClip, count_spanned_frames
-from .probing import ClipFacts
 
 log = logging.getLogger(__name__)
 

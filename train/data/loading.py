@@ -12,10 +12,12 @@ from odvae_core.video import ListedClip, ListingError, VideoError, list_clips
 
 from ..config import ConfigError, DataConfig, EvaluationConfig
 from ..config_sections import SourceConfig
+from .clip_facts import ClipFacts
+from .clip_table import ClipTable
 from .clips import BrokenClipError, Clip, FileClip, SkippedClip, cache_clip, strip_path
 from .held_out import choose_held_out
 from .pools import Source, describe_skipped
-from .probing import ClipFacts, probe_entries
+from .probing import probe_entries
 from .training_set import TrainingSet
 
 log = logging.getLogger(__name__)
@@ -30,12 +32,12 @@ def load_training_set(
     """List and probe all clips, and hold some out.
 
     Those are what `held_out` names, or else clips that `evaluation`, if it is given, can use.
-    `cache_file` is a JSON file with the facts of those probed before. Raises ConfigError where a
+    `cache_file` has the facts of those probed before. Raises ConfigError where a
     value is invalid, or too many clips are unreadable.
     """
     check_data_config(config)
     listed = list_entries(config)
-    named = list_held_out(config)
+    named = list_held_out(config) if config.held_out else []
     entries = [entry for part in listed for entry in part]
     facts = probe_entries([*entries, *named], cache_file)
     held_out = [entry.file for entry in named]
@@ -73,7 +75,9 @@ def open_sources(
     for part, source in zip(listed, config.sources, strict=True):
         clips = [open_clip(entry, facts[entry.file], config) for entry in part]
         broken += [clip for clip in clips if isinstance(clip, SkippedClip)]
-        sources.append(Source(source.weight, [c for c in clips if not isinstance(c, SkippedClip)]))
+        readable = [clip for clip in clips if not isinstance(clip, SkippedClip)]
+        table = readable if config.cache else ClipTable(readable, Path(config.path, source.place))
+        sources.append(Source(source.weight, table))
     return sources, broken
 
 
@@ -160,7 +164,10 @@ def hash_entries(entries: Iterable[ListedClip]) -> str:
     """The sha256 of a list: names, sizes in bytes (-1: no such file) and seconds."""
     digest = hashlib.sha256()
     for entry in entries:
-        size = entry.file.stat().st_size if entry.file.is_file() else -1
+        try:
+            size = entry.file.stat().st_size
+        except OSError:
+            size = -1
         digest.update(repr((entry.name, size, entry.start, entry.end)).encode())
     return digest.hexdigest()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+
+import numpy as np
 
 from ..config import ConfigError
 from ..keyed_random import KeyedRandom
+from .clip_table import measure_clips
 from .clips import Clip, SkippedClip, count_spanned_frames
 
 NAMED = 5  # clips that an error names
@@ -26,16 +27,26 @@ class Source:
 class ClipPool:
     """The clips for samples of one shape, and those that are too short or too small for it.
 
-    `ends` are the cumulative probabilities of the clips; the last one is 1.
+    `parts`: the clips of each source, and the rows of those that fit. `ends`: the cumulative
+    probabilities of all fitting clips; the last one is 1.
     """
 
-    clips: Sequence[Clip]
-    ends: Sequence[float]
+    parts: Sequence[tuple[Sequence[Clip], np.ndarray]]
+    ends: np.ndarray
     skipped: tuple[SkippedClip, ...]
 
     def choose(self, rng: KeyedRandom) -> Clip:
         """Draw a clip."""
-        return self.clips[min(bisect_right(self.ends, rng.uniform()), len(self.clips) - 1)]
+        position = np.searchsorted(self.ends, rng.uniform(), side="right")
+        return self.clip_at(min(int(position), len(self.ends) - 1))
+
+    def clip_at(self, position: int) -> Clip:
+        """One of the fitting clips, which are counted over all sources."""
+        for clips, rows in self.parts:
+            if position < len(rows):
+                return clips[int(rows[position])]
+            position -= len(rows)
+        raise IndexError(position)
 
 
 def make_pool(sources: Sequence[Source], frames: int, size: int, stride: int) -> ClipPool:
@@ -44,43 +55,34 @@ def make_pool(sources: Sequence[Source], frames: int, size: int, stride: int) ->
     Samples of one frame come from single pictures only, where there are any; longer samples never
     do. Raises ConfigError, with the reasons of the first clips, where no clip is left.
     """
-    groups = [(source.weight, select_kind(source.clips, sources, frames)) for source in sources]
+    measures = [measure_clips(source.clips) for source in sources]
+    pictures = frames == 1 and any((lengths == 1).any() for lengths, _ in measures)
     skipped: list[SkippedClip] = []
-    chances: list[tuple[Clip, float]] = []
-    for weight, clips in groups:
-        reasons = [find_mismatch(clip, frames, size, stride) for clip in clips]
-        pairs = list(zip(clips, reasons, strict=True))
-        skipped += [SkippedClip(clip.name, reason) for clip, reason in pairs if reason]
-        fitting = [clip for clip, reason in pairs if not reason]
-        length = sum(clip.frames for clip in fitting)
-        chances += [(clip, weight * clip.frames / length) for clip in fitting]
-    total = sum(chance for _, chance in chances)
-    if not chances:
+    parts, chances = [], []
+    for source, (lengths, sides) in zip(sources, measures, strict=True):
+        usable = lengths == 1 if pictures else lengths >= min(frames, 2)
+        fits = (lengths >= count_spanned_frames(frames, stride)) & (sides >= size)
+        for row in np.flatnonzero(usable & ~fits):
+            clip = source.clips[int(row)]
+            skipped.append(SkippedClip(clip.name, describe_mismatch(clip, frames, size, stride)))
+        rows = np.flatnonzero(usable & fits)
+        parts.append((source.clips, rows))
+        chances.append(source.weight * lengths[rows] / lengths[rows].sum())
+    joined = np.concatenate(chances)
+    if not len(joined):
         raise ConfigError(
             f"no clip is left for samples of {frames} frames of {size}x{size}: "
             f"{describe_skipped(skipped)}; use smaller samples, or other clips in data.path"
         )
-    ends = list(accumulate(chance / total for _, chance in chances))
-    return ClipPool([clip for clip, _ in chances], ends, tuple(skipped))
+    return ClipPool(parts, np.cumsum(joined / np.cumsum(joined)[-1]), tuple(skipped))
 
 
-def select_kind(clips: Sequence[Clip], sources: Sequence[Source], frames: int) -> Sequence[Clip]:
-    """The clips or the single pictures of a source, depending on the frames of a sample."""
-    if frames > 1:
-        return [clip for clip in clips if clip.frames > 1]
-    if any(clip.frames == 1 for source in sources for clip in source.clips):
-        return [clip for clip in clips if clip.frames == 1]
-    return clips
-
-
-def find_mismatch(clip: Clip, frames: int, size: int, stride: int) -> str:
-    """The reason why a clip can't give such a sample, "" where it can."""
+def describe_mismatch(clip: Clip, frames: int, size: int, stride: int) -> str:
+    """The reason why a clip can't give such a sample."""
     span = count_spanned_frames(frames, stride)
     if clip.frames < span:
         return f"has {clip.frames} frames; {frames} with stride {stride} need {span}"
-    if clip.side < size:
-        return f"has a short side of {clip.side} pixels; the crop is {size}"
-    return ""
+    return f"has a short side of {clip.side} pixels; the crop is {size}"
 
 
 def describe_skipped(skipped: Sequence[SkippedClip]) -> str:

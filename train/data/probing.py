@@ -1,29 +1,24 @@
-"""Facts about clips: short side and frame times, found once for every file and cached in JSON."""
+"""Facts about clips: short side and frame times, found once for every file and cached."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import os
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from odvae_core.files.atomic import replacing
 from odvae_core.files.tensorfile import hash_file
 from odvae_core.video import ListedClip, VideoError, VideoReader
 from odvae_core.video.listing import is_picture
 from odvae_core.video.source import open_media, tick_of
 
 from ..progress import show_progress
-
-log = logging.getLogger(__name__)
+from .clip_facts import ClipFacts
+from .probe_cache import ProbeCache
 
 THREADS = 8
 CHUNK = 64
@@ -31,37 +26,6 @@ HASHED = 65536
 """Bytes at either end of a file that identify its content."""
 PREVIEW = (16, 16)  # height and width of frames that are decoded for their times only
 EVENNESS = 0.25  # of a step: the largest deviation of evenly spaced frames
-TOLERANCE = 0.0005  # seconds: times in lists of clips are rounded
-
-
-@dataclass(frozen=True)
-class ClipFacts:
-    """A file's short side in pixels, as a player shows it, and the times of its frames in seconds.
-
-    Frame k is at `first + k * step`, or at `times[k]` where frames are not evenly spaced. `content`
-    is a hash of the file's size, beginning and end, the same wherever the file is.
-    """
-
-    side: int
-    frames: int
-    first: float
-    step: float
-    times: tuple[float, ...] = ()
-    content: int = 0
-
-    def time_of(self, frame: int) -> float:
-        """The time of a frame in seconds, to within EVENNESS of a step."""
-        return self.times[frame] if self.times else self.first + frame * self.step
-
-    def time_before(self, frame: int) -> float:
-        """A time between a frame and the one before it: reading from there starts at the frame."""
-        if frame == 0:
-            return 0.0
-        return max(0.0, (self.time_of(frame - 1) + self.time_of(frame)) / 2)
-
-    def count_before(self, seconds: float) -> int:
-        """The number of frames before a time."""
-        return bisect_left(range(self.frames), seconds - TOLERANCE, key=self.time_of)
 
 
 def probe_clip(path: Path) -> ClipFacts:
@@ -116,23 +80,23 @@ def fit_even_times(side: int, times: Sequence[Fraction]) -> ClipFacts:
 def probe_entries(
     entries: Sequence[ListedClip], cache_file: Path
 ) -> dict[Path, ClipFacts | VideoError]:
-    """The facts of every file, or its error; `cache_file` is a JSON file with those known.
+    """The facts of every file, or its error; `cache_file` has those known, and gets the others.
 
     A file with another size or time of change is probed again, and so is an unreadable one.
     """
-    cached = read_records(cache_file)
+    cache = ProbeCache(cache_file)
     digests = {entry.file: read_digest(entry) for entry in entries}  # each file once
+    found = {path: find_known(cache, path, digest) for path, digest in digests.items()}
+    unknown = [path for path, facts in found.items() if facts is None]
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        probing = pool.map(partial(probe_file, cached), digests, digests.values())
-        bar = show_progress(probing, desc="clips", total=len(digests), disable=None)
-        records = dict(zip(digests, bar, strict=True))
-    known = {str(path): record for path, record in records.items() if isinstance(record, dict)}
-    if known != cached:
-        write_records(known, cache_file)
-    return {
-        path: restore_facts(record) if isinstance(record, dict) else record
-        for path, record in records.items()
-    }
+        probing = pool.map(partial(probe_file, digests), unknown)
+        bar = show_progress(probing, desc="clips", total=len(unknown), disable=None)
+        for path, record in zip(unknown, bar, strict=True):
+            found[path] = record if isinstance(record, VideoError) else record.facts
+            if isinstance(record, ProbedFile):
+                cache.add(path, record.stamp, record.facts, record.sha256)
+    cache.write()
+    return {path: facts for path, facts in found.items() if facts is not None}
 
 
 def read_digest(entry: ListedClip) -> str:
@@ -140,23 +104,35 @@ def read_digest(entry: ListedClip) -> str:
     return str(entry.columns.get("sha256", "")).lower()
 
 
-def probe_file(
-    cached: Mapping[str, dict[str, Any]], path: Path, digest: str
-) -> dict[str, Any] | VideoError:
-    """A file's record: size and time of change, facts, and sha256 where the list has one."""
+def find_known(cache: ProbeCache, path: Path, digest: str) -> ClipFacts | None:
+    """The cached facts of a file that is unchanged and, where a list says so, has this sha256."""
     try:
-        stamp = read_stamp(path)
-        old = cached.get(str(path), {})
-        record = old if all(old.get(key) == value for key, value in stamp.items()) else {}
-        facts = record.get("facts", {})
-        if "content" not in facts:
-            facts = {**asdict(probe_clip(path)), "content": hash_content(path)}
-        found = record.get("sha256") or (hash_file(path) if digest else "")
-        if digest and found != digest:
+        known = cache.find(path, read_stamp(path))
+    except VideoError:
+        return None  # probed with its error
+    return known[0] if known and digest in ("", known[1]) else None
+
+
+@dataclass(frozen=True)
+class ProbedFile:
+    """What probing a file found; `stamp` is its size in bytes and its time of change."""
+
+    stamp: tuple[int, int]
+    facts: ClipFacts
+    sha256: str
+
+
+def probe_file(digests: Mapping[Path, str], path: Path) -> ProbedFile | VideoError:
+    """Probe a file, and compare its sha256 where the list has one."""
+    try:
+        stamp, facts = read_stamp(path), probe_clip(path)
+        digest = digests[path]
+        sha256 = hash_file(path) if digest else ""
+        if sha256 != digest:
             raise VideoError(
-                f"{path}: has the sha256 {found}, the list has {digest}; get the file again"
+                f"{path}: has the sha256 {sha256}, the list has {digest}; get the file again"
             )
-        return {**stamp, "sha256": found, "facts": facts}
+        return ProbedFile(stamp, replace(facts, content=hash_content(path)), sha256)
     except VideoError as error:
         return error
 
@@ -172,40 +148,10 @@ def hash_content(path: Path) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def read_stamp(path: Path) -> dict[str, int]:
-    """Size and time of change of a file. Raises VideoError where it doesn't exist."""
+def read_stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change of a file. Raises VideoError where it doesn't exist."""
     try:
         status = path.stat()
     except OSError as error:
         raise VideoError(f"{path}: {error.strerror}; check the path") from error
-    return {"bytes": status.st_size, "changed_ns": status.st_mtime_ns}
-
-
-def restore_facts(record: Mapping[str, Any]) -> ClipFacts:
-    """The facts in a record."""
-    facts = record["facts"]
-    return ClipFacts(**{**facts, "times": tuple(facts["times"])})
-
-
-def read_records(cache_file: Path) -> dict[str, dict[str, Any]]:
-    """The cached records, {} where there is no readable file."""
-    if not cache_file.exists():
-        return {}
-    try:
-        return json.loads(cache_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        log.warning("%s can't be read (%s); all clips are probed again", cache_file, error)
-        return {}
-
-
-def write_records(records: Mapping[str, dict[str, Any]], cache_file: Path) -> None:
-    """Write the cache; where that fails, a warning is logged and the next start probes again."""
-    try:
-        with replacing(cache_file) as temporary:
-            temporary.write_bytes(json.dumps(records).encode())
-    except OSError as error:
-        log.warning(
-            "%s can't be written (%s); the next start probes all clips again",
-            cache_file,
-            error.strerror,
-        )
+    return status.st_size, status.st_mtime_ns

@@ -21,13 +21,14 @@ def main(arguments: list[str]) -> int:
     from odvae_core import CheckpointError
     from odvae_core.dataset import DatasetError
 
+    from ..loop import UnsavedError
     from ..step import DivergedError
     from .loop import train  # imports torch, which an invalid call doesn't need
 
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     try:
         train(config)
-    except (ConfigError, DatasetError, DivergedError, CheckpointError) as error:
+    except (ConfigError, DatasetError, DivergedError, CheckpointError, UnsavedError) as error:
         print(f"train.diffusion: {error}", file=sys.stderr)
         return 1
     return 0

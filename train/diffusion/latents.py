@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from odvae_core.dataset import read_latents
+from odvae_core.scaling import Factors, scale_latent
 
 from ..config import ConfigError
 from .config import LatentsConfig
@@ -41,8 +42,8 @@ class Latents:
     logvars: tuple[Tensor, ...]
     labels: tuple[int, ...]
     classes: tuple[str, ...]
-    scale: float
-    shift: float
+    scale: Factors
+    shift: Factors
     vae: Facts
     digest: str
 
@@ -58,7 +59,7 @@ class Latents:
         if self.logvars:
             noise = torch.randn(latent.shape, generator=generator)
             latent = latent + (0.5 * self.logvars[index].float()).exp() * noise
-        return ((latent - self.shift) * self.scale).transpose(0, 1)
+        return scale_latent(latent[None], self.scale, self.shift)[0].transpose(0, 1)
 
 
 def load_latents(config: LatentsConfig) -> Latents:
@@ -67,7 +68,7 @@ def load_latents(config: LatentsConfig) -> Latents:
     digest = hashlib.sha256()
     for name, latent, facts in read_latents(Path(config.path)):
         means.append(latent)
-        if "logvar" in facts:
+        if isinstance(facts.get("logvar"), Tensor):  # otherwise whether it was stored
             logvars.append(facts["logvar"])
         names.append(name_class(facts, config))
         check_shape(name, latent, means[0])
@@ -122,10 +123,10 @@ def name_class(facts: Facts, config: LatentsConfig) -> str:
 
 def choose_scale(
     config: LatentsConfig, means: list[Tensor], logvars: list[Tensor], facts: Facts
-) -> tuple[float, float]:
+) -> tuple[Factors, Factors]:
     """The scale and the shift of the latents."""
     if config.scale == "family":
-        return facts["latent_scale"], facts["latent_shift"]
+        return read_factors(facts["latent_scale"]), read_factors(facts["latent_shift"])
     values = torch.stack([mean.float() for mean in means])
     variance = values.var(correction=0)
     if logvars:
@@ -133,3 +134,8 @@ def choose_scale(
             variance + torch.stack([logvar.float().exp().mean() for logvar in logvars]).mean()
         )
     return 1 / float(variance.sqrt()), 0.0
+
+
+def read_factors(stored: float | list[float]) -> Factors:
+    """Factors as JSON has them: one number, or a list of one for each channel."""
+    return tuple(stored) if isinstance(stored, list) else stored

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from tqdm import tqdm
+import time
 
 from ..agreement import check_same_clips
 from ..config import ConfigError
-from ..loop import StopSignal
-from .batches import BatchMaker
+from ..loop import StopSignal, UnsavedError
+from ..progress import show_progress
+from ..run_log import StepMeans
+from .batches import Batch, BatchMaker
 from .config import DiffusionConfig
 from .latents import load_latents
 from .run import DiffusionRun
@@ -17,8 +19,8 @@ def train(config: DiffusionConfig) -> DiffusionRun:
     """Train until the last step or a signal, save a checkpoint, and return the run.
 
     A folder with checkpoints is resumed. Raises ConfigError where the latents don't fit,
-    DatasetError where they can't be read, and DivergedError where too many steps in a row are not
-    finite.
+    DatasetError where they can't be read, DivergedError where too many steps in a row are not
+    finite, and UnsavedError where the last step can't be saved.
     """
     run = DiffusionRun(config, load_latents(config.data))
     return train_run(run)
@@ -54,18 +56,29 @@ def run_steps(run: DiffusionRun, indices: range, stop_signal: StopSignal) -> str
     """Run steps until the end ("end") or a signal ("signal"): the reason is returned."""
     config, settings = run.config, run.config.run
     maker = BatchMaker(run.latents, config.training.batch, settings.seed, config.data.label_dropout)
-    steps = range(run.step, config.steps)
-    bar = tqdm(steps, total=config.steps, initial=run.step, disable=None if run.is_main else True)
-    for step in bar:
-        values = run.train_step(maker.draw(step, indices))
+    means, steps = StepMeans(run.device), range(run.step, config.steps)
+    hidden = None if run.is_main else True
+    for step in show_progress(steps, total=config.steps, initial=run.step, disable=hidden):
+        means.add(time_step(run, maker.draw(step, indices)))
         if run.step % settings.log_every == 0:
-            run.run_log.write("step", step=run.step, **values)
+            run.run_log.write("step", step=run.step, **means.take(), skipped=run.skipped)
         stops = run.any_process(stop_signal.received)
         ends = stops or run.step == config.steps
         if run.step % settings.evaluate_every == 0 or run.step == config.steps:
             run.evaluate()
-        if ends or run.step % settings.save_every == 0:
-            run.save()
+        if (ends or run.step % settings.save_every == 0) and not run.save() and ends:
+            raise UnsavedError(
+                f"step {run.step}, the last one, could not be saved in {run.folder}: make room "
+                "there and start the same command again, which repeats the steps since the last "
+                "checkpoint"
+            )
         if stops:
             return "signal"
     return "end"
+
+
+def time_step(run: DiffusionRun, batch: Batch) -> dict[str, float]:
+    """Run a step: its values, and its seconds."""
+    start = time.monotonic()
+    values = run.train_step(batch)
+    return {**values, "seconds_per_step": time.monotonic() - start}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,13 @@ from odvae_core import diffusion
 from odvae_core.diffusion import Latte
 
 from ..agreement import agree_on_checkpoint
-from ..changes import check_same_run, list_changes, warn_of_changes
+from ..changes import check_same_run, list_changes, load_part, warn_of_changes
 from ..checkpoints import Checkpoints, Retention
+from ..devices import Precision, make_accelerator
 from ..ema import Ema
-from ..optimisers import learning_rate_at
-from ..precision import Precision
-from ..run import load_part, make_accelerator
+from ..optimisers import ModuleWithOptimiser, learning_rate_at
 from ..run_log import RunLog, check_trackers, describe_run, publishable_config, start_trackers
-from ..step import DivergedError, ModuleWithOptimiser, name_non_finite
+from ..step import DivergedError, name_non_finite
 from .batches import Batch
 from .config import DiffusionConfig
 from .latents import Latents
@@ -49,7 +47,7 @@ class DiffusionRun:
         self.resumed_facts: dict[str, Any] = {}
         self.folder = Path(config.run.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.accelerator = make_accelerator(config)  # reads the section `run` only
+        self.accelerator = make_accelerator(config.run)
         self.device = self.accelerator.device
         self.precision = Precision(config.run.precision, self.device)
         self.network: Latte = make_network(config, latents).to(self.device)
@@ -89,9 +87,9 @@ class DiffusionRun:
     def train_step(self, batch: Batch) -> dict[str, float]:
         """Run the next step on this process's part of the batch: the values to log, by name.
 
-        Raises DivergedError where `run.skip_limit` steps in a row were not finite.
+        A skipped step has no losses. Raises DivergedError where `run.skip_limit` steps in a row
+        were not finite.
         """
-        start = time.monotonic()
         rate = learning_rate_at(self.config.optimiser, self.step, self.config.steps)
         for group in self.trained.optimiser.param_groups:
             group["lr"] = rate
@@ -102,10 +100,9 @@ class DiffusionRun:
             self.skipped_in_a_row = 0
         else:
             self.record_skip(values)
+            values = {}
         self.step += 1
-        seconds = round(time.monotonic() - start, 3)
-        counts = {"rate": rate, "skipped": self.skipped, "seconds_per_step": seconds}
-        return {**values, "gradient": norm, **counts}
+        return {**values, "gradient": norm, "rate": rate} if values else {"rate": rate}
 
     def add_gradients(self, batch: Batch) -> dict[str, float]:
         """Forward and backward passes of a batch, in `run.accumulate` pieces: the losses."""
@@ -172,14 +169,18 @@ class DiffusionRun:
         except odvae_core.CheckpointError as error:
             log.warning("%s; the run continues and the next evaluation tries again", error)
 
-    def save(self) -> None:
-        """Write a checkpoint; all processes wait for it."""
-        if self.is_main:
-            facts = {**self.facts, "skipped": self.skipped}
-            parts = {name: part.state_dict() for name, part in self.list_parts().items()}
-            if self.checkpoints.save(self.step, parts, facts) is not None:
-                self.run_log.write("checkpoint", step=self.step)
-        self.accelerator.wait_for_everyone()
+    def save(self) -> bool:
+        """Write a checkpoint, for which all processes wait; whether it is on the disk."""
+        return self.any_process(self.is_main and self.write_checkpoint())
+
+    def write_checkpoint(self) -> bool:
+        """Write a checkpoint in this process; whether it is on the disk."""
+        facts = {**self.facts, "skipped": self.skipped}
+        parts = {name: part.state_dict() for name, part in self.list_parts().items()}
+        if self.checkpoints.save(self.step, parts, facts) is None:
+            return False
+        self.run_log.write("checkpoint", step=self.step)
+        return True
 
     def list_parts(self) -> dict[str, Any]:
         """The objects whose state dicts make a checkpoint, by the name of their part."""

@@ -10,6 +10,7 @@ from torch import Tensor
 import odvae_core
 from odvae_core.diffusion import Latte
 from odvae_core.diffusion.sampling import LINEAR, predict_latte, sample_ddim, space_evenly
+from odvae_core.scaling import unscale_latent
 from odvae_core.vae import VideoVAE
 
 from ..keyed_random import KeyedRandom
@@ -32,7 +33,7 @@ def sample_latents(
     predict = predict_latte(network.eval(), given, guidance)
     latents = sample_ddim(predict, noise, steps, LINEAR.respace(space_evenly(steps)))
     network.train(was_training)
-    return (latents / config.latent_scale + config.latent_shift).transpose(1, 2)
+    return unscale_latent(latents.transpose(1, 2), config.latent_scale, config.latent_shift)
 
 
 @torch.no_grad()

@@ -140,7 +140,7 @@ class TestComfyVae(io.ComfyNode):
 
 
 class TestSharedWeights(io.ComfyNode):
-    """How many of a VAE's weights its network in the nodes shares, and how many both have."""
+    """How many weights of the network in the nodes are a VAE's own."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -156,8 +156,8 @@ class TestSharedWeights(io.ComfyNode):
     def execute(cls, vae) -> io.NodeOutput:
         ours = dict(network_of(vae).named_parameters())
         theirs = dict(vae.first_stage_model.named_parameters())
-        shared = sum(ours[name] is weight for name, weight in theirs.items())
-        return io.NodeOutput(ui={"text": [f"{shared} of {len(theirs)} and {len(ours)}"]})
+        shared = sum(weight is theirs[name] for name, weight in ours.items())
+        return io.NodeOutput(ui={"text": [f"{shared} of {len(ours)}"]})
 
 
 class TestVideo(io.ComfyNode):

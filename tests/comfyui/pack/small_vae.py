@@ -6,7 +6,7 @@ import comfy.model_management as mm
 import comfy.model_patcher
 import comfy.sd
 import torch
-from comfy.ldm.models.autoencoder import AutoencoderKL
+from comfy.ldm.models.autoencoder import AutoencoderKL, AutoencodingEngine
 from comfy.ldm.wan.vae import WanVAE
 from comfy.ldm.wan.vae2_2 import WanVAE as Wan22VAE
 
@@ -21,7 +21,7 @@ class SmallVae(comfy.sd.VAE):
     def __init__(self, kind: str, state: str = "plain"):
         super().__init__(sd={})
         network, self.latent_channels = MAKERS[kind]()
-        space = 16 if kind == "wan22" else 8
+        space = 16 if kind in ("wan22", "hunyuan15") else 8
         if kind != "image":
             self.latent_dim = 3
             self.upscale_ratio = (lambda frames: max(0, frames * 4 - 3), space, space)
@@ -67,6 +67,18 @@ def make_hunyuan() -> tuple[torch.nn.Module, int]:
     return AutoencoderKL(ddconfig=make_config(16, conv3d=True, time_compress=4), embed_dim=16), 16
 
 
+def make_hunyuan15() -> tuple[torch.nn.Module, int]:
+    sizes = {"block_out_channels": [8, 16, 16, 32, 32], "num_res_blocks": 1, "z_channels": 16}
+    design = {"ffactor_spatial": 16, "ffactor_temporal": 4, "in_channels": 3, "out_channels": 3}
+    module, empty = "comfy.ldm.hunyuan_video.vae_refiner", "EmptyRegularizer"
+    coders = {
+        f"{coder.lower()}_config": {"target": f"{module}.{coder}", "params": sizes | design}
+        for coder in ("Encoder", "Decoder")
+    }
+    regularizer = {"target": f"comfy.ldm.models.autoencoder.{empty}"}
+    return AutoencodingEngine(regularizer_config=regularizer, **coders), 16
+
+
 def make_image_vae() -> tuple[torch.nn.Module, int]:
     return AutoencoderKL(ddconfig=make_config(4), embed_dim=4), 4
 
@@ -75,6 +87,7 @@ MAKERS = {
     "wan": make_wan,
     "wan22": make_wan_2_2,
     "hunyuan": make_hunyuan,
+    "hunyuan15": make_hunyuan15,
     "image": make_image_vae,
 }
 

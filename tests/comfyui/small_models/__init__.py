@@ -47,6 +47,10 @@ class SmallImageOnlyCheckpointLoader(nodes_video_model.ImageOnlyCheckpointLoader
 
 class SmallVaeLoader(nodes.VAELoader):
     def load_vae(self, vae_name):
+        """ComfyUI's own loader for video VAEs, which it takes in any width."""
+        tensors = comfy.utils.load_torch_file(folder_paths.get_full_path_or_raise("vae", vae_name))
+        if "encoder.conv_in.weight" not in tensors:
+            return super().load_vae(vae_name)
         return (read_vae("vae", vae_name),)
 
 

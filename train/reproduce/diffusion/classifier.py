@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .shapes import SHAPES, draw_shape_clips
+from ...data.shapes import SHAPES, draw_shape_clips
 
 FEATURES = 32
 STEPS, BATCH, RATE = 400, 32, 3e-3

@@ -13,13 +13,13 @@ from odvae_core.metrics import load_features
 from train.environment import describe_environment
 
 from ...config import ConfigError
+from ...data.shapes import SHAPES, draw_shape_clips
 from ..drawing import draw_points
 from ..experiment import Check, ExperimentResult, Table
 from ..report import write_report
 from .classifier import measure_accuracy, train_classifier
 from .measure import REAL_KEY, Reference, RowResult, measure_row
 from .settings import CPU, GPU, OURS, TABLES, Row, Settings
-from .shapes import SHAPES, draw_shape_clips
 from .vaes import Setup, shrink
 
 RECOGNISED = 0.7

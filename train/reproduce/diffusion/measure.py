@@ -14,6 +14,7 @@ from odvae_core.metrics import frechet_distance, kernel_distance
 from odvae_core.planning.tracker import MemoryTracker
 
 from ...config_sections import EmaConfig, OptimiserConfig, RunConfig
+from ...data.shapes import draw_shape_clips
 from ...diffusion.batches import BatchMaker
 from ...diffusion.config import DiffusionConfig, LatentsConfig, ModelConfig, StepsConfig
 from ...diffusion.latents import Latents
@@ -24,7 +25,6 @@ from ...diffusion.sheet import draw_clips
 from ...run_log import read_events
 from .classifier import ShapeClassifier, compute_features, measure_accuracy
 from .settings import Row
-from .shapes import draw_shape_clips
 from .vaes import Setup, decode_latents, encode_clips, train_row_vae
 
 TRAINING_KEY, REAL_KEY = 74, 75

@@ -15,11 +15,11 @@ from odvae_core.schedules import Schedule
 from odvae_core.vae import VideoVAE
 
 from ...config import Config, EmaConfig, LossConfig, ModelConfig, OptimiserConfig, Phase, RunConfig
+from ...data.shapes import SHAPES, draw_shape_clips
 from ...diffusion.latents import Latents
 from ...run import Run
 from ..training import PAPER, SMALL
 from .settings import Row, Settings
-from .shapes import SHAPES, draw_shape_clips
 
 STILLS_KEY, VIDEO_KEY = 72, 73
 """The first numbers of the random keys of the VAEs' training clips."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ...keyed_random import KeyedRandom
+from ..keyed_random import KeyedRandom
 
 EDGE = 1.0
 """Pixels over which a shape's edge fades."""
