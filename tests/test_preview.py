@@ -70,7 +70,12 @@ def test_a_preview_comes_back_from_its_file(vae, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["{}", '{"factors": [[1, 2]], "bias": [0, 0, 0]}', '{"factors": [], "bias": [0, 0, 0]}']
+    "text",
+    [
+        "{}",
+        '{"psnr": 1, "factors": [[1, 2]], "bias": [0, 0, 0]}',
+        '{"psnr": 1, "factors": [], "bias": [0, 0, 0]}',
+    ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path, text):
     (tmp_path / "model.preview.json").write_text(text)

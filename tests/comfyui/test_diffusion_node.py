@@ -223,7 +223,7 @@ def test_previews_have_the_colours_of_the_file_beside_the_model(comfy):
 
 def test_a_preview_of_other_channels_is_refused(comfy):
     diffusion.save(make_network("text11"), comfy.base / FOLDER / "wrong.safetensors")
-    fields = {"factors": [[0, 0, 0]] * 16, "bias": [0, 0, 0]}
+    fields = {"factors": [[0, 0, 0]] * 16, "bias": [0, 0, 0], "psnr": 30}
     (comfy.base / FOLDER / "wrong.preview.json").write_text(json.dumps(fields))
     graph = Graph()
     inputs = {"model": "wrong.safetensors", "preset": "auto", "dtype": "fp32"}
