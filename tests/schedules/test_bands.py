@@ -15,7 +15,7 @@ from tests.schedules.clips import both_ways, make_clip, make_vae
 
 CLIP = make_clip(9, 48, 16)
 SWEPT = ("odvae-v1.1", "odvae-v1.2", "odvae-variant-2", "cvvae", "cvvae-sd3", "hunyuan-1.0")
-STREAMED = ("odvae-stream", "ivvae-z4", "wan-2.1", "wan-2.2")
+STREAMED = ("odvae-stream", "ivvae-z4", "wan-2.1", "wan-2.2", "hunyuan-1.5")
 
 
 def make(name):
