@@ -97,13 +97,13 @@ def decode_by_diffusers(name: str, latent: Tensor, tile: int | None) -> Any:
     pairs = zip(theirs.items(), to_native(theirs), strict=True)
     vae.load_state_dict({key: ours[native].view_as(value) for (key, value), native in pairs})
     if tile is not None:
-        stride = tile * 3 // 4
-        vae.enable_tiling(
-            tile_sample_min_height=tile,
-            tile_sample_min_width=tile,
-            tile_sample_stride_height=stride,
-            tile_sample_stride_width=stride,
-        )
+        sides = ("height", "width")
+        sizes = {f"tile_sample_min_{side}": tile for side in sides}
+        if name == "hunyuan-1.5":  # whose tiles are a fraction apart
+            sizes |= {f"tile_latent_min_{side}": tile // 16 for side in sides}
+        else:
+            sizes |= {f"tile_sample_stride_{side}": tile * 3 // 4 for side in sides}
+        vae.enable_tiling(**sizes)
     return lambda: vae.decode(latent).sample
 
 
