@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import folder_paths
 
-from ..odvae_core.checkpoint.location import PACKAGE
-
 DEFAULT = "default"
-EMBEDDED_DIFFUSION_MODEL = "latte-demo.safetensors"
-"""In odvae_core/weights: a small Latte on the latents of the embedded VAE."""
-
 SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 
 
@@ -33,14 +27,8 @@ def list_text_encoders() -> list[str]:
 
 
 def list_diffusion_models() -> list[str]:
-    """The embedded model, where the package has it, and the files of models/diffusion_models."""
-    embedded = [DEFAULT] if find_embedded_diffusion_model().is_file() else []
-    return [*embedded, *_list("diffusion_models")]
-
-
-def find_embedded_diffusion_model() -> Path:
-    """The path of the embedded diffusion model, which a package may lack."""
-    return Path(str(resources.files(PACKAGE) / "weights" / EMBEDDED_DIFFUSION_MODEL))
+    """The files of models/diffusion_models."""
+    return _list("diffusion_models")
 
 
 def find_vae(name: str) -> Path:
@@ -61,8 +49,6 @@ def find_text_encoder(name: str) -> Path:
 
 def find_diffusion_model(name: str) -> Path:
     """The path of this file. Raises `ValueError` unless `list_diffusion_models` contains it."""
-    if name == DEFAULT and DEFAULT in list_diffusion_models():
-        return find_embedded_diffusion_model()
     return _find("diffusion_models", name, list_diffusion_models(), name)
 
 
