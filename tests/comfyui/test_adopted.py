@@ -62,6 +62,8 @@ def test_the_tiled_nodes_give_what_the_core_gives(comfy, adopted, kind):
 
 
 def test_the_core_s_load_vae_decodes_wan_as_our_nodes_do(comfy, adopted):
+    if comfy.version.startswith("0.3."):
+        pytest.skip("its Load VAE takes Wan 2.1 in its own width alone")
     graph, latent = Graph(), make_latent(3, channels=16)
     vae = graph.add("VAELoader", vae_name="wan.safetensors")
     latents = graph.add("TestLatent", file=comfy.put(latent))
@@ -101,7 +103,8 @@ def test_every_weight_is_comfyui_s_own_tensor(comfy, kind):
     graph, latent = Graph(), make_latent(2, channels=16)
     vae = graph.add("TestComfyVae", kind=kind)
     latents = graph.add("TestLatent", file=comfy.put(latent))
-    for node in ("ODVAETemporalTiledDecode", "VAEDecode"):
+    narrow = kind == "hunyuan15" and comfy.version.startswith("0.3.")  # its class takes 32 channels
+    for node in ("ODVAETemporalTiledDecode", "VAEDecode")[: 1 if narrow else 2]:
         inputs = {"latent" if node.startswith("ODVAE") else "samples": latents}
         graph.add("TestDump", value=graph.add(node, vae=vae, **inputs), name=node)
     counted = graph.add("TestSharedWeights", vae=vae)

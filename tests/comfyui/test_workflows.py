@@ -234,6 +234,8 @@ def test_comfyui_s_vae_decodes_the_whole_clip_and_is_compared_with_the_tiled_nod
 ):
     played = Played(workflow_server, name)
     (loader,) = played.kinds["VAELoader"]
+    if kind is None and workflow_server.version.startswith("0.3."):
+        kind = "wan"  # its Load VAE takes Wan 2.1 in its own width alone
     if kind is not None:
         played.prompt[loader] = {"class_type": "TestComfyVae", "inputs": {"kind": kind}}
     played.prompt["save"] = {
