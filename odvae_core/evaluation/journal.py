@@ -21,6 +21,9 @@ import torch
 from torch import Tensor
 
 FORMAT = 1
+NEW_FACTS = ("vcpr_paper",)
+"""Facts of candidates that journals of version 0.1.0 lack."""
+
 MAX_SHOWN = 300  # characters of a value in an error
 Key = tuple[str, str | None]
 """A clip and a candidate; None for the features of the clip itself."""
@@ -149,9 +152,19 @@ def read_journal(path: Path) -> tuple[dict[str, Any], list[Line], int]:
     return header, lines, end
 
 
+def add_new_facts(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a journal's candidates, with those that earlier versions didn't write."""
+    new = {
+        name: {key: facts[key] for key in NEW_FACTS if key in facts}
+        for name, facts in wanted["contenders"].items()
+    }
+    return {name: new.get(name, {}) | facts for name, facts in found["contenders"].items()}
+
+
 def check_header(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise `JournalError` if a journal belongs to another evaluation."""
     wanted = json.loads(json.dumps(wanted))
+    found = {**found, "contenders": add_new_facts(found, wanted)}
     differing = [name for name in wanted if found.get(name) != wanted[name]]
     if differing or set(found) != set(wanted):
         name = differing[0] if differing else "header"

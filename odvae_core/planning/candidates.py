@@ -17,7 +17,7 @@ Candidate = tuple[Schedule, Tiles | None]
 PIECES = (33, 9, 5)
 """Video frames of the pieces to choose from."""
 
-BAND_ROWS = (192, 96, 48)
+BAND_ROWS = (128, 48)
 """Rows of the bands to choose from, where the whole picture doesn't fit."""
 
 TILE_SIZES = (512, 384, 256, 192, 128)
@@ -43,13 +43,17 @@ def list_cuts(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Candida
     return [(schedule, tiles) for schedule in schedules]
 
 
-def list_bands(coder: CoderPass, cuts: list[Candidate]) -> Iterator[tuple[Schedule, None]]:
-    """The exact cuts for little memory: the smallest pieces in ever smaller bands of rows."""
+def list_bands(
+    coder: CoderPass, cuts: list[Candidate], park: bool
+) -> Iterator[tuple[Schedule, None]]:
+    """The exact cuts for little memory: the smallest pieces in ever smaller bands of rows.
+
+    `park` keeps what lies between bands on the host, if that is another memory.
+    """
     smallest = find_smallest(coder, cuts)
     if isinstance(smallest, Stream | Sweep) and smallest.is_exact(coder):
         for rows in BAND_ROWS:
-            yield replace(smallest, rows=rows), None
-            yield replace(smallest, rows=rows, park=True), None
+            yield replace(smallest, rows=rows, park=park), None
 
 
 def find_smallest(coder: CoderPass, cuts: list[Candidate]) -> Schedule:

@@ -93,7 +93,9 @@ def rank(
     yield from sorted(different, key=lambda cut: cost_of(coder, *cut, clip))
     if request.tile is None and request.strategy != "stream":
         height = coder.picture_size(clip.shape)[0]
-        yield from (cut for cut in list_bands(coder, cuts) if (cut[0].rows or 0) < height)
+        yield from (
+            cut for cut in list_bands(coder, cuts, not clip.on_cpu) if (cut[0].rows or 0) < height
+        )
     if request.strategy == "auto":
         yield from (cut for cut in list_smaller_tiles(coder, cuts) if cut[1].size < side)
 

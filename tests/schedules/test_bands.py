@@ -29,7 +29,6 @@ STREAMED = (
     "wan-2.2",
     "hunyuan-1.5",
     "wfvae-s4",
-    "wfvae-888",
 )
 CONFIGS = {
     **LINEAGE,

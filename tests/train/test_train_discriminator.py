@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from train.config import DiscriminatorConfig
@@ -100,9 +99,7 @@ def test_the_fused_step_equals_the_naive_one(norm):
     (gradient,) = torch.autograd.grad(absolute_error(leaf, video), leaf)
     adversarial = run_discriminator(discriminator, leaf, video, GROUP)
     last = [generator.last.weight]
-    weight = adaptive_weight_of_layer(
-        Accelerator(cpu=True), reconstruction, last, gradient, adversarial.gradient
-    )
+    weight = adaptive_weight_of_layer(reconstruction, last, gradient, adversarial.gradient)
     reconstruction.backward(gradient + 0.5 * weight * adversarial.gradient)
 
     torch.testing.assert_close(weight, d)

@@ -115,7 +115,7 @@ def test_the_status_and_the_page_agree_on_failed_checks(reproduced):
 def test_the_starts_are_compared_from_their_first_step_on_one_parent(reproduced):
     _, folder = reproduced
     table = json.loads((folder / "report.json").read_text())["findings"]["figure-4"]["tables"][0]
-    assert table["header"] == ["start", "0", "2"]
+    assert table["header"] == ["start", "0", "1", "2"]
     assert [row[0] for row in table["rows"]] == ["tail", "average", "random"]
     assert len(list(folder.glob("parent-*"))) == 1
 
@@ -166,9 +166,10 @@ def configure_training(experiment):
 
 def test_a_training_result_has_the_start_and_every_evaluation(experiment):
     followed = training.train_to_end(configure_training(experiment))
-    assert list(followed.evaluations) == [0, 2, 4]
+    assert list(followed.evaluations) == [0, 1, 2, 4]
     assert followed.last == followed.evaluations[4]
-    assert followed.curve() == ([0, 2, 4], [followed.evaluations[n]["psnr"] for n in (0, 2, 4)])
+    steps = [0, 1, 2, 4]
+    assert followed.curve() == (steps, [followed.evaluations[n]["psnr"] for n in steps])
     assert followed.weights.exists()
 
 
