@@ -17,8 +17,9 @@ Candidate = tuple[Schedule, Tiles | None]
 PIECES = (33, 9, 5)
 """Video frames of the pieces to choose from."""
 
-BAND_ROWS = (128, 48)
-"""Rows of the bands to choose from, where the whole picture doesn't fit."""
+BAND_ROWS = 64
+"""Rows of the bands, where the whole picture doesn't fit. There is one size, since counting a plan
+in bands takes seconds, and larger bands save a few per cent of the work."""
 
 TILE_SIZES = (512, 384, 256, 192, 128)
 """Pixels of the tiles to choose from, where the whole picture doesn't fit."""
@@ -43,17 +44,15 @@ def list_cuts(vae: VideoVAE, coder: CoderPass, request: Request) -> list[Candida
     return [(schedule, tiles) for schedule in schedules]
 
 
-def list_bands(
-    coder: CoderPass, cuts: list[Candidate], park: bool
-) -> Iterator[tuple[Schedule, None]]:
-    """The exact cuts for little memory: the smallest pieces in ever smaller bands of rows.
+def list_bands(coder: CoderPass, cuts: list[Candidate], park: bool) -> list[Candidate]:
+    """The exact cut for little memory: the smallest pieces in bands of rows.
 
     `park` keeps what lies between bands on the host, if that is another memory.
     """
     smallest = find_smallest(coder, cuts)
     if isinstance(smallest, Stream | Sweep) and smallest.is_exact(coder):
-        for rows in BAND_ROWS:
-            yield replace(smallest, rows=rows, park=park), None
+        return [(replace(smallest, rows=BAND_ROWS, park=park), None)]
+    return []
 
 
 def find_smallest(coder: CoderPass, cuts: list[Candidate]) -> Schedule:

@@ -162,7 +162,8 @@ def count_frames(
     """The bytes for `frames` input frames of the probe: past a few pieces they grow evenly."""
     vae = build_empty(config, dtype)
     first, later = schedule.cut(vae.coder_pass(coding))
-    short, long = first + 2 * later, first + 3 * later
+    pieces = 1 if schedule.rows else 2  # many bands take long to count
+    short, long = first + pieces * later, first + (pieces + 1) * later
 
     def count(frames: int) -> Counter[str]:
         return count_probe(config, dtype, coding, frames, schedule, tiles, probe)

@@ -12,7 +12,7 @@ from ..schedules import Schedule
 from ..tiling import Tiles
 from ..vae import VideoVAE
 from .available import FreeMemory
-from .candidates import Candidate, list_bands, list_cuts, list_smaller_tiles
+from .candidates import BAND_ROWS, Candidate, list_bands, list_cuts, list_smaller_tiles
 from .cost import cost_of, equals_whole
 from .need import Clip, Need, count_need
 from .request import Request
@@ -91,11 +91,8 @@ def rank(
     parked = [] if clip.on_cpu else [(schedule.parked(), tiles) for schedule, tiles in cuts]
     different = dict.fromkeys([*cuts, *parked])
     yield from sorted(different, key=lambda cut: cost_of(coder, *cut, clip))
-    if request.tile is None and request.strategy != "stream":
-        height = coder.picture_size(clip.shape)[0]
-        yield from (
-            cut for cut in list_bands(coder, cuts, not clip.on_cpu) if (cut[0].rows or 0) < height
-        )
+    if request.tile is None and request.strategy != "stream" and side > BAND_ROWS:
+        yield from list_bands(coder, cuts, park=not clip.on_cpu)
     if request.strategy == "auto":
         yield from (cut for cut in list_smaller_tiles(coder, cuts) if cut[1].size < side)
 

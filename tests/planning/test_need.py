@@ -45,11 +45,11 @@ def test_what_a_sweep_keeps_grows_with_the_clips_length_much_less_than_the_whole
 def test_bands_need_less_of_the_device_and_parking_them_less_still():
     vae = make_vae("odvae-v1.2")
     pictures, bands, parked = (
-        count(vae, "decode", 17, 256, schedule).device
+        count(vae, "decode", 9, 192, schedule).device
         for schedule in (
             odvae.Sweep(5),
-            odvae.Sweep(5, rows=48),
-            odvae.Sweep(5, rows=48, park=True),
+            odvae.Sweep(5, rows=64),
+            odvae.Sweep(5, rows=64, park=True),
         )
     )
     assert parked < bands / 2

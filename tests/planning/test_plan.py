@@ -7,6 +7,7 @@ import pytest
 import odvae_core as odvae
 from odvae_core.planning import FreeMemory, Request, count_need, find_plans
 from odvae_core.planning.available import PARKED_SHARE
+from odvae_core.planning.candidates import BAND_ROWS
 from tests.planning.networks import (
     CPU,
     GIB,
@@ -54,12 +55,12 @@ def test_with_less_memory_the_pieces_get_smaller_and_stay_exact_as_long_as_they_
 def test_bands_of_rows_are_tried_before_tiles_and_are_exact(preset, kind):
     vae = make_vae(preset)
     clip = make_clip(vae, "decode", 9, 256)
-    cut = getattr(odvae, kind)(5, rows=48, park=True)
+    cut = getattr(odvae, kind)(5, rows=BAND_ROWS, park=True)
     need = count_need(vae, vae.decoder_pass(), clip, cut, None)
     free = FreeMemory(need.device, GIB, shared=False)
     plan = plan_best(vae, "decode", clip, free=free)
     assert (plan.schedule, plan.tiles, plan.exact) == (cut, None, True)
-    assert "bands of 48 rows" in plan.describe()
+    assert "bands of 64 rows" in plan.describe()
 
 
 def test_tiles_that_are_asked_for_are_not_replaced_by_bands():
