@@ -52,7 +52,7 @@ def test_bands_need_less_of_the_device_and_parking_them_less_still():
             odvae.Sweep(5, rows=64, park=True),
         )
     )
-    assert parked < bands / 2
+    assert parked < 0.7 * bands
     assert bands < pictures
 
 
