@@ -26,6 +26,7 @@ FOLDERS = (
     SHARED / "golden_diffusion",
     SHARED / "golden_baselines",
     HERE / "data" / "golden",
+    HERE / "data" / "golden_diffusion",
 )
 
 
