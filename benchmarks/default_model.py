@@ -3,8 +3,8 @@
     python -m benchmarks.default_model CLIP... [--sides 144 256 480] [--per-clip 3]
         [--checkpoint default] [--json]
 
-For 1 + 4k frames of H x W every row stores 1 + k frames of H / 8 x W / 8: the model with 4
-channels, the bicubic baselines with 3.
+For 1 + 4k frames of H x W every row stores 1 + k frames of H / 8 x W / 8: the embedded default
+with 16 channels, the bicubic baselines with 3.
 """
 
 from __future__ import annotations

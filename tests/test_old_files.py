@@ -14,9 +14,13 @@ from odvae_core.video import read_video
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ROOT / "tests/data/files-0.1.0"
-ENCODE = ("--max-frames", 5, "--short-side", 20, "--schedule", "whole", "--device", "cpu")
-EVALUATE = ("--frames-per-clip", 5, "--size", 16, "--schedule", "whole", "--device", "cpu")
-CANDIDATES = ("--checkpoint", "default", "--baseline", "bicubic-mean")
+WEIGHTS = FILES / "default.safetensors"
+"""The model that was embedded then."""
+
+WHOLE = ("--schedule", "whole", "--device", "cpu")
+ENCODE = ("--checkpoint", WEIGHTS, "--max-frames", 5, "--short-side", 20, *WHOLE)
+EVALUATE = ("--frames-per-clip", 5, "--size", 16, *WHOLE)
+CANDIDATES = ("--checkpoint", f"default={WEIGHTS}", "--baseline", "bicubic-mean")
 
 
 def call_json(capsys, *arguments):
@@ -41,7 +45,8 @@ def test_a_latent_file_is_decoded(tmp_path, capsys):
     assert (file.info.frames, file.info.height, file.info.width) == (5, 20, 33)
     assert file.shape == (1, 4, 2, 3, 5)
     assert [float(time) for time in file.times] == pytest.approx([i / 24 for i in range(5)])
-    call_json(capsys, "decode", file.path, tmp_path / "clip.mp4", "--device", "cpu")
+    options = ("--checkpoint", WEIGHTS, "--device", "cpu")
+    call_json(capsys, "decode", file.path, tmp_path / "clip.mp4", *options)
     assert read_video(tmp_path / "clip.mp4").shape == (1, 3, 5, 20, 33)
 
 

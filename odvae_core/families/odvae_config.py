@@ -243,6 +243,7 @@ PRESETS = {
 """Variant 4 of the paper is v1.2.
 
 `odvae-stream` is variant 4 with per-frame norms and the 2D VAE's nearest upsampling, for new
-trainings: it streams exactly and inflates exactly. `odvae-tiny` is its small version, the embedded
-default, normalised when it is exported; `odvae-small` has 16 latent channels at about its cost.
+trainings: it streams exactly and inflates exactly. `odvae-tiny` is its small version;
+`odvae-small`, the embedded default, has 16 latent channels at about its cost, normalised when it is
+exported.
 """

@@ -39,7 +39,7 @@ def test_it_says_what_it_found(comfy, networks):
 def test_the_embedded_model_loads_without_a_file(comfy):
     run, info = load(comfy, checkpoint="default")
     assert run.status == "success", run.message
-    assert "odvae-tiny" in info
+    assert "odvae-small" in info
 
 
 def test_a_file_of_another_family_is_refused_with_what_to_do(comfy):

@@ -35,12 +35,12 @@ def test_the_facts_say_what_a_sample_is(encoded, folder):
     clip = facts["deep/b.mkv"]
     assert (clip["frames"], clip["height"], clip["width"], clip["fps"]) == (11, 20, 36, 24.0)
     assert (clip["source_height"], clip["source_width"]) == (20, 36)
-    assert clip["shape"] == [4, 4, 3, 5]
+    assert clip["shape"] == [16, 4, 3, 5]
     assert (clip["family"], clip["checkpoint_sha256"]) == ("odvae", vae.provenance.sha256)
     assert (clip["latent_scale"], clip["latent_shift"]) == (vae.latent_scale, vae.latent_shift)
     assert (clip["posterior"], clip["run"][:6]) == ("mean", "stream")
     assert facts[PICTURE]["fps"] is None
-    assert facts[PICTURE]["shape"] == [4, 1, 3, 4]
+    assert facts[PICTURE]["shape"] == [16, 1, 3, 4]
 
 
 def test_a_latent_decodes_to_its_clip_again(encoded):
