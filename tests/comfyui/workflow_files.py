@@ -36,7 +36,9 @@ DIFFUSION_MODELS = {
     "osp-v1.1-65x512x512": LatteT2VConfig(**SIZE),
     "osp-v1.2-29x480p": OpenSoraT2VConfig(**SIZE, latent_frames=8),
     "osp-v1.2-93x720p": OpenSoraT2VConfig(**SIZE, sample_size=(90, 160), scales=(1.0, 1.5, 2.0)),
-    "latte": LatteConfig(layers=2, heads=2, head_dim=12, latent_frames=5, side=8, classes=4),
+    "latte": LatteConfig(
+        in_channels=16, layers=2, heads=2, head_dim=12, latent_frames=5, side=8, classes=4
+    ),
 }
 """Narrow networks by the name of their file in models/diffusion_models."""
 COMFYUI_VAES = (
