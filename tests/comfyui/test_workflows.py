@@ -190,7 +190,7 @@ def test_text_to_video_samples_and_decodes_the_frames_of_the_model(
 def test_class_to_video_decodes_latte_s_clip(workflow_server, default):
     played = Played(workflow_server, "class_to_video_with_latte").play(("KSampler", 0), DECODED)
     sampled = played.take("KSampler")
-    assert sampled.shape == (1, 4, 5, 8, 8)
+    assert sampled.shape == (1, 16, 5, 8, 8)
     torch.testing.assert_close(played.take(*DECODED), to_image(default.decode(sampled)), **CLOSE)
     assert count_frames(played.file("SaveVideo")) == 17
 
