@@ -92,26 +92,24 @@ class ChannelFrameAttention(FrameAttention):
         return rows.transpose(2, 3).flatten(1).view(x.shape)
 
 
-class TemporalAttention(FrameAttention):
-    """Attention among the frames of each position, over the whole clip.
+class ClipAttention(FrameAttention):
+    """Attention that sees all frames: in a stream it withholds the clip until `state.last`.
 
-    In a stream it withholds the clip until `state.last`. Published as `TemporalAttnBlock`.
+    `across_time` says that a position sees its own frames only.
     """
 
     looks_ahead = True
     unstreamable = SEES_ALL
-
-    def __init__(self, channels: int, norm: nn.Module):
-        super().__init__(channels, norm, nn.Conv3d)
+    across_time = False
 
     def steps(self) -> Iterator[Step]:
         yield Step(self.normalise, group_norm(self.norm), reach=ROW)
-        yield Step(self.mix_over_time, across_time=True)
+        yield Step(self.mix_clip, across_time=self.across_time)
 
     def normalise(self, x: Tensor, _: Tensor | None, state: StreamState | None):
         return self.norm(x, state), x
 
-    def mix_over_time(self, x: Tensor, shortcut: Tensor | None, state: StreamState | None):
+    def mix_clip(self, x: Tensor, shortcut: Tensor | None, state: StreamState | None):
         assert shortcut is not None
         x = withhold_clip(x, self, state)
         shortcut = withhold_clip(shortcut, self, state, "shortcut")
@@ -119,6 +117,15 @@ class TemporalAttention(FrameAttention):
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         return advance(self.steps(), x, None, state)[0]
+
+
+class TemporalAttention(ClipAttention):
+    """Attention among the frames of each position. Published as `TemporalAttnBlock`."""
+
+    across_time = True
+
+    def __init__(self, channels: int, norm: nn.Module):
+        super().__init__(channels, norm, nn.Conv3d)
 
     def to_rows(self, h: Tensor) -> Tensor:
         return rearrange(h, "b c t h w -> (b h) w t c")
@@ -240,31 +247,13 @@ class CausalSpaceTimeAttention(FrameAttention):
         return rows
 
 
-class FullSpaceTimeAttention(FrameAttention):
+class FullSpaceTimeAttention(ClipAttention):
     """Attention among all positions of all frames.
 
-    In a stream it withholds the clip until `state.last`. So ComfyUI runs `AttnBlock` of
-    HunyuanVideo, without its authors' mask.
+    So ComfyUI runs `AttnBlock` of HunyuanVideo, without its authors' mask.
     """
 
-    looks_ahead = True
     unstreamable = "its attention (full, as ComfyUI runs it) sees all frames: use the causal one"
-
-    def steps(self) -> Iterator[Step]:
-        yield Step(self.normalise, group_norm(self.norm), reach=ROW)
-        yield Step(self.mix_clip)
-
-    def normalise(self, x: Tensor, _: Tensor | None, state: StreamState | None):
-        return self.norm(x, state), x
-
-    def mix_clip(self, x: Tensor, shortcut: Tensor | None, state: StreamState | None):
-        assert shortcut is not None
-        x = withhold_clip(x, self, state)
-        shortcut = withhold_clip(shortcut, self, state, "shortcut")
-        return (self.mix(x) + shortcut if x.shape[2] else x), None
-
-    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        return advance(self.steps(), x, None, state)[0]
 
     def to_rows(self, h: Tensor) -> Tensor:
         return rearrange(h, "b c t h w -> b 1 (t h w) c")
