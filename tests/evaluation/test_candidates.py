@@ -41,7 +41,7 @@ def test_its_facts_say_what_it_is_and_how_it_runs():
     assert facts == {
         "parameters": vae.provenance.parameters,
         "vcpr_paper": 256,
-        "vcpr": 3 * 9 * 16 * 24 / (4 * 3 * 2 * 3),
+        "vcpr": 3 * 9 * 16 * 24 / (vae.latent_channels * 3 * 2 * 3),
         "run": "Whole(), no tiles, float32 on cpu",
         "sha256": vae.provenance.sha256,
     }
