@@ -6,13 +6,14 @@ import torch
 from odvae_core import Tiles
 from tests.comfyui.graph import Graph
 from tests.comfyui.tensors import CLOSE, make_frames, make_latent, to_image, to_video
-from tests.comfyui.workflow_files import CHECKPOINTS, SAMPLE
+from tests.comfyui.workflow_files import CHECKPOINTS, SAMPLE, VAE_V11
 
 pytestmark = pytest.mark.comfyui
 STREAM, CLIP = "stream.safetensors", "clip.safetensors"
 IMAGES = {"latents_4d": "separate images"}
 TILED = {"tile_size": 64, "overlap": 16}
 BOTH = pytest.mark.parametrize("checkpoint", [STREAM, CLIP])
+VAE = VAE_V11.removeprefix("models/vae/")
 SVD, SD15 = (name.removeprefix("models/checkpoints/") for name in CHECKPOINTS)
 STEPS = {"seed": 0, "steps": 2, "cfg": 2.0, "sampler_name": "euler", "scheduler": "normal"}
 
@@ -104,7 +105,7 @@ def load_frames(graph):
 def test_stable_diffusion_samples_the_images(workflow_server, kind):
     graph = Graph()
     loader = graph.add("CheckpointLoaderSimple", ckpt_name=SD15)
-    vae = add_loader(graph)
+    vae = add_loader(graph, VAE)
     frames = load_frames(graph)
     mask = {}
     if kind == "VAEEncodeForInpaint":
@@ -123,7 +124,7 @@ def test_stable_diffusion_samples_the_images(workflow_server, kind):
 def test_stable_video_diffusion_takes_the_first_image(workflow_server):
     graph = Graph()
     loader = graph.add("ImageOnlyCheckpointLoader", ckpt_name=SVD)
-    vae = add_loader(graph)
+    vae = add_loader(graph, VAE)
     conditioning = graph.add(
         "SVD_img2vid_Conditioning",
         clip_vision=loader[1],
