@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from ..files.tensorfile import CheckpointError, read_tensor_file
 from ..formats import is_cvvae, is_odvae, is_opsvae, is_sd_vae, select_weights, strip_owner
 from .tats import is_tats
 from .vqgan import is_vqgan
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def name_row(path: Path) -> str | None:
         return "SVD-VAE"
     try:
         tensors, _ = select_weights(read_tensor_file(path).tensors, "ema")
-    except (CheckpointError, ValueError):
+    except (CheckpointError, ValueError) as error:
+        log.warning("not read: %s", error)
         return None
     return name_weights(strip_owner(tensors))
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..layers.coder_pass import CoderPass
 from ..layers.norm import FrameGroupNorm
 from ..layers.stream import Moments, Step, StreamState, advance
+from .base import Report
 
 Pair = tuple[Tensor, Tensor | None]
 """The features and the shortcut between two steps."""
@@ -120,20 +121,21 @@ class BandedSteps:
     ):
         self.coder, self.park = coder, park
         self.parts = list(split_into_parts(steps, height, size))
-        self.count = sum(len(part.steps) * len(part.bands) for part in self.parts)
         self.states = [[StreamState(known) for _ in part.bands] for part in self.parts]
 
-    def run(
-        self, pair: Pair, last: bool, report: Callable[[], None], found: Callable[[Tensor], None]
-    ) -> Pair:
-        """The slab behind the last step; `found` is called with each band of it."""
+    def run(self, pair: Pair, last: bool, report: Report, found: Callable[[Tensor], None]) -> Pair:
+        """The slab behind the last step; `found` is called with each band of it.
+
+        A step is reported as done with its last band.
+        """
         moments: Known = {}
         for part, states in zip(self.parts, self.states, strict=True):
             gathered: Known = {}
             joined = JoinedBands(part.height, self.park)
             for band, state in zip(part.bands, states, strict=True):
                 state.last, state.frame_moments = last, moments
-                x, shortcut = self.run_band(part, band, pair, state, report)
+                done = report if band is part.bands[-1] else report.check
+                x, shortcut = self.run_band(part, band, pair, state, done)
                 gather_frames(gathered, part.following, x)
                 if part is self.parts[-1]:
                     found(x)
@@ -144,16 +146,16 @@ class BandedSteps:
         return pair
 
     def run_band(
-        self, part: Part, band: Band, pair: Pair, state: StreamState, report: Callable[[], None]
+        self, part: Part, band: Band, pair: Pair, state: StreamState, done: Callable[[], None]
     ) -> Pair:
         """One band on the network's device, without its halo."""
         x, shortcut = (
-            None if part is None else self.coder.to_device(part[..., band.top : band.bottom, :])
-            for part in pair
+            None if slab is None else self.coder.to_device(slab[..., band.top : band.bottom, :])
+            for slab in pair
         )
         assert x is not None
         state.move(x.device)
-        x, shortcut = advance(part.steps, x, shortcut, state, report)
+        x, shortcut = advance(part.steps, x, shortcut, state, done)
         if self.park:
             state.move("cpu")
         first = band.start - band.top * part.height // pair[0].shape[3]

@@ -29,6 +29,10 @@ class Report:
     def __call__(self) -> None:
         self._reach(self.done + 1 if self.end is None else min(self.done + 1, self.end))
 
+    def check(self) -> None:
+        """Call the callback without a step done, so that it may cancel."""
+        self._reach(self.done)
+
     @contextmanager
     def part(self, count: int) -> Generator[None]:
         """A part planned as `count` steps; withheld chunks and finer cuts change it."""
@@ -47,11 +51,11 @@ class Schedule(ABC):
     """How a clip is cut. All are frozen dataclasses that count in video frames.
 
     `frames` are those of a piece, None where the clip isn't cut; `rows` those of a band of the
-    video's picture, None where it isn't cut. `park` says that what is kept of
-    the clip's features is kept in host memory. `word` names the schedule in nodes and commands.
-    `bounded` says that memory doesn't grow with the clip's length: such a schedule also runs a clip
-    that comes in chunks. `splits_large_tensors` says that it cuts finer where a tensor would exceed
-    32-bit indices; the others raise `ValueError` there.
+    video's picture, None where it isn't cut. `park` says that what is kept of the clip's features
+    is kept in host memory. `word` names the schedule in nodes and commands. `bounded` says that
+    memory doesn't grow with the clip's length: such a schedule also runs a clip that comes in
+    chunks. `splits_large_tensors` says that it cuts finer where a tensor would exceed 32-bit
+    indices; the others raise `ValueError` there.
     """
 
     frames: int | None = field(default=None, init=False, repr=False)

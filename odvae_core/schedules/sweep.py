@@ -103,7 +103,7 @@ class Sweep(Schedule):
             return
         size = partial(count_band_rows, self.rows, height)
         banded = BandedSteps(segment, coder, slabs[0][0].shape[3], size, known, self.park)
-        with report.part(banded.count * len(slabs)):
+        with report.part(len(segment) * len(slabs)):
             while slabs:
                 pair = banded.run(slabs.popleft(), not slabs, report, note)
                 if pair[0].shape[2]:

@@ -68,6 +68,19 @@ def test_a_stream_in_bands_equals_the_whole_clip(name):
     assert_equal_to_whole(name, odvae.Stream(5, rows=16), odvae.Stream(5, rows=20, park=True))
 
 
+@pytest.mark.parametrize(("name", "kind"), [("odvae-v1.2", "Sweep"), ("odvae-stream", "Stream")])
+def test_progress_advances_evenly_to_its_end_and_may_cancel_within_a_step(name, kind):
+    vae, calls = make(name), []
+    schedule = getattr(odvae, kind)(5, rows=16)
+    vae.encode(CLIP, schedule, progress=lambda done, total: calls.append((done, total)))
+    (total,) = {total for _, total in calls}
+    done = [done for done, _ in calls]
+    assert done == sorted(done)
+    assert done[-1] == total
+    assert done.index(total) > 0.8 * len(done)
+    assert len(done) > total  # within a step too, where it may cancel
+
+
 def test_bands_of_one_row_equal_the_whole_clip():
     assert_equal_to_whole("odvae-v1.1", odvae.Sweep(9, rows=1))
 
