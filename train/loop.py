@@ -56,6 +56,12 @@ class StopSignal:
 class UnsavedError(RuntimeError):
     """The last step of a run could not be saved."""
 
+    def __init__(self, step: int, folder: Path):
+        super().__init__(
+            f"step {step}, the last one, could not be saved in {folder}: make room there and start "
+            "the same command again, which repeats the steps since the last checkpoint"
+        )
+
 
 def train(config: Config) -> Run:
     """Train until the last phase or a signal ends the run, save a checkpoint, and return the run.
@@ -116,11 +122,7 @@ def run_steps(
             best = is_evaluated(config, run.step) and run.evaluate(crops)
             due = best or ends or run.step % settings.save_every == 0
             if due and not run.save(best) and ends:
-                raise UnsavedError(
-                    f"step {run.step}, the last one, could not be saved in {run.folder}: make room "
-                    "there and start the same command again, which repeats the steps since the "
-                    "last checkpoint"
-                )
+                raise UnsavedError(run.step, run.folder)
             if stops:
                 return "signal"
     return "end"

@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object, set_seed
+from accelerate.utils import gather_object
 from torch import Tensor
 
 import odvae_core
 
-from .agreement import agree_on_checkpoint
-from .changes import check_same_run, list_changes, load_part, warn_of_changes
-from .checkpoints import Checkpoints, Retention
 from .config import Config, Phase
 from .contact_sheet import ROWS
-from .devices import Precision, make_accelerator
 from .discriminator import Discriminator, trains_discriminator_only
 from .ema import Ema
 from .evaluation import EvaluationPart, evaluate_part
@@ -26,7 +22,7 @@ from .keyed_random import KeyedRandom
 from .networks import freeze_parts, make_vae, warn_of_high_learning_rate
 from .objective import Objective
 from .optimisers import ModuleWithOptimiser, learning_rate_at
-from .run_log import RunLog, check_trackers, publishable_config, start_trackers
+from .saved_run import SavedRun
 from .step import StepRunner, load_loss_networks, name_non_finite
 
 log = logging.getLogger(__name__)
@@ -35,66 +31,32 @@ NOISE_KEY, MAPPING_KEY = -1, -2
 """The last numbers of the random keys of posterior noise and of CV-VAE's mapping."""
 
 
-class Run:
+class Run(SavedRun):
     """The networks, optimisers, moving average and step of a run: the content of a checkpoint."""
 
     def __init__(self, config: Config):
-        check_trackers(config.run.trackers)
-        set_seed(config.run.seed)
-        self.config, self.step, self.skipped = config, 0, 0
+        super().__init__(config)
         self.best: float | None = None
-        self.facts: dict[str, Any] = {}
-        self.resumed_facts: dict[str, Any] = {}
-        self.folder = Path(config.run.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.accelerator = make_accelerator(config.run)
-        self.precision = Precision(config.run.precision, self.accelerator.device)
-        self.vae = make_vae(config.model).to(self.accelerator.device)
+        self.vae = make_vae(config.model).to(self.device)
         warn_of_high_learning_rate(config)
         self.objective, self.discriminator = self.make_trained_modules()
         self.ema = Ema(self.vae, config.ema)
-        loss_networks = load_loss_networks(config, self.vae, self.accelerator.device)
+        loss_networks = load_loss_networks(config, self.vae, self.device)
         self.step_runner = StepRunner(
             self.objective, self.discriminator, loss_networks, self.precision, config
         )
         self.frozen: tuple[str, ...] = ()
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", Retention(config.run.keep))
-        track = self.accelerator.log if config.run.trackers else None
-        self.run_log = RunLog(self.folder / "log.jsonl", self.is_main, track)
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this process writes the files."""
-        return self.accelerator.is_main_process
-
-    def any_process(self, flag: bool) -> bool:
-        """Whether the flag is true in any process; the same result in all of them."""
-        if self.accelerator.num_processes == 1:
-            return flag
-        return bool(
-            self.accelerator.gather(torch.tensor([flag], device=self.accelerator.device)).any()
-        )
 
     def log_start(self, facts: dict[str, Any]) -> None:
-        """Log the start event, and what changed since the checkpoint that is resumed.
-
-        `facts`, the processes and LPIPS' hash go into checkpoints too.
-        """
-        facts["processes"] = self.accelerator.num_processes
+        """As every run's; LPIPS' hash is one of the facts."""
         perceptual = self.step_runner.loss_networks.perceptual
         if perceptual is not None:
             facts |= {"perceptual": perceptual.network, "perceptual_sha256": perceptual.sha256}
-        self.facts = facts
-        if self.config.run.trackers:
-            start_trackers(self.accelerator, self.folder.name, facts["config"])
-        changed = list_changes(self.resumed_facts, facts) if self.resumed_facts else {}
-        if self.is_main:
-            warn_of_changes(changed)
-        self.run_log.write("start", step=self.step, **facts, changed=changed)
+        super().log_start(facts)
 
     def make_trained_modules(self) -> tuple[ModuleWithOptimiser, ModuleWithOptimiser | None]:
         """The VAE and, if a phase uses one, the discriminator, with their optimisers."""
-        config, device = self.config, self.accelerator.device
+        config, device = self.config, self.device
         variances = ("video", "image") if config.image_space.vae else ("video",)
         objective = Objective(self.vae, config.loss, variances, config.model.recompute)
         trained = ModuleWithOptimiser(objective.to(device), config.optimiser)
@@ -116,7 +78,7 @@ class Run:
         `indices` are the samples' positions in the global batch. The values to log are returned; a
         skipped step has none of its own.
         """
-        config, device = self.config, self.accelerator.device
+        config, device = self.config, self.device
         phase, rate = config.phase_at(self.step), self.set_learning_rates()
         self.enter_phase(phase)
         weights, noise = config.losses_of(phase), self.draw_noise(video, indices).to(device)
@@ -193,18 +155,9 @@ class Run:
         self.best = values["psnr"]
         return True
 
-    def save(self, best: bool = False) -> bool:
-        """Write a checkpoint, for which all processes wait; whether it is on the disk."""
-        return self.any_process(self.is_main and self.write_checkpoint(best))
-
-    def write_checkpoint(self, best: bool = False) -> bool:
-        """Write a checkpoint in this process; whether it is on the disk."""
-        facts = {**self.facts, "skipped": self.skipped, "best": self.best}
-        parts = {name: part.state_dict() for name, part in self.list_parts().items()}
-        if self.checkpoints.save(self.step, parts, facts, best) is None:
-            return False
-        self.run_log.write("checkpoint", step=self.step, best=best)
-        return True
+    def count_facts(self) -> dict[str, Any]:
+        """The values of a checkpoint that change with every step."""
+        return {**super().count_facts(), "best": self.best}
 
     def list_parts(self) -> dict[str, Any]:
         """The objects whose state dicts make a checkpoint, by the name of their part."""
@@ -216,26 +169,11 @@ class Run:
         if self.discriminator is not None:
             parts["discriminator"] = self.discriminator.module
             parts["discriminator_optimiser"] = self.discriminator.optimiser
-        if self.precision.scaler.is_enabled():
-            parts["scaler"] = self.precision.scaler
         return parts
 
-    def resume(self) -> None:
-        """Continue from process 0's newest complete checkpoint, if there is one.
-
-        Raises CheckpointError where it is of another network or missing in a process, and
-        ConfigError where the configuration makes another run.
-        """
-        checkpoint = agree_on_checkpoint(self.checkpoints, self.is_main)
-        if checkpoint is None:
-            return
-        facts = checkpoint.facts
-        if "config" in facts:
-            check_same_run(facts["config"], publishable_config(self.config))
-        parts = self.list_parts()
-        if "scaler" not in checkpoint.parts:  # the run was not in fp16 before
-            parts.pop("scaler", None)
-        for name, part in parts.items():
-            load_part(checkpoint, name, part)
-        self.step, self.skipped, self.best = checkpoint.step, facts["skipped"], facts["best"]
-        self.resumed_facts = facts
+    def resume(self) -> dict[str, Any]:
+        """As every run; with the best PSNR so far."""
+        facts = super().resume()
+        if facts:
+            self.best = facts["best"]
+        return facts

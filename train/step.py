@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +37,12 @@ from .optimisers import ModuleWithOptimiser
 
 class DivergedError(RuntimeError):
     """Too many steps in a row had losses or gradients that were not finite."""
+
+    def __init__(self, steps: int, values: Mapping[str, float]):
+        super().__init__(
+            f"{steps} steps in a row were not finite (the last: {values}); the last checkpoint is "
+            "unchanged: resume with a smaller optimiser.learning_rate, or with run.precision=no"
+        )
 
 
 @dataclass(frozen=True)
@@ -225,11 +231,7 @@ class StepRunner:
         scaler.update()  # once for all optimisers: they share the scale
         self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
         if self.skipped_in_a_row >= self.config.run.skip_limit:
-            raise DivergedError(
-                f"{self.skipped_in_a_row} steps in a row were not finite (the last: {values}); "
-                "the last checkpoint is unchanged: resume with a smaller "
-                "optimiser.learning_rate, or with run.precision=no"
-            )
+            raise DivergedError(self.skipped_in_a_row, values)
         name = "gradient" if trained[0] is self.objective else "discriminator_gradient"
         return {**values, name: norms[0], "skipped": int(not finite)}
 

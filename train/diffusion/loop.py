@@ -31,7 +31,7 @@ def train_run(run: DiffusionRun) -> DiffusionRun:
     indices = choose_indices(run)
     check_same_clips(run.latents.digest)
     run.resume()
-    run.log_start()
+    run.log_start(run.describe_start())
     stop_signal = StopSignal()
     with stop_signal.caught():
         reason = run_steps(run, indices, stop_signal)
@@ -67,11 +67,7 @@ def run_steps(run: DiffusionRun, indices: range, stop_signal: StopSignal) -> str
         if run.step % settings.evaluate_every == 0 or run.step == config.steps:
             run.evaluate()
         if (ends or run.step % settings.save_every == 0) and not run.save() and ends:
-            raise UnsavedError(
-                f"step {run.step}, the last one, could not be saved in {run.folder}: make room "
-                "there and start the same command again, which repeats the steps since the last "
-                "checkpoint"
-            )
+            raise UnsavedError(run.step, run.folder)
         if stops:
             return "signal"
     return "end"

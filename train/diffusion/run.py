@@ -6,24 +6,19 @@ import json
 import logging
 import math
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import set_seed
 from torch import nn
 
 import odvae_core
 from odvae_core import diffusion
 from odvae_core.diffusion import Latte
 
-from ..agreement import agree_on_checkpoint
-from ..changes import check_same_run, list_changes, load_part, warn_of_changes
-from ..checkpoints import Checkpoints, Retention
-from ..devices import Precision, make_accelerator
 from ..ema import Ema
 from ..optimisers import ModuleWithOptimiser, learning_rate_at
-from ..run_log import RunLog, check_trackers, describe_run, publishable_config, start_trackers
+from ..run_log import describe_run
+from ..saved_run import SavedRun
 from ..step import DivergedError, name_non_finite
 from .batches import Batch
 from .config import DiffusionConfig
@@ -35,54 +30,24 @@ from .samples import draw_samples
 log = logging.getLogger(__name__)
 
 
-class DiffusionRun:
+class DiffusionRun(SavedRun):
     """The network, optimiser, moving average and step of a run: the content of a checkpoint."""
 
     def __init__(self, config: DiffusionConfig, latents: Latents):
-        check_trackers(config.run.trackers)
-        set_seed(config.run.seed)
-        self.config, self.latents = config, latents
-        self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
-        self.facts: dict[str, Any] = {}
-        self.resumed_facts: dict[str, Any] = {}
-        self.folder = Path(config.run.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.accelerator = make_accelerator(config.run)
-        self.device = self.accelerator.device
-        self.precision = Precision(config.run.precision, self.device)
+        super().__init__(config)
+        self.latents, self.skipped_in_a_row = latents, 0
         self.network: Latte = make_network(config, latents).to(self.device)
         self.trained = ModuleWithOptimiser(self.network, config.optimiser)
         self.ema = Ema(self.network, config.ema)
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", Retention(config.run.keep))
-        track = self.accelerator.log if config.run.trackers else None
-        self.run_log = RunLog(self.folder / "log.jsonl", self.is_main, track)
 
-    @property
-    def is_main(self) -> bool:
-        """Whether this process writes the files."""
-        return self.accelerator.is_main_process
-
-    def any_process(self, flag: bool) -> bool:
-        """Whether the flag is true in any process; the same result in all of them."""
-        if self.accelerator.num_processes == 1:
-            return flag
-        return bool(self.accelerator.gather(torch.tensor([flag], device=self.device)).any())
-
-    def log_start(self) -> None:
-        """Log the start event, and what changed since the checkpoint that is resumed."""
-        self.facts = {
+    def describe_start(self) -> dict[str, Any]:
+        """The facts of the start event."""
+        return {
             **describe_run(self.config, self.network),
             "data": self.latents.digest,
             "latent_scale": self.latents.scale,
             "samples": len(self.latents.means),
-            "processes": self.accelerator.num_processes,
         }
-        if self.config.run.trackers:
-            start_trackers(self.accelerator, self.folder.name, self.facts["config"])
-        changed = list_changes(self.resumed_facts, self.facts) if self.resumed_facts else {}
-        if self.is_main:
-            warn_of_changes(changed)
-        self.run_log.write("start", step=self.step, **self.facts, changed=changed)
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """Run the next step on this process's part of the batch: the values to log, by name.
@@ -138,11 +103,7 @@ class DiffusionRun:
         self.skipped_in_a_row += 1
         self.run_log.write("skip", step=self.step, terms=name_non_finite(values))
         if self.skipped_in_a_row >= self.config.run.skip_limit:
-            raise DivergedError(
-                f"{self.skipped_in_a_row} steps in a row were not finite (the last: {values}); "
-                "the last checkpoint is unchanged: resume with a smaller "
-                "optimiser.learning_rate, or with run.precision=no"
-            )
+            raise DivergedError(self.skipped_in_a_row, values)
 
     def evaluate(self) -> None:
         """Write the averaged weights as `ema.safetensors`, and draw samples of them."""
@@ -169,42 +130,6 @@ class DiffusionRun:
         except odvae_core.CheckpointError as error:
             log.warning("%s; the run continues and the next evaluation tries again", error)
 
-    def save(self) -> bool:
-        """Write a checkpoint, for which all processes wait; whether it is on the disk."""
-        return self.any_process(self.is_main and self.write_checkpoint())
-
-    def write_checkpoint(self) -> bool:
-        """Write a checkpoint in this process; whether it is on the disk."""
-        facts = {**self.facts, "skipped": self.skipped}
-        parts = {name: part.state_dict() for name, part in self.list_parts().items()}
-        if self.checkpoints.save(self.step, parts, facts) is None:
-            return False
-        self.run_log.write("checkpoint", step=self.step)
-        return True
-
     def list_parts(self) -> dict[str, Any]:
         """The objects whose state dicts make a checkpoint, by the name of their part."""
-        parts = {"network": self.network, "optimiser": self.trained.optimiser, "ema": self.ema}
-        if self.precision.scaler.is_enabled():
-            parts["scaler"] = self.precision.scaler
-        return parts
-
-    def resume(self) -> None:
-        """Continue from process 0's newest complete checkpoint, if there is one.
-
-        Raises CheckpointError where it is of another network or missing in a process, and
-        ConfigError where the configuration makes another run.
-        """
-        checkpoint = agree_on_checkpoint(self.checkpoints, self.is_main)
-        if checkpoint is None:
-            return
-        facts = checkpoint.facts
-        if "config" in facts:
-            check_same_run(facts["config"], publishable_config(self.config))
-        parts = self.list_parts()
-        if "scaler" not in checkpoint.parts:  # the run was not in fp16 before
-            parts.pop("scaler", None)
-        for name, part in parts.items():
-            load_part(checkpoint, name, part)
-        self.step, self.skipped = checkpoint.step, facts["skipped"]
-        self.resumed_facts = facts
+        return {"network": self.network, "optimiser": self.trained.optimiser, "ema": self.ema}
